@@ -1,0 +1,128 @@
+"""What several test rooms share: the demo set, small clips whose frame numbers can be read back, and a tiny model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+from videoclf.data.demo import render_demo_data
+from videoclf.media.frames import UInt8Array
+from videoclf.modeling.checkpoint import save_model
+from videoclf.modeling.classifier import build_classifier
+from videoclf.recipe.header import ModelHeader
+from videoclf.recipe.recipe import Recipe, load_recipe
+from videoclf.zoo import find_recipe
+
+settings.register_profile("default", deadline=None)  # machines are shared: a slow example is no failure
+settings.load_profile("default")
+
+SHARED = Path(__file__).parents[2] / "shared"
+NUM_BITS = 10
+BLOCK = 16
+"""Side, in pixels, of the squares that code one bit of a frame's number: codecs keep them apart."""
+
+
+@pytest.fixture(autouse=True)
+def _restored_random_state() -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The real clips beside the checkout; tests that use them are skipped where they are not."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip(f"needs the real clips in {SHARED / 'data'}")
+    return SHARED / "data"
+
+
+@pytest.fixture(scope="session")
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The 288 clips of `videoclf demo-data`."""
+    folder = tmp_path_factory.mktemp("demo")
+    render_demo_data(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe() -> Recipe:
+    return load_recipe(find_recipe("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Recipe) -> Path:
+    """A model file of the tiny recipe with random weights and the demo set's classes."""
+    torch.manual_seed(0)
+    labels = ("Clockwise", "Counterclockwise", "ZigzagAcross", "ZigzagDown")
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    save_model(
+        path, build_classifier(tiny_recipe, 4), ModelHeader(name="random-tiny", recipe=tiny_recipe, labels=labels)
+    )
+    return path
+
+
+def numbered_frame(number: int, width: int = BLOCK * NUM_BITS, height: int = 2 * BLOCK) -> UInt8Array:
+    """A frame whose number stands in its upper row as black and white squares (lowest bit first)."""
+    frame = np.full((height, width, 3), 90, np.uint8)
+    for bit in range(NUM_BITS):
+        frame[:BLOCK, bit * BLOCK : (bit + 1) * BLOCK] = 235 if number >> bit & 1 else 16
+    return frame
+
+
+def read_number(rgb: UInt8Array) -> int:
+    """The number in a decoded `numbered_frame` (``H×W×3``)."""
+    middle = BLOCK // 2
+    return sum(int(rgb[middle, bit * BLOCK + middle].mean() > 128) << bit for bit in range(NUM_BITS))
+
+
+def write_clip(
+    path: Path,
+    num_frames: int,
+    *,
+    fps: int = 25,
+    codec: str = "mpeg4",
+    pts: list[int] | None = None,
+    time_base: Fraction | None = None,
+    options: dict[str, str] | None = None,
+    rotation: int = 0,
+    pixel_format: str = "yuv420p",
+) -> Path:
+    """Encode numbered frames: at a constant rate, or shown at the given stamps (in the time base)."""
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream(codec, rate=fps, options=options or {})
+        first = numbered_frame(0)
+        stream.width, stream.height, stream.pix_fmt = first.shape[1], first.shape[0], pixel_format
+        stream.bit_rate = 4_000_000
+        if time_base is not None:
+            stream.codec_context.time_base = time_base
+        if rotation:
+            stream.set_display_rotation(rotation)
+        for number in range(num_frames):
+            frame: Any = av.VideoFrame.from_ndarray(numbered_frame(number), format="rgb24")
+            if pts is not None:
+                frame.pts, frame.time_base = pts[number], time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_sound(path: Path) -> Path:
+    """A file of known container that holds sound and no pictures."""
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("aac", rate=16000)
+        stream.layout = "mono"
+        for _ in range(20):
+            frame: Any = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            frame.sample_rate = 16000
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path

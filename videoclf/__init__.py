@@ -1,0 +1,54 @@
+"""videoclf: a video goes in, a label comes out.
+
+The public names are loaded when first used, so that ``import videoclf`` takes milliseconds and imports no torch:
+
+    >>> import videoclf
+    >>> model = videoclf.load()                    # the embedded default; or a zoo name, or a model file
+    >>> prediction = model.predict("clip.mp4")     # Prediction(walk 0.93, ...)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from videoclf.errors import VideoclfError as VideoclfError
+    from videoclf.evaluation.evaluate import evaluate as evaluate
+    from videoclf.inference.model import Model as Model
+    from videoclf.inference.model import load as load
+    from videoclf.inference.prediction import Failure as Failure
+    from videoclf.inference.prediction import Prediction as Prediction
+    from videoclf.media.video import read_video as read_video
+    from videoclf.modeling.classifier import VideoClassifier as VideoClassifier
+    from videoclf.recipe.recipe import Recipe as Recipe
+    from videoclf.training.run import train as train
+
+_PUBLIC = {
+    "VideoclfError": "videoclf.errors",
+    "evaluate": "videoclf.evaluation.evaluate",
+    "Model": "videoclf.inference.model",
+    "load": "videoclf.inference.model",
+    "Failure": "videoclf.inference.prediction",
+    "Prediction": "videoclf.inference.prediction",
+    "read_video": "videoclf.media.video",
+    "VideoClassifier": "videoclf.modeling.classifier",
+    "Recipe": "videoclf.recipe.recipe",
+    "train": "videoclf.training.run",
+}
+
+__all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604  (the keys are names)
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("videoclf")
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'videoclf' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

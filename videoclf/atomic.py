@@ -1,0 +1,41 @@
+"""Writing a file so that nobody ever sees half of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from videoclf.errors import RunFolderUnusable
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Put content at a path so that a reader, a crash or a full disk never leaves half of it there.
+
+    Raises:
+        RunFolderUnusable: the disk is full, or the folder cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise RunFolderUnusable(
+            f"{path}: cannot be written ({error.strerror}); free some space or choose another folder"
+        ) from error
+
+
+def prepare_folder(folder: Path) -> Path:
+    """Make a folder for results, if it is not there.
+
+    Raises:
+        RunFolderUnusable: it cannot be made, or is a file.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderUnusable(f"{folder}: cannot be made ({error.strerror}); choose another folder") from error
+    return folder

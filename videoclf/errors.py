@@ -1,0 +1,76 @@
+"""Every exception that videoclf raises for what a user, a file or a machine did.
+
+    VideoclfError                  the root: the command line prints it as one line and goes on or exits
+    ├── MediaError                 a source gives no frames
+    │   ├── SourceMissing          no file, or nothing to classify, where the path points
+    │   ├── SourceRefused          the gate: not a regular file of a known video container, or over a limit
+    │   ├── NoVideoStream          a media file, but without pictures
+    │   └── DecodeFailed           a video, but too damaged (or of a codec unknown here) to give a frame
+    ├── RecipeInvalid              a recipe with a key, value or combination that is not allowed
+    ├── ModelFileInvalid           a model file that is cut short, foreign, newer, or hostile
+    ├── WeightsUnavailable         pretrained weights that cannot be had: no network, no such file, other shapes
+    ├── DatasetInvalid             a folder, list or split that cannot be trained or evaluated on
+    ├── RunFolderUnusable          an output folder that holds another run or cannot be written
+    └── DeviceUnavailable          a device, or a library of the system, that this machine lacks
+
+A message is one line: it names the file or value, the cause, and what to try.
+"""
+
+from __future__ import annotations
+
+
+class VideoclfError(Exception):
+    """The root of what videoclf raises; its text is one line meant for people."""
+
+
+class MediaError(VideoclfError):
+    """A source gives no frames."""
+
+
+class SourceMissing(MediaError):
+    """No file, or nothing to classify, where the path points."""
+
+
+class SourceRefused(MediaError):
+    """The gate refused a source: not a regular file of a known video container, or over a limit."""
+
+
+class NoVideoStream(MediaError):
+    """A media file without a video stream."""
+
+
+class DecodeFailed(MediaError):
+    """A video too damaged, or of a codec unknown here, to give a frame."""
+
+
+class RecipeInvalid(VideoclfError):
+    """A recipe with a key, value or combination that is not allowed."""
+
+
+class ModelFileInvalid(VideoclfError):
+    """A model file that is cut short, foreign, newer than this version, or hostile."""
+
+
+class WeightsUnavailable(VideoclfError):
+    """Pretrained weights that cannot be had, or that do not fit the network."""
+
+
+class DatasetInvalid(VideoclfError):
+    """A folder, list or split that cannot be trained or evaluated on."""
+
+
+class RunFolderUnusable(VideoclfError):
+    """An output folder that holds another run, or cannot be written."""
+
+
+class DeviceUnavailable(VideoclfError):
+    """A device, or a library of the system, that this machine lacks."""
+
+
+def one_line(text: object) -> str:
+    """The text of a foreign exception on one line, whitespace folded.
+
+    >>> one_line("first\\n  second")
+    'first second'
+    """
+    return " ".join(str(text).split())

@@ -1,0 +1,79 @@
+"""Finds the project's data folders, ``models/`` and ``datasets/``, wherever videoclf runs from.
+
+In a wheel they lie inside the package as ``_models`` and ``_datasets`` (setup.cfg); in a checkout and in an editable
+install they lie beside the package.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from videoclf.errors import ModelFileInvalid, RecipeInvalid
+
+DEFAULT_MODEL_NAME = "actions16"
+DEFAULT_RECIPE_NAME = "mobilenet_v2-gru"
+
+_PACKAGE = Path(__file__).parent
+
+
+def _data_folder(name: str) -> Path:
+    installed = _PACKAGE / f"_{name}"
+    return installed if installed.is_dir() else _PACKAGE.parent / name
+
+
+def models_folder() -> Path:
+    """The folder that holds the zoo: recipes (``NAME.toml``), cards (``NAME.md``), weights (``NAME.safetensors``)."""
+    return _data_folder("models")
+
+
+def sample_clip() -> Path:
+    """The short real clip that ``make demo`` classifies."""
+    return _data_folder("datasets") / "sample.avi"
+
+
+def recipe_names() -> list[str]:
+    """The names of all recipes in the zoo, sorted."""
+    return sorted(path.stem for path in models_folder().glob("*.toml"))
+
+
+def model_names() -> list[str]:
+    """The names of the zoo's models whose weights are shipped, sorted."""
+    return sorted(path.stem for path in models_folder().glob("*.safetensors"))
+
+
+def find_recipe(name_or_path: str | Path) -> Path:
+    """The recipe file meant by a zoo name (``tiny``) or by a path (``mine.toml``).
+
+    Raises:
+        RecipeInvalid: neither a name in the zoo nor a file.
+    """
+    in_zoo = models_folder() / f"{name_or_path}.toml"
+    if str(name_or_path) in recipe_names():
+        return in_zoo
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    raise RecipeInvalid(f"no recipe {str(name_or_path)!r}: it is neither a file nor one of {', '.join(recipe_names())}")
+
+
+def find_model(name_or_path: str | Path | None) -> Path:
+    """The model file meant by a zoo name, by a path, or by nothing (the embedded default).
+
+    Raises:
+        ModelFileInvalid: neither a shipped model's name nor a file.
+    """
+    name = DEFAULT_MODEL_NAME if name_or_path is None else str(name_or_path)
+    if name in model_names():
+        return models_folder() / f"{name}.safetensors"
+    path = Path(name)
+    if path.is_dir() and (path / "model.safetensors").is_file():
+        return path / "model.safetensors"
+    if path.is_file():
+        return path
+    shipped = ", ".join(model_names()) or "none"
+    if name in recipe_names():
+        raise ModelFileInvalid(
+            f"model {name!r} is a recipe without shipped weights: train it (videoclf train DATA --recipe {name} "
+            f"--out RUN) or name a model file; shipped models: {shipped}"
+        )
+    raise ModelFileInvalid(f"no model {name!r}: it is neither a file, a run folder, nor a shipped model ({shipped})")
