@@ -1,0 +1,107 @@
+"""The header of a model file: one JSON value in the metadata of a ``.safetensors`` file.
+
+It is data from strangers. It is read without torch, its version before anything else, and every field is bounded; the
+tensors are not touched here.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from safetensors import SafetensorError, safe_open
+
+from videoclf.errors import ModelFileInvalid, one_line
+from videoclf.recipe.recipe import Recipe, describe_validation
+
+FORMAT_VERSION: Literal[1] = 1
+METADATA_KEY = "videoclf"
+
+
+class Calibration(BaseModel):
+    """How scores become trustworthy; both values are chosen on validation clips."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    temperature: float = Field(1.0, ge=0.01, le=100)
+    """Logits are divided by it before the softmax."""
+
+    threshold: float = Field(0.0, ge=0, le=1)
+    """A prediction whose best score lies below it is called uncertain."""
+
+
+class ModelHeader(BaseModel):
+    """All of a model file but its weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format_version: Literal[1] = FORMAT_VERSION
+    name: str = Field(min_length=1, max_length=200)
+    """What predictions call the model."""
+
+    recipe: Recipe
+    labels: tuple[str, ...] = Field(min_length=2, max_length=100_000)
+    """Class names, in the order of the logits."""
+
+    calibration: Calibration = Calibration()
+    precision: Literal["float32", "float16"] = "float32"
+    """How the weights are stored; they are computed with in float32 on a CPU."""
+
+    figures: dict[str, float] = Field(default={}, max_length=1000)
+    """What was measured of the model, such as ``test_top1``."""
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> Self:
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("two labels are the same")
+        if any(not label or len(label) > 500 for label in self.labels):
+            raise ValueError("a label is empty or longer than 500 characters")
+        return self
+
+    def to_metadata(self) -> dict[str, str]:
+        """What safetensors stores beside the weights."""
+        return {METADATA_KEY: self.model_dump_json(exclude_none=True)}
+
+
+def read_header(path: Path) -> ModelHeader:
+    """The checked header of a model file; reads no weights and imports no torch.
+
+    Raises:
+        ModelFileInvalid: cut short, another kind of file, a newer format, or a header with hostile values.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ModelFileInvalid(
+            f"{path}: is no model file, or one cut short ({one_line(error)}); copy it again, or train one"
+        ) from error
+    if METADATA_KEY not in metadata:
+        raise ModelFileInvalid(
+            f"{path}: a safetensors file that holds weights only, not a videoclf model; to start training from it, "
+            f"use --set backbone.weights={path}"
+        )
+    return _parse(metadata[METADATA_KEY], path)
+
+
+def _parse(text: str, path: Path) -> ModelHeader:
+    try:
+        tree: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelFileInvalid(f"{path}: its header is not JSON ({one_line(error)}); copy the file again") from error
+    version = tree.get("format_version") if isinstance(tree, dict) else None
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ModelFileInvalid(f"{path}: its header has no format_version; it was not written by videoclf")
+    if version > FORMAT_VERSION:
+        raise ModelFileInvalid(
+            f"{path}: written in format {version}, newer than the {FORMAT_VERSION} known here; "
+            "upgrade with: pip install --upgrade videoclf"
+        )
+    try:
+        return ModelHeader.model_validate(tree)
+    except ValidationError as error:
+        raise ModelFileInvalid(
+            f"{path}: its header is refused: {describe_validation(error, ModelHeader)}; get the file from its maker"
+        ) from error

@@ -1,0 +1,268 @@
+"""The recipe: the one description of a model, from sampling to training, read from TOML and checked.
+
+Every field is bounded, because recipes also arrive inside model files written by strangers: nothing may be allocated
+or looped over by a number that was not checked here.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from videoclf.errors import RecipeInvalid, one_line
+
+BackboneName = Literal["tiny", "mobilenet_v2", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+KNOWN_BACKBONES: tuple[str, ...] = get_args(BackboneName)
+
+Rgb = tuple[float, float, float]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Sampling(_Section):
+    """Which moments of a clip are looked at.
+
+    Moments lie ``1 / fps`` seconds apart, from the first frame to the end: a 3.52 s clip at 8 fps gives 29 of them.
+    """
+
+    fps: float = Field(8.0, gt=0, le=240)
+    """Moments a second."""
+
+    max_frames: int = Field(64, ge=1, le=1024)
+    """Moments in one pass of the network. A clip with more is cut into windows of equal length (70 moments with 64
+    allowed: 35 and 35), whose probabilities are averaged; training takes one window at random."""
+
+    order: Literal["time", "shuffled"] = "time"
+    """``shuffled`` puts a clip's frames in a random (but fixed) order: the control that shows whether time matters."""
+
+
+class Preprocess(_Section):
+    """From decoded frames (uint8 RGB, any size) to the network's input (float32, ``3×height×width``)."""
+
+    fit: Literal["stretch", "crop"] = "crop"
+    """``stretch``: the whole frame is resized to height×width, its aspect not kept, nothing cut off.
+    ``crop``: the frame is resized until it just covers height×width times ``crop_margin``; the centre is cut out."""
+
+    height: int = Field(224, ge=16, le=1024)
+    """Rows of the network's input, in pixels."""
+
+    width: int = Field(224, ge=16, le=1024)
+    """Columns of the network's input, in pixels."""
+
+    crop_margin: float = Field(1.0, ge=1, le=4)
+    """``crop`` only: how much larger than height×width the frame is before the centre is cut out (1.143: 256 → 224)."""
+
+    channels: tuple[Literal["rgb", "moments", "difference"], ...] = Field(("rgb",), min_length=1, max_length=3)
+    """What the network is shown of each frame, three channels at a time; a 2D network sees motion as colour.
+    ``moments``: the grey images of the sampled frame before, of the frame itself and of the one after.
+    ``difference``: half the difference between the frame after and the one before, in RGB, around middle grey.
+    (At a clip's ends the frame itself stands in for a neighbour.) With several, the backbone runs once for each, and
+    the features are concatenated."""
+
+    mean: Rgb = (0.485, 0.456, 0.406)
+    """Subtracted from each channel, on the scale where white is 1 (the default is ImageNet's)."""
+
+    std: Rgb = (0.229, 0.224, 0.225)
+    """Divides each channel after that; every value is at least 0.001."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.channels)) != len(self.channels):
+            raise ValueError(f"channels names one twice: {list(self.channels)}")
+        if min(self.std) < 1e-3:
+            raise ValueError(f"std must be at least 0.001 in every channel, got {self.std}")
+        return self
+
+
+class Backbone(_Section):
+    """The network that turns one frame into one feature vector."""
+
+    name: BackboneName = "mobilenet_v2"
+    """One of torchvision's MobileNetV2 and ResNet families, or ``tiny``: four convolutions, trained from nothing."""
+
+    weights: str = Field("none", max_length=4096)
+    """Where training starts: ``none`` (random), ``imagenet`` (torchvision's; downloaded once), a shipped model's name
+    (its backbone; nothing is downloaded), or a ``.safetensors`` file. A model file carries its own and ignores this."""
+
+    frozen: bool = False
+    """True: the backbone is never trained. Features are then computed once a run instead of once an epoch."""
+
+
+class Temporal(_Section):
+    """The network that turns a sequence of feature vectors into one vector."""
+
+    kind: Literal["gru", "mean"] = "gru"
+    """``mean`` is the baseline: the same projection, no GRU, features averaged over time (order cannot matter)."""
+
+    projection_size: int = Field(128, ge=1, le=4096)
+    """Features a step after the projection that stands before the GRU."""
+
+    hidden_size: int = Field(128, ge=1, le=4096)
+    """GRU units, per direction."""
+
+    num_layers: int = Field(1, ge=1, le=8)
+    """GRU layers."""
+
+    bidirectional: bool = False
+    """True: a second GRU reads the clip from its end."""
+
+    pooling: Literal["last", "mean", "attention"] = "mean"
+    """From the GRU's steps to one vector: the state after the last step (of each direction), the mean over all steps,
+    or a learned weighting of the steps."""
+
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of features zeroed in training, after the projection and before the head."""
+
+
+class Training(_Section):
+    """How weights are found."""
+
+    epochs: int = Field(30, ge=1, le=10_000)
+    """Passes over the training clips, at most."""
+
+    patience: int = Field(10, ge=1, le=10_000)
+    """Epochs without a better validation result (lower loss) after which training stops."""
+
+    batch_size: int = Field(8, ge=1, le=4096)
+    """Clips a step."""
+
+    learning_rate: float = Field(1e-3, gt=0, le=10)
+    """Peak of the schedule: linear warm-up, then a cosine down to zero. (AdamW)"""
+
+    backbone_learning_rate: float | None = Field(None, gt=0, le=10)
+    """Peak for the backbone where it is trained; unset: ``learning_rate``."""
+
+    warmup_epochs: float = Field(1.0, ge=0, le=1000)
+    """Length of the warm-up."""
+
+    weight_decay: float = Field(1e-2, ge=0, le=10)
+    """Decoupled weight decay (AdamW); not applied to biases and norms."""
+
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Share of the target that is spread over all classes."""
+
+    gradient_clip_norm: float = Field(1.0, gt=0, le=1e6)
+    """Longest gradient (L2, all parameters together)."""
+
+    horizontal_flip: bool = False
+    """True: a clip is mirrored with probability one half, all its frames alike. Leave false where left is not right."""
+
+    min_crop_share: float = Field(1.0, gt=0, le=1)
+    """Training sees a random contiguous part of a clip, at least this share of its steps; 1 turns it off."""
+
+    seed: int = Field(0, ge=0, lt=2**32)
+    """Of initial weights, order, dropout and augmentation."""
+
+
+class Recipe(_Section):
+    """The one description of a model. Construct it, or read it with `load_recipe`."""
+
+    description: str = Field("", max_length=2000)
+    """One sentence for ``videoclf models``."""
+
+    sampling: Sampling = Sampling()
+    preprocess: Preprocess = Preprocess()
+    backbone: Backbone = Backbone()
+    temporal: Temporal = Temporal()
+    training: Training = Training()
+
+    @property
+    def lookahead_steps(self) -> int:
+        """How many later frames a step's input needs: 1 where the channels show motion, else 0."""
+        return 0 if self.preprocess.channels == ("rgb",) else 1
+
+    @property
+    def causal(self) -> bool:
+        """Whether a step's state depends only on frames up to its look-ahead (one direction, frames in time order)."""
+        one_direction = self.temporal.kind == "mean" or not self.temporal.bidirectional
+        return one_direction and self.sampling.order == "time"
+
+
+def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
+    """The recipe in a TOML file, with ``section.key=value`` overrides applied before it is checked.
+
+    Raises:
+        RecipeInvalid: names the file, the key, the value and what is allowed.
+    """
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeInvalid(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeInvalid(f"{path}: is not TOML ({one_line(error)}); see docs/recipes.md") from error
+    return parse_recipe(tree, overrides or [], source=str(path))
+
+
+def parse_recipe(tree: dict[str, Any], overrides: list[str], *, source: str) -> Recipe:
+    """Check a tree of plain values, overrides applied, as a recipe; ``source`` names it in messages.
+
+    Raises:
+        RecipeInvalid: names the source, the key, the value and what is allowed.
+    """
+    for override in overrides:
+        _apply_override(tree, override)
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        raise RecipeInvalid(f"{source}: {describe_validation(error, Recipe)}") from error
+
+
+def describe_validation(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first complaint of pydantic as one line: key, value, what is allowed, and how many more there are."""
+    first, *more = error.errors(include_url=False)
+    key = ".".join(str(part) for part in first["loc"]) or "the whole"
+    if first["type"] == "extra_forbidden":
+        text = f"unknown key {key!r}; {_known_keys(model, first['loc'][:-1])}"
+    elif first["type"] == "missing":
+        text = f"{key} is missing"
+    else:
+        reason = one_line(first["msg"])
+        text = f"{key} = {_shortened(first['input'])}: {reason[:1].lower()}{reason[1:]}"
+    return text + (f" (and {len(more)} more)" if more else "")
+
+
+def _known_keys(model: type[BaseModel], section: tuple[int | str, ...]) -> str:
+    owner: Any = model
+    for part in section:
+        field = owner.model_fields.get(str(part))
+        owner = field.annotation if field is not None else None
+        if not (isinstance(owner, type) and issubclass(owner, BaseModel)):
+            return "see docs/recipes.md"
+    return f"known here: {', '.join(owner.model_fields)}"
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not separator or not all(parts):
+        raise RecipeInvalid(f"--set {override!r}: expected KEY=VALUE, for instance --set training.epochs=20")
+    section = tree
+    for part in parts[:-1]:
+        section = section.setdefault(part, {})
+        if not isinstance(section, dict):
+            raise RecipeInvalid(f"--set {override!r}: {part!r} is a value, not a section")
+    section[parts[-1]] = _literal(text.strip())
+
+
+def _literal(text: str) -> object:
+    """``8`` is a number, ``true`` a truth value, ``[1, 2]`` an array; what is no TOML value is taken as a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def recipe_to_toml(recipe: Recipe) -> str:
+    """The recipe as TOML text that `load_recipe` reads back to an equal recipe; every key is written out."""
+    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
