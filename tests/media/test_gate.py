@@ -1,0 +1,119 @@
+"""The gate: content decides, and nothing that names other files gets through."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import write_clip
+from videoclf.errors import SourceMissing, SourceRefused
+from videoclf.media.gate import admit
+from videoclf.media.video import read_video
+
+CONCAT_SCRIPT = "ffconcat version 1.0\nfile '{}'\n"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "demuxer"),
+    [
+        (".avi", "mpeg4", "avi"),
+        (".mp4", "mpeg4", "mov"),
+        (".mov", "mpeg4", "mov"),
+        (".mkv", "mpeg4", "matroska"),
+        (".webm", "libvpx-vp9", "matroska"),
+        (".ts", "mpeg2video", "mpegts"),
+        (".mpg", "mpeg2video", "mpeg"),
+        (".flv", "flv1", "flv"),
+        (".gif", "gif", "gif"),
+        (".h264", "libx264", "h264"),
+        (".hevc", "libx265", "hevc"),
+        (".m2v", "mpeg2video", "mpegvideo"),
+        (".wmv", "wmv2", "asf"),
+        (".ivf", "libvpx", "ivf"),
+        (".nut", "mpeg4", "nut"),
+    ],
+)
+def test_a_video_is_known_by_its_content_whatever_its_name(
+    tmp_path: Path, suffix: str, codec: str, demuxer: str
+) -> None:
+    pixel_format = "rgb8" if codec == "gif" else "yuv420p"
+    clip = write_clip(tmp_path / f"clip{suffix}", 12, codec=codec, pixel_format=pixel_format)
+    disguised = clip.rename(tmp_path / "notes.txt")
+    assert admit(disguised).demuxer == demuxer
+    assert len(read_video(disguised, fps=25).rgb) >= 10
+
+
+def test_a_concat_script_named_mp4_does_not_read_the_file_it_names(tmp_path: Path) -> None:
+    secret = write_clip(tmp_path / "secret.mp4", 10)
+    script = tmp_path / "clip.mp4"
+    script.write_text(CONCAT_SCRIPT.format(secret))
+    with pytest.raises(SourceRefused, match="concat script, which names other files"):
+        admit(script)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1/a.ts\n", "a playlist"),
+        (b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\n", "session description"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(20), "a picture"),
+        (b"RIFF\x24\x00\x00\x00WAVEfmt ", "sound without pictures"),
+        (b"just a few words\n", "its content is text"),
+        ("ein paar Wörter\n".encode(), "its content is text"),
+        (bytes(range(256)), "no video container known here"),
+        (bytes(4096), "no video container known here"),
+    ],
+)
+def test_what_is_no_video_is_refused_with_its_kind(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(content)
+    with pytest.raises(SourceRefused, match=reason):
+        admit(path)
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").touch()
+    with pytest.raises(SourceRefused, match="the file is empty"):
+        admit(tmp_path / "clip.mp4")
+
+
+def test_a_missing_file_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(SourceMissing, match="no such file"):
+        admit(tmp_path / "clip.mp4")
+
+
+@pytest.mark.parametrize(
+    "name", ["http://127.0.0.1/clip.mp4", "subfile:,,start,0,end,9,,:clip.mp4", "concat:a|b", "%03d.png"]
+)
+def test_a_name_in_ffmpegs_own_syntax_is_only_a_file_name(name: str) -> None:
+    with pytest.raises(SourceMissing, match="no such file"):
+        admit(Path(name))
+
+
+def test_a_file_whose_name_looks_like_a_protocol_is_read_as_that_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_clip(tmp_path / "clip.avi", 10).rename("concat:clip.avi")
+    assert len(read_video("concat:clip.avi", fps=25).rgb) == 10
+
+
+def test_a_name_with_a_null_byte_is_refused() -> None:
+    with pytest.raises(SourceRefused, match="cannot be read"):
+        admit(Path("clip\0.mp4"))
+
+
+def test_a_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "clip.mp4")
+    with pytest.raises(SourceRefused, match="not a regular file"):
+        admit(tmp_path / "clip.mp4")
+
+
+def test_a_folder_is_refused_and_says_whether_it_holds_videos(tmp_path: Path) -> None:
+    with pytest.raises(SourceRefused, match="a folder that holds no video files"):
+        admit(tmp_path)
+    write_clip(tmp_path / "clip.avi", 3)
+    with pytest.raises(SourceRefused, match="a folder that holds video files"):
+        admit(tmp_path)

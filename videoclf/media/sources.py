@@ -1,0 +1,46 @@
+"""What a user may name as a source: files, folders, globs, and ``-`` for a list on standard input."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TextIO
+
+VIDEO_SUFFIXES = frozenset({
+    ".264", ".265", ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264", ".hevc", ".ivf",
+    ".m1v", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogg", ".ogv",
+    ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m",
+})  # fmt: skip
+"""What a folder scan takes for a video; a file named outright may have any suffix, since its content decides."""
+
+
+def expand_sources(sources: Iterable[str], stdin: TextIO) -> Iterator[Path]:
+    """The files meant, one by one, as they are needed.
+
+    A name that exists is taken as it is, even if it looks like a pattern. A name that means no file (a folder without
+    videos, a pattern without matches) is passed on for the gate to refuse, so that it has its place among the results.
+
+    Args:
+        sources: files, folders (searched with their subfolders), patterns, or ``-``.
+        stdin: where ``-`` reads one source a line.
+    """
+    for source in sources:
+        path = Path(source)
+        if source == "-":
+            yield from expand_sources((line for raw in stdin if (line := raw.rstrip("\r\n")) not in {"", "-"}), stdin)
+        elif path.is_dir():
+            yield from videos_below(path) or [path]
+        elif glob.has_magic(source) and not path.exists():
+            yield from sorted(Path(match) for match in glob.iglob(source, recursive=True)) or [path]  # noqa: PTH207
+        else:
+            yield path
+
+
+def videos_below(folder: Path) -> list[Path]:
+    """All files in a folder and its subfolders whose suffix is a video's, sorted; hidden ones are left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )

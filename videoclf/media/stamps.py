@@ -1,0 +1,66 @@
+"""Which of a frame's two timestamps to believe.
+
+A decoder hands out frames in the order of display, so believable stamps rise. Most files' presentation stamps do. Those
+of AVI files with packed B-frames (XVID, DivX) do not: there the demuxer can only count packets, and its guess of the
+order comes out as 3, 2, 5, 4. Their decoding stamps rise. FFmpeg itself keeps the same account of faults (its
+``best_effort_timestamp``, which PyAV does not show), but starts to trust without having seen anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import Protocol, TypeVar
+
+
+class Stamped(Protocol):
+    """A frame as a decoder gives it."""
+
+    @property
+    def pts(self) -> int | None:
+        """When to show it, in ticks."""
+        ...
+
+    @property
+    def dts(self) -> int | None:
+        """When the packet it came from was to be decoded, in ticks."""
+        ...
+
+
+Frame = TypeVar("Frame", bound=Stamped)
+
+_FRAMES_AHEAD = 8
+"""Seen before the first stamp is believed: a packed B-frame shows within three."""
+
+
+def trusted_stamps(frames: Iterable[Frame]) -> Iterator[tuple[Frame, int | None]]:
+    """Each frame, in the order of display, with its stamp in ticks: the presentation stamps, unless the decoding
+    stamps have run backwards less often so far; None where the chosen one is missing and the other too.
+    """
+    stream = iter(frames)
+    ahead = list(islice(stream, _FRAMES_AHEAD))
+    presentation, decoding = _Account(), _Account()
+    for frame in ahead:
+        presentation.note(frame.pts)
+        decoding.note(frame.dts)
+    for number, frame in enumerate(chain(ahead, stream)):
+        if number >= len(ahead):
+            presentation.note(frame.pts)
+            decoding.note(frame.dts)
+        believes_decoding = presentation.num_faults > decoding.num_faults
+        first, second = (frame.dts, frame.pts) if believes_decoding else (frame.pts, frame.dts)
+        yield frame, first if first is not None else None if believes_decoding else second
+
+
+class _Account:
+    """Counts how often a row of stamps fails to rise."""
+
+    def __init__(self) -> None:
+        self.num_faults = 0
+        self._last: int | None = None
+
+    def note(self, stamp: int | None) -> None:
+        if stamp is None:
+            return
+        self.num_faults += self._last is not None and stamp <= self._last
+        self._last = stamp
