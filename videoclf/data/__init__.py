@@ -1,0 +1,1 @@
+"""Folders to batches: which clips there are, which are for training, and which go together."""

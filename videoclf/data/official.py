@@ -1,0 +1,87 @@
+"""The official split lists of UCF101 and HMDB51, as their makers publish them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from videoclf.errors import DatasetInvalid
+
+ClipName = tuple[str, str]
+"""Class and file name without suffix, since many keep the videos in another container."""
+
+_USUAL_FOLDERS = (".", "ucfTrainTestlist", "testTrainMulti_7030_splits", "splits", "..", "../ucfTrainTestlist",
+                  "../testTrainMulti_7030_splits", "../splits")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class OfficialSplit:
+    """What one of the official splits lists."""
+
+    source: Path
+    train: tuple[ClipName, ...]
+    test: tuple[ClipName, ...]
+
+
+def read_official_split(data_folder: Path, number: int, split_files: Path | None = None) -> OfficialSplit:
+    """The official split of that number.
+
+    Args:
+        data_folder: where the clips are; the lists are looked for in it and beside it, under their usual names.
+        number: 1, 2 or 3.
+        split_files: the folder with the lists, where it is another.
+
+    Raises:
+        DatasetInvalid: no lists, or lines of another form.
+    """
+    if not 1 <= number <= 3:
+        raise DatasetInvalid(f"--split official:{number}: the official splits are 1, 2 and 3")
+    candidates = [split_files] if split_files else [data_folder / name for name in _USUAL_FOLDERS]
+    for folder in candidates:
+        if (folder / f"trainlist{number:02}.txt").is_file():
+            return _read_ucf101(folder, number)
+        if any(folder.glob(f"*_test_split{number}.txt")):
+            return _read_hmdb51(folder, number)
+    where = str(split_files) if split_files else f"{data_folder} or beside it"
+    raise DatasetInvalid(
+        f"--split official:{number}: no trainlist{number:02}.txt (UCF101) nor *_test_split{number}.txt (HMDB51) in "
+        f"{where}; give their folder with --split-files"
+    )
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # UCF101's lists end lines with CRLF
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetInvalid(f"{path}: cannot be read as a split list ({error})") from error
+    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+
+
+def _read_ucf101(folder: Path, number: int) -> OfficialSplit:
+    """``trainlist01.txt``: ``Class/v_Class_g08_c01.avi 1``; ``testlist01.txt``: the same without the number."""
+    parts = {}
+    for part in ("train", "test"):
+        path = folder / f"{part}list{number:02}.txt"
+        names = []
+        for line_number, line in _lines(path):
+            label, slash, file = line.split(" ")[0].partition("/")
+            if not slash:
+                raise DatasetInvalid(f"{path}, line {line_number}: expected Class/clip.avi, got {line!r}")
+            names.append((label, Path(file).stem))
+        parts[part] = tuple(names)
+    return OfficialSplit(folder, parts["train"], parts["test"])
+
+
+def _read_hmdb51(folder: Path, number: int) -> OfficialSplit:
+    """``walk_test_split1.txt``: ``clip.avi 1`` trains, ``2`` tests, ``0`` does neither."""
+    train: list[ClipName] = []
+    test: list[ClipName] = []
+    ending = f"_test_split{number}.txt"
+    for path in sorted(folder.glob(f"*{ending}")):
+        label = path.name.removesuffix(ending)
+        for line_number, line in _lines(path):
+            file, _, use = line.rpartition(" ")
+            if use not in {"0", "1", "2"} or not file:
+                raise DatasetInvalid(f"{path}, line {line_number}: expected clip.avi 0, 1 or 2, got {line!r}")
+            {"0": [], "1": train, "2": test}[use].append((label, Path(file.strip()).stem))
+    return OfficialSplit(folder, tuple(train), tuple(test))

@@ -1,0 +1,180 @@
+"""Which clips train, which choose (validation), which judge (test). Groups are never parted, validation is always cut
+from the training side, and every class keeps clips to train on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from videoclf.data.dataset import Dataset, LabelledClip
+from videoclf.data.official import read_official_split
+from videoclf.errors import DatasetInvalid
+
+_TEST_SHARE = 0.25
+_VALIDATION_SHARE = 0.2
+
+SPLIT_HELP = "group:SEED, random:SEED, official:N, leave-out:GROUP,GROUP,... or none"
+
+
+@dataclass(frozen=True, repr=False)
+class Split:
+    """Three disjoint sets of clips."""
+
+    spec: str
+    """What asked for it, for the record."""
+    train: tuple[LabelledClip, ...]
+    validation: tuple[LabelledClip, ...]
+    test: tuple[LabelledClip, ...]
+    """Empty where every clip was to be trained on (``none``)."""
+    warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Split({self.spec}: {len(self.train)} train, {len(self.validation)} validation, {len(self.test)} test)"
+
+
+def make_split(dataset: Dataset, spec: str | None = None, *, split_files: Path | None = None) -> Split:
+    """Part a dataset.
+
+    Args:
+        dataset: the clips.
+        spec: ``group:SEED`` puts about a quarter of the clips, by whole groups, into test; ``random:SEED`` a quarter
+            of each class's clips; ``official:N`` what the official lists say; ``leave-out:g09,g10`` those groups;
+            ``none`` nothing. Default: ``group:0`` where names carry groups, else ``random:0``.
+        split_files: the folder with the official lists, where they do not lie beside the clips.
+
+    Raises:
+        DatasetInvalid: an unknown spec, groups that do not exist, a class left without training clips, ...
+    """
+    chosen = spec or ("group:0" if _has_groups(dataset.clips) else "random:0")
+    kind, _, value = chosen.partition(":")
+    warnings: list[str] = []
+    if kind == "official":
+        rest, test, warnings = _official(dataset, _seed(value, chosen), split_files)
+        seed = 0
+    elif kind == "leave-out":
+        rest, test = _leave_out(dataset, value)
+        seed = 0
+    elif kind == "none" and not value:
+        rest, test, seed = list(dataset.clips), [], 0
+    elif kind == "group":
+        seed = _seed(value, chosen)
+        if not _has_groups(dataset.clips):
+            raise DatasetInvalid(
+                f"--split {chosen}: the names in {dataset.source} carry no groups (UCF101's _g01_); give "
+                "--group-regex, a list with a group column, or --split random:0"
+            )
+        rest, test = _cut(dataset.clips, _TEST_SHARE, seed, by_group=True)
+    elif kind == "random":
+        seed = _seed(value, chosen)
+        rest, test = _cut(dataset.clips, _TEST_SHARE, seed, by_group=False)
+        warnings.append(
+            "a random split parts clips of one origin: figures on it are higher than on new videos; "
+            "prefer groups where they are known"
+        )
+    else:
+        raise DatasetInvalid(f"--split {chosen!r}: unknown; use {SPLIT_HELP}")
+    by_group = kind != "random" and _has_groups(rest)
+    if not by_group and kind != "random":
+        warnings.append("the names carry no groups: the validation clips are cut from the training clips at random")
+    train, validation = _cut(rest, _VALIDATION_SHARE, seed, by_group=by_group)
+    _check_parts(train, validation, test, chosen, needs_test=kind != "none")
+    return Split(chosen, tuple(train), tuple(validation), tuple(test), tuple(warnings))
+
+
+def _has_groups(clips: Sequence[LabelledClip]) -> bool:
+    return len({clip.group for clip in clips}) > 1 and all(clip.group is not None for clip in clips)
+
+
+def _seed(text: str, spec: str) -> int:
+    try:
+        seed = int(text or 0)
+    except ValueError as error:
+        raise DatasetInvalid(f"--split {spec!r}: {text!r} is no whole number; use {SPLIT_HELP}") from error
+    if seed < 0:
+        raise DatasetInvalid(f"--split {spec!r}: {text!r} is below 0; use {SPLIT_HELP}")
+    return seed
+
+
+def _leave_out(dataset: Dataset, value: str) -> tuple[list[LabelledClip], list[LabelledClip]]:
+    groups = {name.strip() for name in value.split(",") if name.strip()}
+    unknown = groups - set(dataset.groups)
+    if unknown or not groups:
+        raise DatasetInvalid(
+            f"--split leave-out:{value}: {', '.join(sorted(unknown)) or 'nothing named'}: no such group; the groups of "
+            f"{dataset.source} are {', '.join(dataset.groups[:40]) or 'none'}"
+        )
+    rest = [clip for clip in dataset.clips if clip.group not in groups]
+    return rest, [clip for clip in dataset.clips if clip.group in groups]
+
+
+def _official(
+    dataset: Dataset, number: int, split_files: Path | None
+) -> tuple[list[LabelledClip], list[LabelledClip], list[str]]:
+    root = Path(dataset.source)
+    official = read_official_split(root if root.is_dir() else root.parent, number, split_files)
+    by_name = {(clip.label, clip.path.stem): clip for clip in dataset.clips}
+    train = [by_name[name] for name in official.train if name in by_name]
+    test = [by_name[name] for name in official.test if name in by_name]
+    num_missing = len(official.train) + len(official.test) - len(train) - len(test)
+    warnings = []
+    if num_missing:
+        missing = next(name for name in (*official.train, *official.test) if name not in by_name)
+        warnings.append(f"{num_missing} clips of the official lists are not there, the first is {'/'.join(missing)}")
+    if not train or not test:
+        raise DatasetInvalid(f"--split official:{number}: of the lists in {official.source}, no clip is there")
+    return train, test, warnings
+
+
+def _cut(
+    clips: Sequence[LabelledClip], share: float, seed: int, *, by_group: bool
+) -> tuple[list[LabelledClip], list[LabelledClip]]:
+    """Cut about a share of the clips off, in whole units (groups, or single clips), chosen by the seed.
+
+    Units are taken until the share is reached and every class that can be is on the cut-off side; none is taken
+    that would leave a class without clips on the other side.
+    """
+    unit_of: Callable[[LabelledClip], str] = (lambda c: str(c.group)) if by_group else (lambda c: str(c.path))
+    units: dict[str, Counter[str]] = {}
+    for clip in clips:
+        units.setdefault(unit_of(clip), Counter())[clip.label] += 1
+    left = Counter(clip.label for clip in clips)
+    wanted = share * len(clips)
+    order = [str(name) for name in np.random.default_rng(seed).permutation(sorted(units))]
+    taken: set[str] = set()
+    covered: set[str] = set()
+    num_taken = 0
+    while num_taken < wanted or covered < set(left):
+        possible = [u for u in order if u not in taken and all(left[label] > n for label, n in units[u].items())]
+        adding = [unit for unit in possible if units[unit].keys() - covered]
+        if not possible or (num_taken >= wanted and not adding):
+            break
+        unit = (adding or possible)[0]
+        taken.add(unit)
+        covered |= units[unit].keys()
+        num_taken += units[unit].total()
+        left -= units[unit]
+    return [c for c in clips if unit_of(c) not in taken], [c for c in clips if unit_of(c) in taken]
+
+
+def _check_parts(
+    train: list[LabelledClip],
+    validation: list[LabelledClip],
+    test: list[LabelledClip],
+    spec: str,
+    *,
+    needs_test: bool,
+) -> None:
+    if not train or not validation or (needs_test and not test):
+        raise DatasetInvalid(
+            f"--split {spec}: leaves {len(train)} clips to train, {len(validation)} to validate and {len(test)} to "
+            "test; each needs one at least: add clips or groups"
+        )
+    only_test = {clip.label for clip in test} - {clip.label for clip in train}
+    if only_test:
+        raise DatasetInvalid(
+            f"--split {spec}: class {sorted(only_test)[0]!r} has test clips but none to train on; choose another split"
+        )
