@@ -1,0 +1,94 @@
+"""A model against labelled clips it was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from videoclf.atomic import prepare_folder, write_atomically
+from videoclf.data.dataset import LabelledClip, check_labels, load_dataset
+from videoclf.data.splits import make_split
+from videoclf.errors import DatasetInvalid
+from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
+from videoclf.evaluation.report import write_report
+from videoclf.inference.model import DEFAULT_NUM_THREADS, Model, load
+from videoclf.inference.prediction import Failure, Prediction
+
+
+def evaluate(
+    model: str | Path | Model,
+    data: str | Path,
+    *,
+    split: str | None = None,
+    split_files: Path | None = None,
+    group_pattern: str | None = None,
+    out: str | Path | None = None,
+    device: str = "auto",
+    num_threads: int = DEFAULT_NUM_THREADS,
+    on_clip: Callable[[int, Prediction | Failure], object] = lambda _total, _outcome: None,
+) -> Metrics:
+    """Classify labelled clips and compare.
+
+    Args:
+        model: a loaded model, or what `videoclf.load` takes.
+        data: a folder or list, as `videoclf.data.dataset.load_dataset` takes it.
+        split: which clips: the test part of this split, or without one all of them.
+        split_files: folder of the official lists, where they do not lie beside the clips.
+        group_pattern: regular expression for groups in file names.
+        out: a folder for ``metrics.json``, ``predictions.jsonl`` and ``report.html``; nothing is written without.
+        device: as for `videoclf.load`.
+        num_threads: videos decoded at once.
+        on_clip: called after each clip with the number of all clips and the outcome.
+
+    Raises:
+        DatasetInvalid: no clips, a class that the model does not know, or not one clip that can be read.
+        ModelFileInvalid: the model cannot be loaded.
+        RunFolderUnusable: ``out`` cannot be written.
+    """
+    dataset = load_dataset(data, group_pattern=group_pattern)
+    clips = make_split(dataset, split, split_files=split_files).test if split else dataset.clips
+    if not clips:
+        raise DatasetInvalid(f"--split {split}: has no test part in {data}; leave --split out to evaluate on all clips")
+    loaded = model if isinstance(model, Model) else load(model, device=device)
+    check_labels(clips, loaded.labels, model=loaded.header.name)
+    folder = prepare_folder(Path(out)) if out is not None else None
+    outcomes: list[Prediction | Failure] = []
+    for outcome in loaded.predict_many([clip.path for clip in clips], num_threads=num_threads):
+        outcomes.append(outcome)
+        on_clip(len(clips), outcome)
+    metrics = metrics_of(outcomes, clips, loaded.labels)
+    if folder is not None:
+        title = f"{loaded.header.name} on {data}" + (f", test part of {split}" if split else "")
+        write_atomically(folder / "metrics.json", metrics.model_dump_json(indent=2).encode())
+        write_predictions(folder / "predictions.jsonl", outcomes)
+        write_report(folder / "report.html", title=title, metrics=metrics)
+    return metrics
+
+
+def metrics_of(
+    outcomes: Sequence[Prediction | Failure], clips: Sequence[LabelledClip], labels: Sequence[str]
+) -> Metrics:
+    """Figures of predictions (with all labels) of labelled clips.
+
+    Raises:
+        DatasetInvalid: not one clip could be read.
+    """
+    position = {label: i for i, label in enumerate(labels)}
+    rows, targets, failed = [], [], []
+    for outcome, clip in zip(outcomes, clips, strict=True):
+        if isinstance(outcome, Failure):
+            failed.append(FailedClip(source=outcome.source, message=outcome.error.message))
+            continue
+        score_of = {entry.label: entry.score for entry in outcome.labels}
+        rows.append([score_of[label] for label in labels])
+        targets.append(position[clip.label])
+    if not rows:
+        raise DatasetInvalid(f"not one of {len(clips)} clips could be read; the first: {failed[0].message}")
+    return compute_metrics(np.array(rows), targets, labels, failed)
+
+
+def write_predictions(path: Path, outcomes: Sequence[Prediction | Failure]) -> None:
+    """One line of JSON a clip, as ``videoclf predict --json`` prints it."""
+    write_atomically(path, "".join(f"{outcome.to_json_line()}\n" for outcome in outcomes).encode())

@@ -1,0 +1,118 @@
+"""How good predictions are. (torchmetrics underneath.)"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import BaseModel, ConfigDict
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_calibration_error,
+    multiclass_confusion_matrix,
+    multiclass_f1_score,
+    multiclass_precision,
+    multiclass_recall,
+)
+
+
+class ClassMetrics(BaseModel):
+    """One class; where no clip of it was tested, or none was called so, the figure concerned is 0."""
+
+    model_config = ConfigDict(frozen=True)
+
+    num_clips: int
+    num_right: int
+    precision: float
+    recall: float
+    f1: float
+
+
+class FailedClip(BaseModel):
+    """A clip that could not be read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    message: str
+
+
+class Metrics(BaseModel):
+    """What ``metrics.json`` holds of a set of clips. Clips that failed count in `num_failed` and nowhere else."""
+
+    model_config = ConfigDict(frozen=True)
+
+    num_clips: int
+    """Clips classified."""
+    num_failed: int
+    num_right: int
+    top1: float
+    """Share of the clips whose likeliest class is right."""
+    top5: float
+    """Share whose class is among the five likeliest (of all classes, where there are fewer)."""
+    mean_class_accuracy: float
+    """Mean over the classes that occur of the share of their clips that is right."""
+    ece: float
+    """Expected calibration error: how far scores are from the share that is right, in 15 bins. (Naeini et al. 2015)"""
+    nll: float
+    """Mean negative log-likelihood of the right class, in nats."""
+    per_class: dict[str, ClassMetrics]
+    confusion: tuple[tuple[int, ...], ...]
+    """``[true class][called class]`` counts, in the order of `per_class`."""
+    failed: tuple[FailedClip, ...]
+
+
+def compute_metrics(
+    probabilities: npt.NDArray[np.float64],
+    targets: Sequence[int],
+    labels: Sequence[str],
+    failed: Sequence[FailedClip] = (),
+) -> Metrics:
+    """Figures of predictions against the truth.
+
+    Args:
+        probabilities: ``N×C``, N at least 1.
+        targets: ``N`` indices into the labels.
+        labels: ``C`` names.
+        failed: clips that gave no prediction.
+    """
+    if probabilities.shape != (len(targets), len(labels)) or not targets:
+        raise ValueError(
+            f"expected {len(targets)}×{len(labels)} probabilities (1 clip or more), got {probabilities.shape}"
+        )
+    scores = torch.from_numpy(probabilities)
+    target = torch.tensor(targets)
+    num_classes = len(labels)
+    confusion = multiclass_confusion_matrix(scores, target, num_classes)
+    num_clips_by_class = confusion.sum(dim=1)
+    num_right_by_class = confusion.diagonal()
+    recall = multiclass_recall(scores, target, num_classes, average="none")
+    by_class = zip(
+        labels,
+        num_clips_by_class.tolist(),
+        num_right_by_class.tolist(),
+        multiclass_precision(scores, target, num_classes, average="none").tolist(),
+        recall.tolist(),
+        multiclass_f1_score(scores, target, num_classes, average="none").tolist(),
+        strict=True,
+    )
+    top5 = multiclass_accuracy(scores, target, num_classes, top_k=min(5, num_classes), average="micro")
+    likelihood = scores[torch.arange(len(targets)), target].clamp_min(1e-12)
+    return Metrics(
+        num_clips=len(targets),
+        num_failed=len(failed),
+        num_right=int(num_right_by_class.sum()),
+        top1=float(num_right_by_class.sum() / len(targets)),
+        top5=float(top5),
+        mean_class_accuracy=float(recall[num_clips_by_class > 0].mean()),
+        ece=float(multiclass_calibration_error(scores, target, num_classes, n_bins=15)),
+        nll=float(-likelihood.log().mean()),
+        per_class={
+            label: ClassMetrics(num_clips=n, num_right=right, precision=p, recall=r, f1=f)
+            for label, n, right, p, r, f in by_class
+        },
+        confusion=tuple(map(tuple, confusion.tolist())),
+        failed=tuple(failed),
+    )

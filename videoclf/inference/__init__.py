@@ -1,0 +1,1 @@
+"""Weights and sources to predictions: engine, pipeline, and the `Model` that `videoclf.load` gives."""

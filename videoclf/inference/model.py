@@ -1,0 +1,95 @@
+"""A loaded model: what ``videoclf.load`` gives."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from videoclf import errors
+from videoclf.inference.pipeline import clip_request, predict_clips
+from videoclf.inference.prediction import Failure, Prediction
+from videoclf.inference.torch_engine import TorchEngine
+from videoclf.media.reader import ReadWindow, read_clips
+from videoclf.modeling.checkpoint import load_model
+from videoclf.recipe.header import ModelHeader
+from videoclf.recipe.recipe import Recipe
+from videoclf.zoo import find_model
+
+DEFAULT_NUM_THREADS = min(4, os.cpu_count() or 1)
+"""Videos decoded at once; more gain nothing once the network waits for nobody."""
+
+
+def load(model: str | Path | None = None, *, device: str = "auto") -> Model:
+    """A model that is ready to predict; nothing is downloaded.
+
+    Args:
+        model: nothing (the embedded default), a name from ``videoclf models``, a model file, or a run's folder.
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, ...
+
+    Raises:
+        ModelFileInvalid: no such model, or a file that is damaged, foreign or newer.
+        DeviceUnavailable: this machine has no such device.
+    """
+    classifier, header = load_model(find_model(model))
+    return Model(TorchEngine(classifier, header.recipe.preprocess, device), header)
+
+
+class Model:
+    """Weights, labels and the way a video must be prepared for them."""
+
+    def __init__(self, engine: TorchEngine, header: ModelHeader) -> None:
+        self._engine = engine
+        self.header = header
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes it knows."""
+        return self.header.labels
+
+    @property
+    def recipe(self) -> Recipe:
+        """How it samples, prepares and classifies."""
+        return self.header.recipe
+
+    def predict(self, path: str | Path) -> Prediction:
+        """The classes of one video, best first.
+
+        Raises:
+            MediaError: the video cannot be read; the message says why.
+        """
+        outcome = next(self.predict_many([path]))
+        if isinstance(outcome, Failure):
+            raise getattr(errors, outcome.error.type)(outcome.error.message)
+        return outcome
+
+    def predict_many(
+        self, paths: Iterable[str | Path], *, num_threads: int = DEFAULT_NUM_THREADS
+    ) -> Iterator[Prediction | Failure]:
+        """The classes of many videos, in order; a video that cannot be read gives a `Failure` and the rest goes on.
+
+        Args:
+            paths: taken as they are needed; may be endless.
+            num_threads: videos decoded at once.
+        """
+        return predict_clips(self._engine, self.header, map(Path, paths), num_threads=num_threads)
+
+    def features(self, path: str | Path) -> Tensor:
+        """What the backbone makes of a video's frames: ``T'×D`` float32, windows one after the other.
+
+        Raises:
+            MediaError: the video cannot be read; the message says why.
+        """
+        features: list[Tensor] = []
+        for item in read_clips([clip_request(Path(path), self.recipe)], self._engine.preprocess, num_threads=1):
+            if isinstance(item, ReadWindow):
+                features.append(self._engine.features(item.value))
+            elif item.failure is not None:
+                raise item.failure
+        return torch.cat(features)
+
+    def __repr__(self) -> str:
+        return f"Model({self.header.name}: {self.recipe.backbone.name}, {len(self.labels)} classes)"

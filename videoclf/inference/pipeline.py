@@ -1,0 +1,154 @@
+"""Videos to predictions: reading, batching across clips, averaging a clip's windows; in order, failures as values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic
+
+import numpy as np
+import numpy.typing as npt
+
+from videoclf.inference.engine import Engine, Float32Array, W
+from videoclf.inference.prediction import Failure, LabelScore, Prediction
+from videoclf.media.reader import ClipRequest, ReadEnd, ReadWindow, read_clips
+from videoclf.recipe.header import ModelHeader
+from videoclf.recipe.recipe import Recipe
+
+_BATCH_FRAMES = 128
+"""Frames of several clips that go through the network together: enough to fill it, little enough to hold."""
+
+
+def predict_clips(
+    engine: Engine[W], header: ModelHeader, paths: Iterable[Path], *, num_threads: int
+) -> Iterator[Prediction | Failure]:
+    """The classes of each video, in the order of the paths.
+
+    A video longer than the recipe's ``max_frames`` moments is cut into windows; their probabilities are averaged,
+    each weighing as much as it has frames.
+
+    Args:
+        engine: runs the network.
+        header: of the model in the engine.
+        paths: taken as they are needed; may be endless.
+        num_threads: videos decoded at once.
+
+    Yields:
+        A `Prediction` or, for a source that cannot be read, a `Failure`.
+    """
+    sources: list[str] = []
+
+    def requests() -> Iterator[ClipRequest]:
+        for path in paths:
+            sources.append(str(path))
+            yield clip_request(path, header.recipe)
+
+    batcher = _Batcher(engine, header)
+    for item in read_clips(requests(), engine.preprocess, num_threads=num_threads):
+        if isinstance(item, ReadWindow):
+            batcher.add_window(item)
+        else:
+            batcher.add_end(item, sources[item.request_index])
+        yield from batcher.finished()
+    batcher.flush()
+    yield from batcher.finished()
+
+
+def clip_request(path: Path, recipe: Recipe, *, window_seed: int | None = None) -> ClipRequest:
+    """What the reader is asked for under a recipe; see `ClipRequest`."""
+    return ClipRequest(
+        path,
+        fps=recipe.sampling.fps,
+        max_frames=recipe.sampling.max_frames,
+        window_seed=window_seed,
+        shuffle_time=recipe.sampling.order == "shuffled",
+    )
+
+
+def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Probabilities over the last axis, in float64."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    probabilities: npt.NDArray[np.float64] = shifted / shifted.sum(axis=-1, keepdims=True)
+    return probabilities
+
+
+def average_windows(
+    window_logits: Iterable[Float32Array], num_frames: Iterable[int], temperature: float
+) -> npt.NDArray[np.float64]:
+    """``C`` probabilities of a clip from the ``C`` logits of each of its windows."""
+    probabilities = [softmax(logits / temperature) for logits in window_logits]
+    return np.average(probabilities, axis=0, weights=list(num_frames))
+
+
+@dataclass
+class _Clip:
+    """A clip on its way: windows that have been through the network, and the reader's last word once it is there."""
+
+    logits: list[Float32Array] = field(default_factory=list)
+    num_frames: list[int] = field(default_factory=list)
+    num_waiting: int = 0
+    end: ReadEnd | None = None
+    source: str = ""
+
+
+class _Batcher(Generic[W]):
+    """Collects windows until a batch is full; clips leave in the order in which they came."""
+
+    def __init__(self, engine: Engine[W], header: ModelHeader) -> None:
+        self._engine = engine
+        self._header = header
+        self._waiting: list[tuple[_Clip, W]] = []
+        self._clips: dict[int, _Clip] = {}  # by request index, in order
+
+    def add_window(self, window: ReadWindow[W]) -> None:
+        clip = self._clips.setdefault(window.request_index, _Clip())
+        clip.num_waiting += 1
+        self._waiting.append((clip, window.value))
+        if sum(len(value) for _, value in self._waiting) >= _BATCH_FRAMES:
+            self.flush()
+
+    def add_end(self, end: ReadEnd, source: str) -> None:
+        clip = self._clips.setdefault(end.request_index, _Clip())
+        clip.end, clip.source = end, source
+
+    def flush(self) -> None:
+        if not self._waiting:
+            return
+        logits = self._engine.logits([value for _, value in self._waiting])
+        for (clip, value), clip_logits in zip(self._waiting, logits, strict=True):
+            clip.logits.append(clip_logits)
+            clip.num_frames.append(len(value))
+            clip.num_waiting -= 1
+        self._waiting.clear()
+
+    def finished(self) -> Iterator[Prediction | Failure]:
+        while self._clips:
+            index, clip = next(iter(self._clips.items()))
+            if clip.end is None or clip.num_waiting:
+                return
+            del self._clips[index]
+            yield self._conclude(clip, clip.end)
+
+    def _conclude(self, clip: _Clip, end: ReadEnd) -> Prediction | Failure:
+        if end.failure is not None:
+            return Failure.of(clip.source, end.failure)
+        assert end.info is not None  # an end without failure comes from an opened file
+        calibration = self._header.calibration
+        scores = average_windows(clip.logits, clip.num_frames, calibration.temperature)
+        ranked = np.argsort(-scores, kind="stable")
+        return Prediction(
+            source=clip.source,
+            labels=tuple(LabelScore(label=self._header.labels[i], score=float(scores[i])) for i in ranked),
+            uncertain=bool(scores[ranked[0]] < calibration.threshold),
+            warnings=(*end.warnings, *_repeat_warning(end.num_repeated, sum(clip.num_frames), end.info.average_fps)),
+            model=self._header.name,
+            duration_seconds=round(end.info.duration_seconds, 3),
+            num_frames=sum(clip.num_frames),
+        )
+
+
+def _repeat_warning(num_repeated: int, num_frames: int, fps: float) -> tuple[str, ...]:
+    if num_repeated == 0:
+        return ()
+    return (f"{num_repeated} of {num_frames} moments repeat a frame: the video has only {fps:.3g} frames a second",)

@@ -1,0 +1,87 @@
+"""What comes out: a prediction, or a failure, for each source. Their JSON is the command line's ``--json``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from videoclf.errors import VideoclfError
+
+OUTPUT_FORMAT_VERSION: Literal[1] = 1
+
+
+class LabelScore(BaseModel):
+    """One class and how likely it is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    label: str
+    score: float = Field(ge=0, le=1)
+
+
+class _Output(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    format_version: Literal[1] = OUTPUT_FORMAT_VERSION
+    source: str
+    """The path as it was given, or as found in the folder that was given."""
+
+    def to_json_line(self) -> str:
+        """One line of JSON, as docs/prediction.schema.json describes it."""
+        return self.model_dump_json()
+
+
+class Prediction(_Output):
+    """The classes of one video."""
+
+    labels: tuple[LabelScore, ...] = Field(min_length=1)
+    """Best first; all of the model's classes, or the ``top_k`` that were asked for."""
+
+    uncertain: bool
+    """The best score lies below the model's threshold: the video may show none of its classes."""
+
+    warnings: tuple[str, ...]
+    model: str
+    duration_seconds: float
+    num_frames: int
+    """Frames that the network saw, repeated ones included."""
+
+    @property
+    def label(self) -> str:
+        """The likeliest class."""
+        return self.labels[0].label
+
+    @property
+    def score(self) -> float:
+        """Its score, 0 to 1."""
+        return self.labels[0].score
+
+    def top(self, k: int) -> Prediction:
+        """The same with only the best k classes listed."""
+        return self.model_copy(update={"labels": self.labels[:k]})
+
+    def __repr__(self) -> str:
+        unsure = ", uncertain" if self.uncertain else ""
+        return f"Prediction({self.label} {self.score:.2f}{unsure}, {self.num_frames} frames of {self.source})"
+
+
+class ErrorDescription(BaseModel):
+    """Why a source gave no prediction."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str
+    """The exception's name; the tree is drawn in videoclf/errors.py."""
+    message: str
+
+
+class Failure(_Output):
+    """A source that gave no prediction."""
+
+    error: ErrorDescription
+
+    @classmethod
+    def of(cls, source: str, error: VideoclfError) -> Failure:
+        """The failure of a source by an exception."""
+        return cls(source=source, error=ErrorDescription(type=type(error).__name__, message=str(error)))

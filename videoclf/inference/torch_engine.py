@@ -1,0 +1,76 @@
+"""The reference engine: our torch module as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from videoclf.errors import DeviceUnavailable
+from videoclf.inference.engine import Float32Array
+from videoclf.media.reader import Chunks
+from videoclf.modeling.classifier import VideoClassifier
+from videoclf.modeling.preprocess import preprocess_window
+from videoclf.modeling.sequences import pad_sequences
+from videoclf.recipe.recipe import Preprocess
+
+
+class TorchEngine:
+    """Runs a classifier on one device.
+
+    Args:
+        classifier: in evaluation mode.
+        spec: the recipe's preprocessing.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ..., or ``auto``: a GPU where there is one.
+
+    Raises:
+        DeviceUnavailable: this machine has no such device.
+    """
+
+    def __init__(self, classifier: VideoClassifier, spec: Preprocess, device: str = "auto") -> None:
+        self.device = find_device(device)
+        self._classifier = classifier.to(self.device)
+        self._spec = spec
+
+    def preprocess(self, chunks: Chunks) -> Tensor:
+        """One window: ``T×3×H×W`` float32 on the CPU."""
+        return preprocess_window(chunks, self._spec)
+
+    @torch.inference_mode()
+    def logits(self, windows: Sequence[Tensor]) -> Float32Array:
+        """``B×C`` of a batch of windows of any lengths."""
+        clips, num_frames = pad_sequences(windows)
+        result: Float32Array = self._classifier(clips.to(self.device), num_frames.to(self.device)).cpu().numpy()
+        return result
+
+    @torch.inference_mode()
+    def features(self, window: Tensor) -> Tensor:
+        """``T'×D`` float32 on the CPU: what the backbone makes of one window."""
+        num_frames = torch.tensor([len(window)], device=self.device)
+        features, _ = self._classifier.encode(window[None].to(self.device), num_frames)
+        return features[0].cpu()
+
+
+def find_device(name: str) -> torch.device:
+    """The torch device of that name; ``auto`` is a GPU where there is one.
+
+    Raises:
+        DeviceUnavailable: unknown, or not on this machine.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceUnavailable(f"--device {name!r}: no such kind of device; use auto, cpu, cuda or cuda:N") from error
+    if device.type == "cpu":
+        return device
+    if device.type != "cuda":
+        raise DeviceUnavailable(f"--device {name!r}: not supported; use auto, cpu, cuda or cuda:N")
+    num_gpus = torch.cuda.device_count()
+    if num_gpus == 0:
+        raise DeviceUnavailable(f"--device {name!r}: torch finds no GPU on this machine; use --device cpu")
+    if (device.index or 0) >= num_gpus:
+        raise DeviceUnavailable(f"--device {name!r}: this machine's GPUs are cuda:0 to cuda:{num_gpus - 1}")
+    return device
