@@ -1,0 +1,138 @@
+"""The training loop, on features so small that a test can see what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from videoclf.data.dataset import LabelledClip
+from videoclf.errors import DatasetInvalid
+from videoclf.modeling.classifier import VideoClassifier, build_classifier
+from videoclf.recipe.recipe import Recipe
+from videoclf.training.examples import Example, crop_steps
+from videoclf.training.fit import Trainer, warmup_cosine
+
+LABELS = ("down", "up")
+FEATURE_SIZE = 432  # of the tiny backbone
+
+
+class RampExamples:
+    """Clips whose one informative feature rises or falls: order is all that tells the classes apart."""
+
+    def for_training(self, clips: Sequence[LabelledClip], rng: np.random.Generator) -> Iterator[Example]:
+        for clip in clips:
+            yield Example(self.steps(clip), clip.label)
+
+    def for_validation(self, clips: Sequence[LabelledClip]) -> Iterator[tuple[LabelledClip, list[Tensor]]]:
+        for clip in clips:
+            yield clip, [self.steps(clip)]
+
+    def steps(self, clip: LabelledClip) -> Tensor:
+        number = int(clip.path.stem)
+        ramp = torch.linspace(-1, 1, 4 + number % 5)
+        steps = torch.zeros(len(ramp), FEATURE_SIZE)
+        steps[:, 0] = ramp if clip.label == "up" else -ramp
+        return steps
+
+
+class MisleadingValidation(RampExamples):
+    """Validation clips show the other class: the better the training, the worse they do."""
+
+    def for_validation(self, clips: Sequence[LabelledClip]) -> Iterator[tuple[LabelledClip, list[Tensor]]]:
+        for clip in clips:
+            yield clip, [self.steps(clip).flip(0)]
+
+
+class NoExamples(RampExamples):
+    """Nothing can be read."""
+
+    def for_training(self, clips: Sequence[LabelledClip], rng: np.random.Generator) -> Iterator[Example]:
+        return iter(())
+
+
+CLIPS = [LabelledClip(Path(f"{number}.avi"), LABELS[number % 2], None) for number in range(24)]
+RECIPE = Recipe.model_validate(
+    {
+        "backbone": {"name": "tiny", "frozen": True},
+        "temporal": {"projection_size": 16, "hidden_size": 16, "pooling": "last"},
+        "training": {"epochs": 25, "patience": 4, "batch_size": 4, "learning_rate": 1e-2, "warmup_epochs": 0},
+    }
+)
+
+
+def build(recipe: Recipe = RECIPE, examples: RampExamples | None = None) -> tuple[Trainer, VideoClassifier]:
+    torch.manual_seed(recipe.training.seed)
+    classifier = build_classifier(recipe, 2)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    trainer = Trainer(fabric, classifier, examples or RampExamples(), LABELS, recipe.training, on_features=True)
+    return trainer, classifier
+
+
+def test_it_learns_the_order() -> None:
+    trainer, _ = build()
+    records = [record for record, _ in trainer.epochs(CLIPS[:16], CLIPS[16:])]
+    assert records[-1].validation_top1 == 1
+    assert records[-1].train_loss < records[0].train_loss / 2
+
+
+def test_the_best_epochs_are_those_with_the_lowest_validation_loss_so_far() -> None:
+    trainer, _ = build()
+    lowest = float("inf")
+    for record, is_best in trainer.epochs(CLIPS[:16], CLIPS[16:]):
+        assert is_best == (record.validation_loss < lowest)
+        lowest = min(lowest, record.validation_loss)
+
+
+def test_it_stops_when_validation_no_longer_improves() -> None:
+    trainer, _ = build(examples=MisleadingValidation())
+    records = list(trainer.epochs(CLIPS[:16], CLIPS[16:]))
+    best = max(number for number, (_, is_best) in enumerate(records, start=1) if is_best)
+    assert len(records) == best + RECIPE.training.patience < RECIPE.training.epochs
+
+
+def test_a_frozen_backbone_does_not_move() -> None:
+    trainer, classifier = build()
+    before = {name: tensor.clone() for name, tensor in classifier.backbone.state_dict().items()}
+    next(iter(trainer.epochs(CLIPS[:16], CLIPS[16:])))
+    assert all(torch.equal(before[name], tensor) for name, tensor in classifier.backbone.state_dict().items())
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    results = []
+    for _ in range(2):
+        trainer, classifier = build()
+        list(trainer.epochs(CLIPS[:16], CLIPS[16:]))
+        results.append(classifier.state_dict())
+    assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
+
+
+def test_no_readable_clip_is_an_error() -> None:
+    trainer, _ = build(examples=NoExamples())
+    with pytest.raises(DatasetInvalid, match="not one of the 16 clips to train on could be read"):
+        next(iter(trainer.epochs(CLIPS[:16], CLIPS[16:])))
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
+    factor = warmup_cosine(10, 100)
+    rates = [factor(step) for step in range(101)]
+    assert max(rates) == rates[10] == 1
+    assert rates[:11] == sorted(rates[:11])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[100] == pytest.approx(0)
+
+
+def test_cropping_takes_a_contiguous_part_of_at_least_the_share() -> None:
+    rng = np.random.default_rng(0)
+    lengths = set()
+    for _ in range(200):
+        part = crop_steps(torch.arange(10), 0.6, rng).tolist()
+        assert part == list(range(part[0], part[0] + len(part)))
+        lengths.add(len(part))
+    assert lengths == {6, 7, 8, 9, 10}
+    assert crop_steps(torch.arange(1), 0.1, rng).tolist() == [0]

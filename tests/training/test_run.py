@@ -1,0 +1,187 @@
+"""Whole runs: from a folder of videos to a model that predicts."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import videoclf
+from tests.conftest import write_clip
+from videoclf.errors import DatasetInvalid, RecipeInvalid, RunFolderUnusable, WeightsUnavailable
+from videoclf.evaluation.report import EpochRecord
+from videoclf.media.video import Video
+from videoclf.training.observer import SilentObserver
+from videoclf.training.run import Run
+from videoclf.zoo import model_names
+
+SHORT = ("training.epochs=2", "sampling.fps=4")
+
+
+class Notes(SilentObserver):
+    """Keeps the notices."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.records: list[EpochRecord] = []
+
+    def notice(self, text: str) -> None:
+        self.texts.append(text)
+
+    def epoch(self, record: EpochRecord, *, is_best: bool) -> None:
+        self.records.append(record)
+
+
+@pytest.fixture(scope="module")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes in four groups, one clip of them broken."""
+    folder = tmp_path_factory.mktemp("small")
+    for label in ("Long", "Short"):
+        (folder / label).mkdir()
+        for group in range(1, 5):
+            path = folder / label / f"v_{label}_g{group:02}_c01.avi"
+            write_clip(path, 20 + group if label == "Long" else 5 + group)
+    (folder / "Long" / "v_Long_g01_c02.avi").write_bytes(b"RIFF....AVI broken")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Notes]:
+    notes = Notes()
+    out = tmp_path_factory.mktemp("runs") / "first"
+    split = "leave-out:g04"
+    return videoclf.train(
+        small_data, out=out, recipe="tiny", overrides=SHORT, split=split, device="cpu", observer=notes
+    ), notes
+
+
+def test_a_run_leaves_all_that_the_contract_names(run: tuple[Run, Notes]) -> None:
+    names = {path.name for path in run[0].folder.iterdir()}
+    assert names == {
+        "model.safetensors", "metrics.json", "report.html", "recipe.toml", "log.csv", "split.json", "predictions.jsonl",
+    }  # fmt: skip
+
+
+def test_its_model_predicts_under_the_runs_name(run: tuple[Run, Notes], small_data: Path) -> None:
+    prediction = videoclf.load(run[0].folder).predict(small_data / "Long" / "v_Long_g01_c01.avi")
+    assert prediction.model == "first"
+    assert {entry.label for entry in prediction.labels} == {"Long", "Short"}
+
+
+def test_its_figures_are_those_of_the_test_part(run: tuple[Run, Notes]) -> None:
+    figures = json.loads((run[0].folder / "metrics.json").read_text())
+    assert figures["judged_on"] == "test"
+    assert figures["num_clips"] == 2
+    assert figures["split"] == {"spec": "leave-out:g04", "num_train": 5, "num_validation": 2, "num_test": 2}
+    assert figures["top1"] == run[0].metrics.top1
+
+
+def test_a_broken_clip_is_named_once_and_counted(run: tuple[Run, Notes]) -> None:
+    broken = [text for text in run[1].texts if "v_Long_g01_c02.avi" in text]
+    quarantined = json.loads((run[0].folder / "metrics.json").read_text())["quarantined"]
+    assert len(broken) == 1
+    assert [Path(path).name for path in quarantined] == ["v_Long_g01_c02.avi"]
+
+
+def test_the_log_has_a_line_an_epoch(run: tuple[Run, Notes]) -> None:
+    with (run[0].folder / "log.csv").open() as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
+    assert len(run[1].records) == 2
+
+
+def test_the_report_names_what_could_not_be_read_and_loads_nothing(run: tuple[Run, Notes]) -> None:
+    html = (run[0].folder / "report.html").read_text()
+    assert "v_Long_g01_c02.avi" in html
+    assert "<script" not in html
+    assert 'src="' not in html
+
+
+def test_its_recipe_trains_the_same_again(run: tuple[Run, Notes], small_data: Path, tmp_path: Path) -> None:
+    again = videoclf.train(
+        small_data, out=tmp_path / "first", recipe=run[0].folder / "recipe.toml", split="leave-out:g04", device="cpu"
+    )
+    assert again.model_path.read_bytes() == run[0].model_path.read_bytes()
+
+
+def test_a_run_is_not_overwritten_unasked(run: tuple[Run, Notes], small_data: Path) -> None:
+    before = run[0].model_path.read_bytes()
+    with pytest.raises(RunFolderUnusable, match="holds a run already; choose another --out, or add --overwrite"):
+        videoclf.train(small_data, out=run[0].folder, recipe="tiny", overrides=SHORT)
+    assert run[0].model_path.read_bytes() == before
+
+
+def test_a_model_lends_its_weights_to_a_run_with_other_classes(
+    run: tuple[Run, Notes], demo_folder: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "list.csv"
+    clips = [path for path in sorted(demo_folder.rglob("*_c01.*")) if path.parent.name != "ZigzagDown"]
+    data.write_text("".join(f"{path},{path.parent.name}\n" for path in clips))
+    second = videoclf.train(data, out=tmp_path / "second", init=run[0].folder, overrides=["training.epochs=1"])
+    assert videoclf.load(second.folder).labels == ("Clockwise", "Counterclockwise", "ZigzagAcross")
+
+
+def test_behind_a_frozen_backbone_each_video_is_read_once(
+    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    class CountedVideo(Video):
+        def __init__(self, path: Path, **options: Any) -> None:
+            opened.append(path.name)
+            super().__init__(path, **options)
+
+    monkeypatch.setattr("videoclf.media.reader.Video", CountedVideo)
+    videoclf.train(
+        small_data, out=tmp_path / "run", recipe="tiny", split="none",
+        overrides=["backbone.frozen=true", "training.epochs=3", "training.horizontal_flip=true"],
+    )  # fmt: skip
+    judged = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert judged["judged_on"] == "validation"
+    assert len(opened) == 9 + judged["num_clips"] + judged["num_failed"]
+
+
+def test_what_cannot_be_is_said_before_anything_is_written(small_data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(RecipeInvalid, match="unknown key 'training.epoch'"):
+        videoclf.train(small_data, out=out, recipe="tiny", overrides=["training.epoch=3"])
+    with pytest.raises(RecipeInvalid, match=r"no recipe 'tyni': it is neither a file nor one of .*tiny"):
+        videoclf.train(small_data, out=out, recipe="tyni")
+    with pytest.raises(DatasetInvalid, match="no such folder or list"):
+        videoclf.train(tmp_path / "gone", out=out, recipe="tiny")
+    with pytest.raises(WeightsUnavailable, match="no such file"):
+        videoclf.train(small_data, out=out, recipe="tiny", overrides=["backbone.weights=gone.safetensors"])
+    assert not out.exists()
+
+
+def test_a_folder_that_is_a_file_is_named(small_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(RunFolderUnusable, match="run: cannot be made"):
+        videoclf.train(small_data, out=tmp_path / "run", recipe="tiny")
+
+
+@pytest.mark.skipif("actions16" not in model_names(), reason="needs the embedded default model")
+def test_the_default_recipe_starts_from_the_embedded_backbone(small_data: Path, tmp_path: Path) -> None:
+    run = videoclf.train(small_data, out=tmp_path / "run", overrides=["training.epochs=1", "sampling.fps=3"])
+    mine = videoclf.load(run.folder).features(small_data / "Long" / "v_Long_g01_c01.avi")
+    assert mine.shape[1] == 2560
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("overrides", "low", "high"),
+    [
+        ((), 0.95, 1.0),
+        (("sampling.order=shuffled",), 0.0, 0.25 + 2 * (0.25 * 0.75 / 72) ** 0.5),
+        (("temporal.kind=mean",), 0.0, 0.25 + 2 * (0.25 * 0.75 / 72) ** 0.5),
+    ],
+    ids=["in order", "shuffled", "mean"],
+)
+def test_the_recurrent_part_is_what_tells_orders_apart(
+    demo_folder: Path, tmp_path: Path, overrides: tuple[str, ...], low: float, high: float
+) -> None:
+    metrics = videoclf.train(demo_folder, out=tmp_path / "run", recipe="tiny", overrides=overrides).metrics
+    assert metrics.num_clips == 72
+    assert low <= metrics.top1 <= high

@@ -1,0 +1,169 @@
+"""What the training loop trains on: frames read anew every epoch, or, behind a frozen backbone, features read once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from videoclf.data.dataset import LabelledClip
+from videoclf.inference.pipeline import clip_request
+from videoclf.media.reader import Chunks, ReadWindow, read_clips
+from videoclf.modeling.classifier import VideoClassifier
+from videoclf.modeling.preprocess import preprocess_window
+from videoclf.recipe.recipe import Recipe
+from videoclf.training.observer import Observer
+
+
+@dataclass(frozen=True)
+class Example:
+    """One clip as the network takes it in this epoch."""
+
+    steps: Tensor
+    """``T×3×H×W`` frames or ``T×D`` features, float32."""
+    label: str
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+class Examples(Protocol):
+    """Where examples come from. Clips that fail are named once and passed over."""
+
+    def for_training(self, clips: Sequence[LabelledClip], rng: np.random.Generator) -> Iterator[Example]:
+        """One augmented window of each clip, in the order given."""
+        ...
+
+    def for_validation(self, clips: Sequence[LabelledClip]) -> Iterator[tuple[LabelledClip, list[Tensor]]]:
+        """Each clip with all its windows, as they are."""
+        ...
+
+
+class Quarantine:
+    """Clips that could not be read: named once, then left out."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.reasons: dict[LabelledClip, str] = {}
+        self._observer = observer
+
+    def add(self, clip: LabelledClip, reason: str) -> None:
+        """Leave a clip out from now on."""
+        if clip not in self.reasons:
+            self.reasons[clip] = reason
+            self._observer.notice(reason)
+
+    def without(self, clips: Sequence[LabelledClip]) -> list[LabelledClip]:
+        """Those of the clips that can be read, as far as is known."""
+        return [clip for clip in clips if clip not in self.reasons]
+
+
+class VideoExamples:
+    """Reads videos anew each time; the whole network is trained.
+
+    Args:
+        recipe: how to sample, prepare and augment.
+        quarantine: takes clips that fail.
+        num_threads: videos decoded at once.
+        on_clip: called after each clip that was read.
+    """
+
+    def __init__(self, recipe: Recipe, quarantine: Quarantine, num_threads: int, on_clip: Callable[[], None]) -> None:
+        self._recipe = recipe
+        self._quarantine = quarantine
+        self._num_threads = num_threads
+        self._on_clip = on_clip
+
+    def for_training(self, clips: Sequence[LabelledClip], rng: np.random.Generator) -> Iterator[Example]:
+        """See `Examples`."""
+        readable = self._quarantine.without(clips)
+        seeds = rng.integers(2**32, size=len(readable)).tolist()
+        for clip, windows in self._read(readable, seeds):
+            steps = crop_steps(windows[0], self._recipe.training.min_crop_share, rng)
+            if self._recipe.training.horizontal_flip and rng.random() < 0.5:
+                steps = steps.flip(-1)
+            yield Example(steps, clip.label)
+
+    def for_validation(self, clips: Sequence[LabelledClip]) -> Iterator[tuple[LabelledClip, list[Tensor]]]:
+        """See `Examples`."""
+        readable = self._quarantine.without(clips)
+        return self._read(readable, [None] * len(readable))
+
+    def _read(
+        self, clips: Sequence[LabelledClip], window_seeds: Sequence[int | None]
+    ) -> Iterator[tuple[LabelledClip, list[Tensor]]]:
+        requests = (
+            clip_request(clip.path, self._recipe, window_seed=seed)
+            for clip, seed in zip(clips, window_seeds, strict=True)
+        )
+        windows: list[Tensor] = []
+        for item in read_clips(requests, self._preprocess, num_threads=self._num_threads):
+            if isinstance(item, ReadWindow):
+                windows.append(item.value)
+                continue
+            self._on_clip()
+            clip = clips[item.request_index]
+            if item.failure is None:
+                yield clip, windows
+            else:
+                self._quarantine.add(clip, str(item.failure))
+            windows = []
+
+    def _preprocess(self, chunks: Chunks) -> Tensor:
+        return preprocess_window(chunks, self._recipe.preprocess)
+
+
+class FeatureExamples:
+    """Reads every video once, keeps the frozen backbone's features in memory (for each clip, and for its mirror image
+    where the recipe flips), and serves each epoch from there.
+
+    Args:
+        clips: all that will be asked for.
+        videos: reads them.
+        classifier: on its device, in evaluation mode.
+        recipe: how to augment.
+    """
+
+    def __init__(
+        self, clips: Sequence[LabelledClip], videos: VideoExamples, classifier: VideoClassifier, recipe: Recipe
+    ) -> None:
+        self._recipe = recipe
+        self._features: dict[LabelledClip, list[list[Tensor]]] = {}  # by clip: by view: by window
+        device = next(classifier.parameters()).device
+        for clip, windows in videos.for_validation(clips):
+            views = [windows, [window.flip(-1) for window in windows]] if recipe.training.horizontal_flip else [windows]
+            self._features[clip] = [[_encode(classifier, window, device) for window in view] for view in views]
+
+    def for_training(self, clips: Sequence[LabelledClip], rng: np.random.Generator) -> Iterator[Example]:
+        """See `Examples`."""
+        for clip in clips:
+            if clip not in self._features:
+                continue
+            views = self._features[clip]
+            windows = views[rng.integers(len(views))]
+            window = windows[rng.integers(len(windows))]
+            yield Example(crop_steps(window, self._recipe.training.min_crop_share, rng), clip.label)
+
+    def for_validation(self, clips: Sequence[LabelledClip]) -> Iterator[tuple[LabelledClip, list[Tensor]]]:
+        """See `Examples`."""
+        for clip in clips:
+            if clip in self._features:
+                yield clip, self._features[clip][0]
+
+
+@torch.inference_mode()
+def _encode(classifier: VideoClassifier, window: Tensor, device: torch.device) -> Tensor:
+    num_frames = torch.tensor([len(window)], device=device)
+    features, _ = classifier.encode(window[None].to(device), num_frames)
+    return features[0].cpu().clone()
+
+
+def crop_steps(steps: Tensor, min_share: float, rng: np.random.Generator) -> Tensor:
+    """A random contiguous part of at least this share of the steps, and one step at least."""
+    shortest = max(1, round(len(steps) * min_share))
+    num_steps = int(rng.integers(shortest, len(steps) + 1))
+    start = int(rng.integers(len(steps) - num_steps + 1))
+    return steps[start : start + num_steps]

@@ -1,0 +1,39 @@
+"""What a training run tells while it runs; the command line draws it, the library is silent."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from videoclf.evaluation.report import EpochRecord
+
+
+class Observer(Protocol):
+    """Is told of a run's progress, in the order in which it happens."""
+
+    def stage(self, name: str, total: int) -> None:
+        """A stage begins, of so many clips."""
+
+    def advance(self) -> None:
+        """One clip of the stage is done."""
+
+    def epoch(self, record: EpochRecord, *, is_best: bool) -> None:
+        """An epoch is over."""
+
+    def notice(self, text: str) -> None:
+        """Something that the user should know, in one line: a clip that cannot be read, a warning."""
+
+
+class SilentObserver:
+    """Tells nobody."""
+
+    def stage(self, name: str, total: int) -> None:
+        """Ignored."""
+
+    def advance(self) -> None:
+        """Ignored."""
+
+    def epoch(self, record: EpochRecord, *, is_best: bool) -> None:
+        """Ignored."""
+
+    def notice(self, text: str) -> None:
+        """Ignored."""

@@ -1,0 +1,263 @@
+"""A whole training run: data in, a folder out that holds the model, its figures and a report."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning_fabric import Fabric
+
+from videoclf.atomic import prepare_folder, write_atomically
+from videoclf.data.dataset import LabelledClip, load_dataset
+from videoclf.data.splits import Split, make_split
+from videoclf.errors import RunFolderUnusable
+from videoclf.evaluation.calibration import calibrate
+from videoclf.evaluation.evaluate import metrics_of, write_predictions
+from videoclf.evaluation.metrics import Metrics
+from videoclf.evaluation.report import EpochRecord, write_report
+from videoclf.inference.model import DEFAULT_NUM_THREADS, Model
+from videoclf.inference.prediction import Failure, Prediction
+from videoclf.inference.torch_engine import TorchEngine, find_device
+from videoclf.modeling.checkpoint import initialise_from, load_model, load_pretrained, save_model
+from videoclf.modeling.classifier import VideoClassifier, build_classifier
+from videoclf.recipe.header import Calibration, ModelHeader, read_header
+from videoclf.recipe.recipe import Recipe, load_recipe, parse_recipe, recipe_to_toml
+from videoclf.training.examples import FeatureExamples, Quarantine, VideoExamples
+from videoclf.training.fit import Trainer
+from videoclf.training.observer import Observer, SilentObserver
+from videoclf.zoo import DEFAULT_RECIPE_NAME, find_model, find_recipe
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+
+FABRIC_PRECISION: dict[str, Precision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+"""By the name that the command line knows."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training run leaves."""
+
+    folder: Path
+    model_path: Path
+    metrics: Metrics
+    """Of the test part, or of the validation part where the split has no test part."""
+    judged_on: Literal["test", "validation"]
+
+
+def train(
+    data: str | Path,
+    *,
+    out: str | Path,
+    recipe: str | Path | Recipe | None = None,
+    overrides: Sequence[str] = (),
+    init: str | Path | None = None,
+    split: str | None = None,
+    split_files: Path | None = None,
+    group_pattern: str | None = None,
+    device: str = "auto",
+    precision: Precision = "32-true",
+    num_threads: int = DEFAULT_NUM_THREADS,
+    overwrite: bool = False,
+    observer: Observer | None = None,
+) -> Run:
+    """Train a classifier on labelled clips; the best epoch by validation is kept, calibrated and tested once.
+
+    Args:
+        data: a folder ``CLASS/clip.avi`` or a list of ``path,label``; see `videoclf.data.dataset.load_dataset`.
+        out: the run's folder: ``model.safetensors``, ``metrics.json``, ``report.html``, ``recipe.toml``, ``log.csv``,
+            ``split.json``, ``predictions.jsonl``.
+        recipe: a zoo name, a TOML file or a `Recipe`; by default the one of ``init``, or ``mobilenet_v2-gru``.
+        overrides: ``section.key=value`` changes to it.
+        init: a model file or name whose backbone and temporal weights are the start; the head is new.
+        split: see `videoclf.data.splits.make_split`.
+        split_files: folder of the official lists, where they do not lie beside the clips.
+        group_pattern: regular expression for groups in file names.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
+        precision: of the computation, as Lightning Fabric names it.
+        num_threads: videos decoded at once.
+        overwrite: whether a run that is already in ``out`` may be replaced.
+        observer: is told of the progress.
+
+    Raises:
+        VideoclfError: a recipe, dataset, model file, weights, device or folder that cannot be used. The best model
+            so far stays in ``out``.
+    """
+    watcher = observer or SilentObserver()
+    settings = _choose_recipe(recipe, init, overrides)
+    dataset = load_dataset(data, group_pattern=group_pattern)
+    parts = make_split(dataset, split, split_files=split_files)
+    for warning in parts.warnings:
+        watcher.notice(warning)
+    torch_device = find_device(device)
+    classifier = _build(settings, dataset.labels, init)
+    folder = _open_run_folder(Path(out), overwrite=overwrite)
+    model_path = folder / "model.safetensors"
+    write_atomically(folder / "recipe.toml", recipe_to_toml(settings).encode())
+    write_atomically(folder / "split.json", _split_json(parts).encode())
+
+    fabric = Fabric(
+        accelerator=torch_device.type,
+        devices=1 if torch_device.type == "cpu" else [torch_device.index or 0],
+        precision=precision,
+    )
+    header = ModelHeader(name=folder.resolve().name, recipe=_without_path(settings), labels=dataset.labels)
+    quarantine = Quarantine(watcher)
+    trainer = _build_trainer(fabric, classifier, header, parts, quarantine, num_threads, watcher)
+    records: list[EpochRecord] = []
+    watcher.stage("training", 0)
+    for record, is_best in trainer.epochs(parts.train, parts.validation):
+        records.append(record)
+        write_atomically(folder / "log.csv", _log_csv(records).encode())
+        if is_best:
+            save_model(model_path, classifier, header)
+        watcher.epoch(record, is_best=is_best)
+
+    # the best epoch's weights, calibrated on the clips that chose it
+    best, _ = load_model(model_path)
+    classifier.load_state_dict(best.state_dict())
+    said = trainer.logits(parts.validation)
+    calibration = calibrate(said.window_logits, said.num_frames, trainer.targets(said.clips))
+    header = header.model_copy(update={"calibration": calibration})
+    judged_on: Literal["test", "validation"] = "test" if parts.test else "validation"
+    judging = parts.test or parts.validation
+    outcomes = _predict(best, header, judging, torch_device, num_threads, watcher, judged_on)
+    metrics = metrics_of(outcomes, judging, header.labels)
+    figures = {f"{judged_on}_top1": metrics.top1, f"{judged_on}_num_clips": float(metrics.num_clips)}
+    save_model(model_path, best, header.model_copy(update={"figures": figures}))
+    write_predictions(folder / "predictions.jsonl", outcomes)
+    summary = _summary(metrics, judged_on, records, parts, calibration, quarantine, precision)
+    write_atomically(folder / "metrics.json", json.dumps(summary, indent=2).encode())
+    write_report(
+        folder / "report.html",
+        title=f"Run {header.name}: {judged_on}",
+        metrics=metrics,
+        epochs=records,
+        notes=[f"Data: {data}. {parts!r}.", *parts.warnings, *quarantine.reasons.values()],
+        recipe_toml=recipe_to_toml(settings),
+    )
+    return Run(folder, model_path, metrics, judged_on)
+
+
+def _choose_recipe(recipe: str | Path | Recipe | None, init: str | Path | None, overrides: Sequence[str]) -> Recipe:
+    if isinstance(recipe, Recipe):
+        return parse_recipe(recipe.model_dump(), list(overrides), source="the recipe")
+    if recipe is None and init is not None:
+        path = find_model(init)
+        return parse_recipe(read_header(path).recipe.model_dump(), list(overrides), source=f"{path}, its recipe")
+    return load_recipe(find_recipe(recipe or DEFAULT_RECIPE_NAME), list(overrides))
+
+
+def _without_path(recipe: Recipe) -> Recipe:
+    """The recipe as a model file keeps it: the file brings its own weights, and paths of one machine stay there."""
+    return recipe.model_copy(update={"backbone": recipe.backbone.model_copy(update={"weights": "none"})})
+
+
+def _build(recipe: Recipe, labels: Sequence[str], init: str | Path | None) -> VideoClassifier:
+    torch.manual_seed(recipe.training.seed)
+    classifier = build_classifier(recipe, len(labels))
+    if init is not None:
+        initialise_from(classifier, find_model(init))
+    else:
+        load_pretrained(classifier, recipe.backbone)
+    return classifier
+
+
+def _open_run_folder(folder: Path, *, overwrite: bool) -> Path:
+    prepare_folder(folder)
+    if (folder / "model.safetensors").exists() and not overwrite:
+        raise RunFolderUnusable(f"{folder}: holds a run already; choose another --out, or add --overwrite")
+    return folder
+
+
+def _build_trainer(
+    fabric: Fabric,
+    classifier: VideoClassifier,
+    header: ModelHeader,
+    parts: Split,
+    quarantine: Quarantine,
+    num_threads: int,
+    watcher: Observer,
+) -> Trainer:
+    recipe = header.recipe
+    videos = VideoExamples(recipe, quarantine, num_threads, watcher.advance)
+    if not recipe.backbone.frozen:
+        return Trainer(fabric, classifier, videos, header.labels, recipe.training, on_features=False)
+    clips = (*parts.train, *parts.validation)
+    watcher.stage("features of the frozen backbone", len(clips))
+    features = FeatureExamples(clips, videos, classifier.to(fabric.device).eval(), recipe)
+    return Trainer(fabric, classifier, features, header.labels, recipe.training, on_features=True)
+
+
+def _predict(
+    classifier: VideoClassifier,
+    header: ModelHeader,
+    clips: Sequence[LabelledClip],
+    device: torch.device,
+    num_threads: int,
+    watcher: Observer,
+    judged_on: str,
+) -> list[Prediction | Failure]:
+    """The clips as a user of the finished model would see them."""
+    watcher.stage(judged_on, len(clips))
+    model = Model(TorchEngine(classifier, header.recipe.preprocess, str(device)), header)
+    outcomes = []
+    for outcome in model.predict_many([clip.path for clip in clips], num_threads=num_threads):
+        outcomes.append(outcome)
+        if isinstance(outcome, Failure):
+            watcher.notice(outcome.error.message)
+        watcher.advance()
+    return outcomes
+
+
+def _split_json(parts: Split) -> str:
+    named = {part: [str(clip.path) for clip in getattr(parts, part)] for part in ("train", "validation", "test")}
+    return json.dumps({"spec": parts.spec, **named}, indent=1)
+
+
+def _log_csv(records: Sequence[EpochRecord]) -> str:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(EpochRecord.model_fields), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(record.model_dump() for record in records)
+    return buffer.getvalue()
+
+
+def _summary(
+    metrics: Metrics,
+    judged_on: str,
+    records: Sequence[EpochRecord],
+    parts: Split,
+    calibration: Calibration,
+    quarantine: Quarantine,
+    precision: str,
+) -> dict[str, Any]:
+    best = min(records, key=lambda record: record.validation_loss)
+    return {
+        "format_version": 1,
+        "judged_on": judged_on,
+        **metrics.model_dump(),
+        "best_epoch": best.model_dump(),
+        "num_epochs": len(records),
+        "calibration": calibration.model_dump(),
+        "split": {
+            "spec": parts.spec,
+            "num_train": len(parts.train),
+            "num_validation": len(parts.validation),
+            "num_test": len(parts.test),
+        },
+        "quarantined": {str(clip.path): reason for clip, reason in quarantine.reasons.items()},
+        "environment": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("videoclf", "torch", "torchvision", "av")},
+            "num_torch_threads": torch.get_num_threads(),
+            "precision": precision,
+        },
+    }
