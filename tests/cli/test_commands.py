@@ -1,0 +1,253 @@
+"""The command line as a user meets it: output, exit codes, one line an error."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+from typer.testing import CliRunner
+
+from tests.conftest import write_clip, write_sound
+from videoclf.cli.main import app
+from videoclf.zoo import sample_clip
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "prediction.schema.json").read_text())
+VIDEOCLF = [sys.executable, "-m", "videoclf"]
+
+
+def run(*arguments: str | Path, stdin: str = "") -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_help_is_there_at_once() -> None:
+    """0.3 s is the promise on an idle machine; three times that is allowed on a busy one, over the best of five."""
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        result = subprocess.run([*VIDEOCLF, "--help"], capture_output=True, text=True, check=True)
+        seconds.append(time.perf_counter() - started)
+    assert all(command in result.stdout for command in ("predict", "train", "evaluate", "models", "info", "demo-data"))
+    assert min(seconds) < 0.9
+
+
+@pytest.mark.parametrize("command", ["predict", "train", "evaluate", "models", "info", "demo-data"])
+def test_every_command_has_help(command: str) -> None:
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert "Usage:" in out
+
+
+def test_predict_says_what_it_sees() -> None:
+    code, out, err = run("predict", sample_clip())
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{sample_clip()}: ")
+    assert out.count("\n") == 1
+
+
+def test_predict_prints_json_that_fits_the_schema(tmp_path: Path, tiny_model: Path) -> None:
+    write_clip(tmp_path / "a.avi", 10)
+    (tmp_path / "b.mp4").write_text("no video")
+    code, out, _ = run("predict", tmp_path, tmp_path / "gone.avi", "--model", tiny_model, "--json", "--top-k", "2")
+    lines = [json.loads(line) for line in out.splitlines()]
+    for line in lines:
+        jsonschema.validate(line, SCHEMA)
+    assert code == 1
+    assert [Path(line["source"]).name for line in lines] == ["a.avi", "b.mp4", "gone.avi"]
+    assert [line.get("error", {}).get("type") for line in lines] == [None, "SourceRefused", "SourceMissing"]
+    assert len(lines[0]["labels"]) == 2
+
+
+def test_predict_writes_a_table(tmp_path: Path, tiny_model: Path) -> None:
+    write_clip(tmp_path / "a.avi", 10)
+    table = tmp_path / "table.csv"
+    run("predict", tmp_path / "a.avi", "gone.avi", "--model", tiny_model, "--csv", table)
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["num_frames"] for row in rows] == ["4", ""]
+    assert rows[1]["error"] == "gone.avi: no such file; check the path"
+
+
+def test_predict_reads_a_list_from_standard_input(tmp_path: Path, tiny_model: Path) -> None:
+    clip = write_clip(tmp_path / "a.avi", 10)
+    code, out, _ = run("predict", "-", "--model", tiny_model, stdin=f"{clip}\n{clip}\n")
+    assert code == 0
+    assert out.count(str(clip)) == 2
+
+
+def test_predict_of_an_empty_list_fails(tiny_model: Path) -> None:
+    code, _, err = run("predict", "-", "--model", tiny_model)
+    assert code == 1
+    assert "the list on standard input is empty" in err
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda folder: folder / "gone.mp4", "no such file; check the path"),
+        (lambda folder: folder, "is a folder that holds no video files; name a video file"),
+        (lambda folder: Path(f"{folder}/*.mp4"), "no such file"),
+        (lambda folder: write_sound(folder / "a.mp4"), "has no video stream (it holds audio)"),
+    ],
+    ids=["missing", "empty folder", "pattern", "sound"],
+)
+def test_a_bad_source_is_one_line_and_exit_code_1(
+    tmp_path: Path, tiny_model: Path, make: object, complaint: str
+) -> None:
+    code, out, err = run("predict", make(tmp_path), "--model", tiny_model)  # type: ignore[operator]
+    assert (code, out) == (1, "")
+    assert err.count("\n") == 1
+    assert complaint in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (("predict",), 2, "Missing argument"),
+        (("predict", "a.mp4", "--top-k", "0"), 2, "Invalid value for '--top-k'"),
+        (("predict", "a.mp4", "--colour"), 2, "No such option"),
+        (("predict", "a.mp4", "--device", "tpu"), 2, "--device 'tpu'"),
+        (("predict", "a.mp4", "--model", "gone"), 1, "no model 'gone'"),
+        (("evaluate", "actions16", "gone"), 1, "gone: no such folder or list"),
+        (("train", "gone", "--out", "run", "--set", "training.epoch=1"), 2, "unknown key 'training.epoch'"),
+        (("train", "gone", "--out", "run"), 1, "gone: no such folder or list"),
+        (("train", "gone"), 2, "Missing option '--out'"),
+        (("dance",), 2, "No such command"),
+    ],
+)
+def test_exit_codes_tell_wrong_usage_from_bad_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], code: int, complaint: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    got, _, err = run(*arguments)
+    assert got == code
+    assert complaint in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_and_evaluate_work_together(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for label, num_frames in (("Long", 20), ("Short", 5)):
+        (data / label).mkdir(parents=True)
+        for group in range(1, 5):
+            write_clip(data / label / f"v_{label}_g0{group}_c01.mp4", num_frames)
+    out = tmp_path / "run"
+    code, printed, err = run("train", data, "--out", out, "--recipe", "tiny", "--set", "training.epochs=2")
+    assert code == 0, err
+    assert "top-1" in printed
+    assert "epoch   2" in err
+    code, printed, _ = run("evaluate", out, data, "--out", tmp_path / "eval", "--json")
+    assert code == 0
+    assert json.loads(printed)["num_clips"] == 8
+    assert {path.name for path in (tmp_path / "eval").iterdir()} == {"metrics.json", "predictions.jsonl", "report.html"}
+
+
+def test_evaluate_names_a_class_that_the_model_does_not_know(tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "Dancing").mkdir()
+    write_clip(tmp_path / "Dancing" / "a.avi", 5)
+    code, _, err = run("evaluate", tiny_model, tmp_path)
+    assert code == 1
+    assert "its class 'Dancing' is unknown to random-tiny, which knows Clockwise" in err
+
+
+def test_evaluate_counts_clips_that_fail(tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "Clockwise").mkdir()
+    write_clip(tmp_path / "Clockwise" / "a.avi", 5)
+    (tmp_path / "Clockwise" / "b.avi").write_bytes(b"RIFF")
+    code, out, err = run("evaluate", tiny_model, tmp_path)
+    assert code == 1
+    assert "1 clips failed" in out
+    assert "b.avi" in err
+
+
+def test_demo_data_is_a_data_set(tmp_path: Path) -> None:
+    code, out, _ = run("demo-data", tmp_path / "demo")
+    assert code == 0
+    assert out.startswith("288 clips of 4 classes in 12 groups")
+    assert len(list((tmp_path / "demo").rglob("v_*_g*_c*.*"))) == 288
+
+
+def test_demo_data_into_a_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code, _, err = run("demo-data", tmp_path / "file")
+    assert code == 1
+    assert "cannot be written" in err
+
+
+def test_demo_data_without_opencvs_system_library_says_what_to_install(tmp_path: Path) -> None:
+    broken = tmp_path / "cv2.py"
+    broken.write_text("raise ImportError('libGL.so.1: cannot open shared object file: No such file or directory')\n")
+    result = subprocess.run(
+        [*VIDEOCLF, "demo-data", str(tmp_path / "demo")],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert "libGL.so.1" in result.stderr
+    assert "apt-get install libgl1" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_models_lists_the_zoo() -> None:
+    code, out, _ = run("models", "--json")
+    entries = {entry["name"]: entry for entry in map(json.loads, out.splitlines())}
+    assert code == 0
+    assert {"actions16", "mobilenet_v2-gru", "resnet18-gru", "tiny"} <= set(entries)
+    assert len(entries["actions16"]["labels"]) == 16
+    assert run("models")[1].count("(default)") == 1
+
+
+def test_info_tells_versions_and_devices() -> None:
+    code, out, _ = run("info", "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert {"versions", "devices", "decoders", "engines"} == set(facts)
+    assert facts["decoders"]["pyav"] == "works"
+
+
+def test_ctrl_c_ends_with_130_and_keeps_what_was_written(tmp_path: Path, tiny_model: Path) -> None:
+    clip = write_clip(tmp_path / "a.avi", 10)
+    table = tmp_path / "table.csv"
+    process = subprocess.Popen(
+        [*VIDEOCLF, "predict", "-", "--model", str(tiny_model), "--csv", str(table)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdin is not None
+    for _ in range(100):
+        process.stdin.write(f"{clip}\n")
+    process.stdin.flush()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (table.exists() and table.read_text().count("\n") > 3):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    process.stdin.close()
+    process.stdin = None
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert table.read_text().count("\n") > 3
+
+
+def test_a_full_disk_is_one_line_and_keeps_the_rows_before(tmp_path: Path, tiny_model: Path) -> None:
+    clip = write_clip(tmp_path / "a.avi", 10)
+    result = subprocess.run(
+        [*VIDEOCLF, "predict", *[str(clip)] * 60, "--model", str(tiny_model), "--csv", str(tmp_path / "table.csv")],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "table.csv: cannot be written" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert (tmp_path / "table.csv").read_text().count("\n") > 5

@@ -1,0 +1,71 @@
+"""``videoclf evaluate``: a model against labelled clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from videoclf.cli.console import EXIT_FAILED, ProgressBar, print_error, print_metrics, print_result
+from videoclf.cli.options import Device, GroupRegex, Json, Split, SplitFiles, Workers, num_threads
+
+if TYPE_CHECKING:
+    from videoclf.inference.prediction import Failure, Prediction
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, its file, or a run's folder.")],
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="A folder CLASS/clip.avi, or a list of path,label[,group] lines.")
+    ],
+    split: Split = None,
+    split_files: SplitFiles = None,
+    group_regex: GroupRegex = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for metrics.json, predictions.jsonl and report.html.")
+    ] = None,
+    device: Device = "auto",
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a model on labelled clips: all of DATA, or with --split its test part.
+
+    Clips that cannot be read are named, counted, and left out of the figures; the exit code is then 1.
+    """
+    from videoclf.inference.prediction import Failure
+
+    with ProgressBar() as bar:
+        bar.start("loading torch", None)
+        from videoclf.evaluation.evaluate import evaluate as evaluate_model
+
+        is_first = True
+
+        def on_clip(total: int, outcome: Prediction | Failure) -> None:
+            nonlocal is_first
+            if is_first:
+                bar.start("clips", total)
+                is_first = False
+            bar.advance()
+            if isinstance(outcome, Failure):
+                print_error(outcome.error.message)
+
+        metrics = evaluate_model(
+            model,
+            data,
+            split=split,
+            split_files=split_files,
+            group_pattern=group_regex,
+            out=out,
+            device=device,
+            num_threads=num_threads(workers),
+            on_clip=on_clip,
+        )
+    if as_json:
+        print_result(metrics.model_dump_json())
+    else:
+        print_metrics(metrics, f"{model} on {data}")
+        if out is not None:
+            print_result(f"report: {out / 'report.html'}")
+    if metrics.num_failed:
+        raise typer.Exit(EXIT_FAILED)

@@ -1,0 +1,60 @@
+"""``videoclf info``: versions, devices, decoders, engines."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from videoclf.cli.console import output, print_result
+from videoclf.cli.options import Json
+from videoclf.errors import one_line
+
+
+def info(as_json: Json = False) -> None:
+    """Tell versions, devices, decoders and engines: what to send along with a bug report."""
+    from rich.table import Table
+
+    facts = _facts()
+    if as_json:
+        print_result(json.dumps(facts))
+        return
+    table = Table(show_header=False)
+    for section, entries in facts.items():
+        for name, value in entries.items():
+            table.add_row(section, name, str(value))
+    output().print(table)
+
+
+def _facts() -> dict[str, dict[str, Any]]:
+    import torch
+
+    gpus = {f"cuda:{i}": torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())}
+    return {
+        "versions": {
+            "videoclf": version("videoclf"),
+            "python": platform.python_version(),
+            **{name: _version(name) for name in ("torch", "torchvision", "av", "opencv-python", "triton")},
+        },
+        "devices": {"cpu": f"{os.cpu_count()} cores, {torch.get_num_threads()} torch threads", **gpus},
+        "decoders": {"pyav": _import_state("av"), "opencv": _import_state("cv2")},
+        "engines": {"torch": "works"},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _import_state(module: str) -> str:
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        return f"cannot be imported ({one_line(error)})"
+    return "works"

@@ -1,0 +1,75 @@
+"""The command ``videoclf``: subcommands, exit codes, and errors as one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from videoclf.cli import demo_data, evaluate, info, models, predict, train
+from videoclf.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, print_error
+from videoclf.errors import DeviceUnavailable, RecipeInvalid, VideoclfError
+
+
+class _Commands(TyperGroup):
+    """Turns what a command raises into one line and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (RecipeInvalid, DeviceUnavailable) as error:  # asked for what cannot be
+            print_error(str(error))
+            raise typer.Exit(EXIT_USAGE) from error
+        except VideoclfError as error:
+            print_error(str(error))
+            raise typer.Exit(EXIT_FAILED) from error
+        except KeyboardInterrupt as error:
+            print_error("interrupted; what was done before stays")
+            raise typer.Exit(EXIT_INTERRUPTED) from error
+        except BrokenPipeError as error:  # the reader of our output has gone, as `| head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(EXIT_FAILED) from error
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 all done · 1 an input failed (the others were done) · 2 wrong usage · 130 interrupted.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"videoclf {version('videoclf')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _describe(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Video classification with a CNN and a GRU: a clip in, a label out, offline."""
+
+
+app.command("predict")(predict.predict)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("demo-data")(demo_data.demo_data)
+app.command("models")(models.models)
+app.command("info")(info.info)
+
+
+def run() -> None:
+    """What the command ``videoclf`` calls."""
+    app()

@@ -1,0 +1,128 @@
+"""``videoclf predict``: labels for files, folders, patterns and lists."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from videoclf.cli.console import EXIT_FAILED, ProgressBar, messages, print_error, print_notice, print_result
+from videoclf.cli.options import Device, Json, Workers, num_threads
+
+if TYPE_CHECKING:
+    from videoclf.inference.prediction import Failure, Prediction
+
+
+def predict(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Video files, folders, patterns ('clips/*.mp4'), or - for a list on standard input.",
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="A name from `videoclf models`, a model file, or a run's folder."),
+    ] = None,
+    top_k: Annotated[int, typer.Option(min=1, help="How many classes to list of each video.")] = 3,
+    device: Device = "auto",
+    workers: Workers = None,
+    as_json: Json = False,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Also write a table: a line a video, best class first.")
+    ] = None,
+) -> None:
+    """Say what happens in videos.
+
+    Every video gets one line: its classes with their scores (0 to 1), best first. "unsure" means that the best score
+    lies below the model's threshold: the video may show none of the classes it knows. A video that cannot be read gets
+    a line on standard error, and the others go on.
+    """
+    from videoclf.inference.model import load
+    from videoclf.inference.prediction import Failure
+    from videoclf.media.sources import expand_sources
+
+    loaded = load(model, device=device)
+    num_done = num_failed = 0
+    with _csv_writer(csv_file) as write_row, ProgressBar() as bar:
+        bar.start("videos", None)
+        for outcome in loaded.predict_many(expand_sources(sources, sys.stdin), num_threads=num_threads(workers)):
+            num_done += 1
+            num_failed += isinstance(outcome, Failure)
+            _print(outcome, top_k, as_json=as_json)
+            write_row(outcome)
+            bar.advance()
+    if num_done == 0:
+        print_error("no source was named: the list on standard input is empty")
+    elif num_done > 1:
+        messages().print(f"{num_done - num_failed} of {num_done} videos classified", style="dim")
+    if num_failed or num_done == 0:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _print(outcome: Prediction | Failure, top_k: int, *, as_json: bool) -> None:
+    from videoclf.inference.prediction import Failure
+
+    if isinstance(outcome, Failure):
+        if as_json:
+            print_result(outcome.to_json_line())
+        else:
+            print_error(outcome.error.message)
+        return
+    best = outcome.top(top_k)
+    if as_json:
+        print_result(best.to_json_line())
+        return
+    scores = ", ".join(f"{entry.label} {entry.score:.2f}" for entry in best.labels)
+    print_result(f"{outcome.source}: {f'unsure, perhaps {scores}' if outcome.uncertain else scores}")
+    for warning in outcome.warnings:
+        print_notice(f"{outcome.source}: {warning}")
+
+
+@contextmanager
+def _csv_writer(path: Path | None) -> Iterator[Callable[[Prediction | Failure], Any]]:
+    """Gives what writes one row; each is on disk at once, so that an interruption loses none."""
+    if path is None:
+        yield lambda _outcome: None
+        return
+    from videoclf.errors import RunFolderUnusable
+    from videoclf.inference.prediction import Failure
+
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(
+                [
+                    "source",
+                    "label",
+                    "score",
+                    "uncertain",
+                    "num_frames",
+                    "duration_seconds",
+                    "model",
+                    "warnings",
+                    "error",
+                ]
+            )
+
+            def write_row(outcome: Prediction | Failure) -> None:
+                if isinstance(outcome, Failure):
+                    writer.writerow([outcome.source, *[""] * 7, outcome.error.message])
+                else:
+                    writer.writerow(
+                        [outcome.source, outcome.label, f"{outcome.score:.4f}", str(outcome.uncertain).lower(),
+                         outcome.num_frames, outcome.duration_seconds, outcome.model, "; ".join(outcome.warnings), ""]
+                    )  # fmt: skip
+                file.flush()
+
+            yield write_row
+    except OSError as error:
+        raise RunFolderUnusable(
+            f"{path}: cannot be written ({error.strerror}); free some space or choose another file"
+        ) from error

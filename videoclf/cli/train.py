@@ -1,0 +1,75 @@
+"""``videoclf train``: a folder in, a model out."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from videoclf.cli.console import TrainingDisplay, print_metrics, print_result
+from videoclf.cli.options import Device, GroupRegex, Split, SplitFiles, Workers, num_threads
+
+
+class Precision(StrEnum):
+    """Of the computation; weights are always kept in 32 bits."""
+
+    FLOAT32 = "32"
+    BFLOAT16 = "bf16"
+    FLOAT16 = "16"
+
+
+def train(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="A folder CLASS/clip.avi, or a list of path,label[,group] lines.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="RUN", help="The folder for the model, its figures and its report.")],
+    recipe: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="A name from `videoclf models` or a TOML file; see docs/recipes.md."),
+    ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Start from this model's backbone and temporal weights, with a new head."),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe's key: --set training.epochs=20. Repeatable."),
+    ] = None,
+    split: Split = None,
+    split_files: SplitFiles = None,
+    group_regex: GroupRegex = None,
+    device: Device = "auto",
+    precision: Annotated[Precision, typer.Option(help="Bits of the computation.")] = Precision.FLOAT32,
+    workers: Workers = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that RUN already holds.")] = False,
+) -> None:
+    """Train a classifier on your videos.
+
+    Clips are parted into train, validation and test by whole groups; the epoch with the best validation is kept and
+    tested once. RUN then holds model.safetensors (for predict and evaluate), metrics.json, report.html, recipe.toml,
+    log.csv, split.json and predictions.jsonl.
+    """
+    with TrainingDisplay() as display:
+        display.start("loading torch", None)
+        from videoclf.training.run import FABRIC_PRECISION
+        from videoclf.training.run import train as train_model
+
+        run = train_model(
+            data,
+            out=out,
+            recipe=recipe,
+            overrides=overrides or [],
+            init=init,
+            split=split,
+            split_files=split_files,
+            group_pattern=group_regex,
+            device=device,
+            precision=FABRIC_PRECISION[precision.value],
+            num_threads=num_threads(workers),
+            overwrite=overwrite,
+            observer=display,
+        )
+    print_metrics(run.metrics, f"{run.judged_on} clips")
+    print_result(f"model: {run.model_path}\nreport: {run.folder / 'report.html'}")
