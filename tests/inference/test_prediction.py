@@ -56,3 +56,9 @@ def test_a_failure_names_its_kind_and_reason() -> None:
         "source": "b.mp4",
         "error": {"type": "SourceMissing", "message": "gone"},
     }
+
+
+def test_a_file_name_that_is_no_utf8_can_be_printed_as_json() -> None:
+    line = Failure.of("caf\udce9.avi", SourceMissing("gone")).to_json_line()
+    assert json.loads(line)["source"] == "caf\udce9.avi"
+    assert line.isascii()

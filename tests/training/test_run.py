@@ -156,6 +156,20 @@ def test_what_cannot_be_is_said_before_anything_is_written(small_data: Path, tmp
     assert not out.exists()
 
 
+def test_classes_that_no_model_can_have_are_named(tmp_path: Path) -> None:
+    for label in ("walk", "ru\nn"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for group in range(1, 5):
+            write_clip(tmp_path / "data" / label / f"v_g0{group}_c01.avi", 5)
+        out = tmp_path / "run"
+        expected = (
+            "one class only, 'walk'; add another" if label == "walk" else r"'ru\\nn' is empty, .*cannot be printed"
+        )
+        with pytest.raises(DatasetInvalid, match=expected):
+            videoclf.train(tmp_path / "data", out=out, recipe="tiny")
+        assert not out.exists()
+
+
 def test_a_folder_that_is_a_file_is_named(small_data: Path, tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     with pytest.raises(RunFolderUnusable, match="run: cannot be made"):

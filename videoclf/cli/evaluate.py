@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,7 +63,7 @@ def evaluate(
             on_clip=on_clip,
         )
     if as_json:
-        print_result(metrics.model_dump_json())
+        print_result(json.dumps(metrics.model_dump()))
     else:
         print_metrics(metrics, f"{model} on {data}")
         if out is not None:

@@ -95,7 +95,7 @@ def _csv_writer(path: Path | None) -> Iterator[Callable[[Prediction | Failure], 
     from videoclf.inference.prediction import Failure
 
     try:
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
             writer = csv.writer(file)
             writer.writerow(
                 [

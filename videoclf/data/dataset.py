@@ -98,19 +98,25 @@ def _scan_folder(folder: Path, pattern: re.Pattern[str]) -> list[LabelledClip]:
 
 
 def _read_list(path: Path, pattern: re.Pattern[str]) -> list[LabelledClip]:
-    clips = []
+    clips: dict[Path, LabelledClip] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            for number, row in enumerate(csv.reader(file, skipinitialspace=True), start=1):
+            reader = csv.reader(file, skipinitialspace=True)
+            for row in reader:
                 fields = [field.strip() for field in row]
-                if not any(fields) or (number == 1 and fields[:2] == ["path", "label"]):
+                if not any(fields) or (not clips and fields[:2] == ["path", "label"]):
                     continue
-                clips.append(_parse_row(fields, path, number, pattern))
+                clip = _parse_row(fields, path, reader.line_num, pattern)
+                if clip.path in clips:
+                    raise DatasetInvalid(
+                        f"{path}, line {reader.line_num}: {clip.path} is listed twice; remove one line"
+                    )
+                clips[clip.path] = clip
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetInvalid(f"{path}: cannot be read as a list of path,label ({one_line(error)})") from error
     if not clips:
         raise DatasetInvalid(f"{path}: the list is empty; write a line path,label for each clip")
-    return clips
+    return list(clips.values())
 
 
 def _parse_row(fields: list[str], path: Path, number: int, pattern: re.Pattern[str]) -> LabelledClip:

@@ -49,6 +49,19 @@ def read_official_split(data_folder: Path, number: int, split_files: Path | None
     )
 
 
+def _checked(source: Path, train: list[ClipName], test: list[ClipName]) -> OfficialSplit:
+    """The split, each clip once.
+
+    Raises:
+        DatasetInvalid: a clip is listed on both sides.
+    """
+    on_both_sides = set(train) & set(test)
+    if on_both_sides:
+        name = min(on_both_sides)
+        raise DatasetInvalid(f"{source}: its lists name {'/'.join(name)} for training and for test; get them again")
+    return OfficialSplit(source, tuple(dict.fromkeys(train)), tuple(dict.fromkeys(test)))
+
+
 def _lines(path: Path) -> list[tuple[int, str]]:
     try:
         text = path.read_text(encoding="utf-8-sig")  # UCF101's lists end lines with CRLF
@@ -68,8 +81,8 @@ def _read_ucf101(folder: Path, number: int) -> OfficialSplit:
             if not slash:
                 raise DatasetInvalid(f"{path}, line {line_number}: expected Class/clip.avi, got {line!r}")
             names.append((label, Path(file).stem))
-        parts[part] = tuple(names)
-    return OfficialSplit(folder, parts["train"], parts["test"])
+        parts[part] = names
+    return _checked(folder, parts["train"], parts["test"])
 
 
 def _read_hmdb51(folder: Path, number: int) -> OfficialSplit:
@@ -84,4 +97,4 @@ def _read_hmdb51(folder: Path, number: int) -> OfficialSplit:
             if use not in {"0", "1", "2"} or not file:
                 raise DatasetInvalid(f"{path}, line {line_number}: expected clip.avi 0, 1 or 2, got {line!r}")
             {"0": [], "1": train, "2": test}[use].append((label, Path(file.strip()).stem))
-    return OfficialSplit(folder, tuple(train), tuple(test))
+    return _checked(folder, train, test)

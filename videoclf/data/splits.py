@@ -4,14 +4,14 @@ from the training side, and every class keeps clips to train on."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from videoclf.data.dataset import Dataset, LabelledClip
-from videoclf.data.official import read_official_split
+from videoclf.data.official import ClipName, read_official_split
 from videoclf.errors import DatasetInvalid
 
 _TEST_SHARE = 0.25
@@ -42,7 +42,7 @@ def make_split(dataset: Dataset, spec: str | None = None, *, split_files: Path |
     Args:
         dataset: the clips.
         spec: ``group:SEED`` puts about a quarter of the clips, by whole groups, into test; ``random:SEED`` a quarter
-            of each class's clips; ``official:N`` what the official lists say; ``leave-out:g09,g10`` those groups;
+            of the clips at random; ``official:N`` what the official lists say; ``leave-out:g09,g10`` those groups;
             ``none`` nothing. Default: ``group:0`` where names carry groups, else ``random:0``.
         split_files: the folder with the official lists, where they do not lie beside the clips.
 
@@ -77,16 +77,24 @@ def make_split(dataset: Dataset, spec: str | None = None, *, split_files: Path |
         )
     else:
         raise DatasetInvalid(f"--split {chosen!r}: unknown; use {SPLIT_HELP}")
-    by_group = kind != "random" and _has_groups(rest)
-    if not by_group and kind != "random":
-        warnings.append("the names carry no groups: the validation clips are cut from the training clips at random")
-    train, validation = _cut(rest, _VALIDATION_SHARE, seed, by_group=by_group)
+    if kind != "random":
+        warnings += _warn_of_missing_groups(rest, dataset)
+    train, validation = _cut(rest, _VALIDATION_SHARE, seed, by_group=kind != "random")
     _check_parts(train, validation, test, chosen, needs_test=kind != "none")
     return Split(chosen, tuple(train), tuple(validation), tuple(test), tuple(warnings))
 
 
 def _has_groups(clips: Sequence[LabelledClip]) -> bool:
-    return len({clip.group for clip in clips}) > 1 and all(clip.group is not None for clip in clips)
+    return len({clip.group for clip in clips if clip.group is not None}) > 1
+
+
+def _warn_of_missing_groups(rest: Sequence[LabelledClip], dataset: Dataset) -> list[str]:
+    if not any(clip.group for clip in rest):
+        return ["the names carry no groups: the validation clips are cut from the training clips at random"]
+    num_without = sum(clip.group is None for clip in dataset.clips)
+    if not num_without:
+        return []
+    return [f"{num_without} of {len(dataset.clips)} clips carry no group: each of them counts as a group of its own"]
 
 
 def _seed(text: str, spec: str) -> int:
@@ -116,14 +124,17 @@ def _official(
 ) -> tuple[list[LabelledClip], list[LabelledClip], list[str]]:
     root = Path(dataset.source)
     official = read_official_split(root if root.is_dir() else root.parent, number, split_files)
-    by_name = {(clip.label, clip.path.stem): clip for clip in dataset.clips}
-    train = [by_name[name] for name in official.train if name in by_name]
-    test = [by_name[name] for name in official.test if name in by_name]
-    num_missing = len(official.train) + len(official.test) - len(train) - len(test)
+    by_name: dict[ClipName, list[LabelledClip]] = {}
+    for clip in dataset.clips:
+        by_name.setdefault((clip.label, clip.path.stem), []).append(clip)
+    train = [clip for name in official.train for clip in by_name.get(name, [])]
+    test = [clip for name in official.test for clip in by_name.get(name, [])]
+    missing = [name for name in (*official.train, *official.test) if name not in by_name]
     warnings = []
-    if num_missing:
-        missing = next(name for name in (*official.train, *official.test) if name not in by_name)
-        warnings.append(f"{num_missing} clips of the official lists are not there, the first is {'/'.join(missing)}")
+    if missing:
+        warnings.append(
+            f"{len(missing)} clips of the official lists are not there, the first is {'/'.join(missing[0])}"
+        )
     if not train or not test:
         raise DatasetInvalid(f"--split official:{number}: of the lists in {official.source}, no clip is there")
     return train, test, warnings
@@ -132,17 +143,22 @@ def _official(
 def _cut(
     clips: Sequence[LabelledClip], share: float, seed: int, *, by_group: bool
 ) -> tuple[list[LabelledClip], list[LabelledClip]]:
-    """Cut about a share of the clips off, in whole units (groups, or single clips), chosen by the seed.
+    """Cut about a share of the clips off, in whole units, chosen by the seed.
 
-    Units are taken until the share is reached and every class that can be is on the cut-off side; none is taken
-    that would leave a class without clips on the other side.
+    A unit is a group, or a clip that has none (or each clip, where groups do not matter). Units are taken until the
+    share is reached and every class that can be is on the cut-off side; none is taken that would leave a class without
+    clips on the other side. The share is of the clips whose class occurs in more than one unit: others cannot be cut.
     """
-    unit_of: Callable[[LabelledClip], str] = (lambda c: str(c.group)) if by_group else (lambda c: str(c.path))
+
+    def unit_of(clip: LabelledClip) -> str:
+        return f"group {clip.group}" if by_group and clip.group is not None else f"clip {clip.path}"
+
     units: dict[str, Counter[str]] = {}
     for clip in clips:
         units.setdefault(unit_of(clip), Counter())[clip.label] += 1
+    num_units_of = Counter(label for counts in units.values() for label in counts)
+    wanted = share * sum(num_units_of[clip.label] > 1 for clip in clips)
     left = Counter(clip.label for clip in clips)
-    wanted = share * len(clips)
     order = [str(name) for name in np.random.default_rng(seed).permutation(sorted(units))]
     taken: set[str] = set()
     covered: set[str] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,9 @@ from videoclf.recipe.header import Calibration
 
 KEPT_SHARE = 0.9
 """Of clips of known classes, this share is to lie above the threshold."""
+
+_MAX_THRESHOLD = 0.9
+"""A calibrated score above this is never called uncertain, however sure the model was of its validation clips."""
 
 _TEMPERATURES = np.geomspace(0.25, 8, 121)
 
@@ -24,7 +28,7 @@ def calibrate(
     """Choose temperature (Guo et al. 2017) and threshold on clips that were not trained on.
 
     The temperature is the one, of a grid of 121 between 1/4 and 8, under which the clips' negative log-likelihood is
-    least; the threshold is the score that nine of ten clips reach.
+    least; the threshold is the score that nine of ten clips reach, and 0.9 at most.
 
     Args:
         window_logits: for each clip its windows' logits, ``C`` each.
@@ -40,6 +44,6 @@ def calibrate(
         right = [clip[target] for clip, target in zip(scores(temperature), targets, strict=True)]
         return float(-np.log(np.maximum(right, 1e-12)).mean())
 
-    temperature = float(min(_TEMPERATURES, key=nll))
-    threshold = np.quantile([clip.max() for clip in scores(temperature)], 1 - KEPT_SHARE)
-    return Calibration(temperature=round(temperature, 4), threshold=round(float(threshold), 4))
+    temperature = round(float(min(_TEMPERATURES, key=nll)), 4)
+    quantile = float(np.quantile([clip.max() for clip in scores(temperature)], 1 - KEPT_SHARE))
+    return Calibration(temperature=temperature, threshold=min(math.floor(quantile * 1e4) / 1e4, _MAX_THRESHOLD))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def evaluate(
     metrics = metrics_of(outcomes, clips, loaded.labels)
     if folder is not None:
         title = f"{loaded.header.name} on {data}" + (f", test part of {split}" if split else "")
-        write_atomically(folder / "metrics.json", metrics.model_dump_json(indent=2).encode())
+        write_atomically(folder / "metrics.json", json.dumps(metrics.model_dump(), indent=2).encode())
         write_predictions(folder / "predictions.jsonl", outcomes)
         write_report(folder / "report.html", title=title, metrics=metrics)
     return metrics

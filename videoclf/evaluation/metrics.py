@@ -82,7 +82,7 @@ def compute_metrics(
         raise ValueError(
             f"expected {len(targets)}×{len(labels)} probabilities (1 clip or more), got {probabilities.shape}"
         )
-    scores = torch.from_numpy(probabilities)
+    scores = torch.from_numpy(probabilities).clamp(max=1)  # above 1 by a rounding, torchmetrics takes them for logits
     target = torch.tensor(targets)
     num_classes = len(labels)
     confusion = multiclass_confusion_matrix(scores, target, num_classes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -14,8 +15,6 @@ from pydantic import BaseModel, ConfigDict
 
 from videoclf.atomic import write_atomically
 from videoclf.evaluation.metrics import Metrics
-
-mpl.rcParams["svg.fonttype"] = "none"  # text stays text: smaller, and readable in dark and light
 
 
 class EpochRecord(BaseModel):
@@ -69,7 +68,7 @@ def write_report(
         curves_svg=_curves(epochs) if epochs else "",
         confusion_svg=_confusion(metrics),
     )
-    write_atomically(path, html.encode())
+    write_atomically(path, html.encode("utf-8", "backslashreplace"))  # file names may be no UTF-8
 
 
 def _curves(epochs: Sequence[EpochRecord]) -> str:
@@ -95,8 +94,9 @@ def _confusion(metrics: Metrics) -> str:
     image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
     figure.colorbar(image, ax=axes, shrink=0.7, label="share of the true class")
     font_size = 8 if len(labels) <= 40 else 4
-    axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=font_size)
-    axes.set_yticks(range(len(labels)), labels, fontsize=font_size)
+    names = [label if len(label) <= 40 else f"{label[:39]}…" for label in labels]
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=font_size, parse_math=False)
+    axes.set_yticks(range(len(names)), names, fontsize=font_size, parse_math=False)
     axes.set(xlabel="called", ylabel="true")
     if len(labels) <= 40:
         for i, row in enumerate(metrics.confusion):
@@ -109,6 +109,9 @@ def _confusion(metrics: Metrics) -> str:
 
 def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    # text stays text, which the browser draws: smaller, and letters that matplotlib's own font lacks do not matter
+    with mpl.rc_context({"svg.fonttype": "none"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]

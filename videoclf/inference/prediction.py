@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,7 +30,7 @@ class _Output(BaseModel):
 
     def to_json_line(self) -> str:
         """One line of JSON, as docs/prediction.schema.json describes it."""
-        return self.model_dump_json()
+        return json.dumps(self.model_dump(mode="json"))  # ASCII: also for file names that are no UTF-8
 
 
 class Prediction(_Output):

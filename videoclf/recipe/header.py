@@ -7,6 +7,7 @@ tensors are not touched here.
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -14,10 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from safetensors import SafetensorError, safe_open
 
 from videoclf.errors import ModelFileInvalid, one_line
-from videoclf.recipe.recipe import Recipe, describe_validation
+from videoclf.recipe.recipe import Recipe, describe_validation, shortened
 
 FORMAT_VERSION: Literal[1] = 1
 METADATA_KEY = "videoclf"
+
+_UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Control characters (a terminal would obey them), lone surrogates, line and paragraph separators."""
 
 
 class Calibration(BaseModel):
@@ -53,11 +57,14 @@ class ModelHeader(BaseModel):
     """What was measured of the model, such as ``test_top1``."""
 
     @model_validator(mode="after")
-    def _labels_differ(self) -> Self:
+    def _names_can_be_told_apart_and_printed(self) -> Self:
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("two labels are the same")
-        if any(not label or len(label) > 500 for label in self.labels):
-            raise ValueError("a label is empty or longer than 500 characters")
+        for text in (self.name, *self.labels, *self.figures):
+            if not text or len(text) > 500 or any(unicodedata.category(c) in _UNPRINTABLE for c in text):
+                raise ValueError(
+                    f"the name {shortened(text)} is empty, longer than 500 characters, or cannot be printed"
+                )
         return self
 
     def to_metadata(self) -> dict[str, str]:
@@ -96,7 +103,7 @@ def _parse(text: str, path: Path) -> ModelHeader:
         raise ModelFileInvalid(f"{path}: its header has no format_version; it was not written by videoclf")
     if version > FORMAT_VERSION:
         raise ModelFileInvalid(
-            f"{path}: written in format {version}, newer than the {FORMAT_VERSION} known here; "
+            f"{path}: written in format {shortened(version)}, newer than the {FORMAT_VERSION} known here; "
             "upgrade with: pip install --upgrade videoclf"
         )
     try:

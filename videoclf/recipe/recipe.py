@@ -194,7 +194,7 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeInvalid(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeInvalid(f"{path}: is not TOML ({one_line(error)}); see docs/recipes.md") from error
     return parse_recipe(tree, overrides or [], source=str(path))
 
@@ -217,13 +217,14 @@ def describe_validation(error: ValidationError, model: type[BaseModel]) -> str:
     """The first complaint of pydantic as one line: key, value, what is allowed, and how many more there are."""
     first, *more = error.errors(include_url=False)
     key = ".".join(str(part) for part in first["loc"]) or "the whole"
+    key = key if key.isprintable() and len(key) <= 80 else shortened(key)
     if first["type"] == "extra_forbidden":
         text = f"unknown key {key!r}; {_known_keys(model, first['loc'][:-1])}"
     elif first["type"] == "missing":
         text = f"{key} is missing"
     else:
         reason = one_line(first["msg"])
-        text = f"{key} = {_shortened(first['input'])}: {reason[:1].lower()}{reason[1:]}"
+        text = f"{key} = {shortened(first['input'])}: {reason[:1].lower()}{reason[1:]}"
     return text + (f" (and {len(more)} more)" if more else "")
 
 
@@ -237,7 +238,8 @@ def _known_keys(model: type[BaseModel], section: tuple[int | str, ...]) -> str:
     return f"known here: {', '.join(owner.model_fields)}"
 
 
-def _shortened(value: object) -> str:
+def shortened(value: object) -> str:
+    """The value as it would be written in code, on one line of at most 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
@@ -258,9 +260,10 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
 def _literal(text: str) -> object:
     """``8`` is a number, ``true`` a truth value, ``[1, 2]`` an array; what is no TOML value is taken as a string."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        tree = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
         return text
+    return tree["value"] if len(tree) == 1 else text
 
 
 def recipe_to_toml(recipe: Recipe) -> str:

@@ -14,11 +14,12 @@ from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
+from pydantic import ValidationError
 
 from videoclf.atomic import prepare_folder, write_atomically
-from videoclf.data.dataset import LabelledClip, load_dataset
+from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
 from videoclf.data.splits import Split, make_split
-from videoclf.errors import RunFolderUnusable
+from videoclf.errors import DatasetInvalid, RunFolderUnusable
 from videoclf.evaluation.calibration import calibrate
 from videoclf.evaluation.evaluate import metrics_of, write_predictions
 from videoclf.evaluation.metrics import Metrics
@@ -29,7 +30,7 @@ from videoclf.inference.torch_engine import TorchEngine, find_device
 from videoclf.modeling.checkpoint import initialise_from, load_model, load_pretrained, save_model
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
 from videoclf.recipe.header import Calibration, ModelHeader, read_header
-from videoclf.recipe.recipe import Recipe, load_recipe, parse_recipe, recipe_to_toml
+from videoclf.recipe.recipe import Recipe, describe_validation, load_recipe, parse_recipe, recipe_to_toml
 from videoclf.training.examples import FeatureExamples, Quarantine, VideoExamples
 from videoclf.training.fit import Trainer
 from videoclf.training.observer import Observer, SilentObserver
@@ -97,6 +98,7 @@ def train(
     for warning in parts.warnings:
         watcher.notice(warning)
     torch_device = find_device(device)
+    header = _header(Path(out), settings, dataset)
     classifier = _build(settings, dataset.labels, init)
     folder = _open_run_folder(Path(out), overwrite=overwrite)
     model_path = folder / "model.safetensors"
@@ -108,7 +110,6 @@ def train(
         devices=1 if torch_device.type == "cpu" else [torch_device.index or 0],
         precision=precision,
     )
-    header = ModelHeader(name=folder.resolve().name, recipe=_without_path(settings), labels=dataset.labels)
     quarantine = Quarantine(watcher)
     trainer = _build_trainer(fabric, classifier, header, parts, quarantine, num_threads, watcher)
     records: list[EpochRecord] = []
@@ -155,9 +156,20 @@ def _choose_recipe(recipe: str | Path | Recipe | None, init: str | Path | None, 
     return load_recipe(find_recipe(recipe or DEFAULT_RECIPE_NAME), list(overrides))
 
 
-def _without_path(recipe: Recipe) -> Recipe:
-    """The recipe as a model file keeps it: the file brings its own weights, and paths of one machine stay there."""
-    return recipe.model_copy(update={"backbone": recipe.backbone.model_copy(update={"weights": "none"})})
+def _header(out: Path, recipe: Recipe, dataset: Dataset) -> ModelHeader:
+    """What the model file will say of the model. Its recipe names no weights: the file brings its own, and paths of
+    this machine stay here."""
+    if len(dataset.labels) < 2:
+        raise DatasetInvalid(f"{dataset.source}: holds clips of one class only, {dataset.labels[0]!r}; add another")
+    backbone = recipe.backbone.model_copy(update={"weights": "none"})
+    try:
+        return ModelHeader(
+            name=out.resolve().name, recipe=recipe.model_copy(update={"backbone": backbone}), labels=dataset.labels
+        )
+    except ValidationError as error:
+        raise DatasetInvalid(
+            f"{dataset.source}: its classes cannot be a model's: {describe_validation(error, ModelHeader)}; rename them"
+        ) from error
 
 
 def _build(recipe: Recipe, labels: Sequence[str], init: str | Path | None) -> VideoClassifier:

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from videoclf.data.dataset import Dataset, LabelledClip, check_labels, load_dataset
+from videoclf.errors import DatasetInvalid
+
+
+def touched(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return folder
+
+
+def listed(folder: Path, text: str | bytes) -> Path:
+    path = folder / "clips.csv"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def test_a_folders_subfolders_are_the_classes(tmp_path: Path) -> None:
+    dataset = load_dataset(touched(tmp_path, "Walk/v_Walk_g02_c01.avi", "Run/v_Run_g01_c01.mp4"))
+    assert dataset.clips == (
+        LabelledClip(tmp_path / "Run/v_Run_g01_c01.mp4", "Run", "g01"),
+        LabelledClip(tmp_path / "Walk/v_Walk_g02_c01.avi", "Walk", "g02"),
+    )
+
+
+def test_labels_and_groups_are_sorted_and_listed_once(tmp_path: Path) -> None:
+    dataset = load_dataset(touched(tmp_path, "B/v_g02_1.avi", "A/v_g10_1.avi", "A/v_g02_1.avi", "A/none.avi"))
+    assert (dataset.labels, dataset.groups) == (("A", "B"), ("g02", "g10"))
+
+
+def test_videos_in_a_classs_subfolders_belong_to_the_class(tmp_path: Path) -> None:
+    assert load_dataset(touched(tmp_path, "Walk/day1/morning/a.mkv")).clips[0].label == "Walk"
+
+
+def test_a_suffix_in_capitals_is_a_videos(tmp_path: Path) -> None:
+    assert len(load_dataset(touched(tmp_path, "Walk/A.AVI")).clips) == 1
+
+
+@pytest.mark.parametrize("name", [".cache/a.avi", "Walk/.a.avi", "Walk/notes.txt", "loose.avi"])
+def test_hidden_loose_and_other_files_are_left_out(tmp_path: Path, name: str) -> None:
+    dataset = load_dataset(touched(tmp_path, "Walk/b.avi", name))
+    assert [clip.path.name for clip in dataset.clips] == ["b.avi"]
+
+
+def test_a_folder_with_loose_videos_only_says_where_they_belong(tmp_path: Path) -> None:
+    with pytest.raises(DatasetInvalid, match=r"holds no CLASS/clip\.avi .*the 2 videos in it lie in no class folder"):
+        load_dataset(touched(tmp_path, "a.avi", "b.mp4"))
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetInvalid, match=r"holds no CLASS/clip\.avi \(or other video\); see docs"):
+        load_dataset(tmp_path)
+
+
+def test_a_path_without_anything_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetInvalid, match=r"nowhere: no such folder or list of path,label"):
+        load_dataset(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "group"),
+    [(r"person(\d+)", "07"), (r"person\d+", "person07"), (r"camera\d", None), (r"(camera\d)|person", None)],
+)
+def test_a_pattern_names_groups_by_its_first_group_or_the_whole_match(
+    tmp_path: Path, pattern: str, group: str | None
+) -> None:
+    folder = touched(tmp_path, "Walk/v_g01_person07.avi")
+    assert load_dataset(folder, group_pattern=pattern).clips[0].group == group
+
+
+def test_a_pattern_looks_at_file_names_only(tmp_path: Path) -> None:
+    dataset = load_dataset(touched(tmp_path, "person1/a.avi"), group_pattern=r"person\d")
+    assert dataset.groups == ()
+
+
+@pytest.mark.parametrize("pattern", ["(", "[a-", "*", "(?P<x"])
+def test_a_pattern_that_is_no_regular_expression_is_refused(tmp_path: Path, pattern: str) -> None:
+    with pytest.raises(DatasetInvalid, match=r"--group-regex .*: is no regular expression"):
+        load_dataset(touched(tmp_path, "Walk/a.avi"), group_pattern=pattern)
+
+
+def test_a_lists_paths_are_relative_to_the_list_and_need_not_exist(tmp_path: Path) -> None:
+    dataset = load_dataset(listed(tmp_path, "day1/a.avi,Walk\n/far/b.avi,Run\n"))
+    assert [clip.path for clip in dataset.clips] == [tmp_path / "day1/a.avi", Path("/far/b.avi")]
+
+
+def test_a_list_says_the_group_in_a_third_column_and_else_the_name_does(tmp_path: Path) -> None:
+    text = "v_g01_a.avi,Walk,anna\nv_g02_a.avi,Walk,\nv_g03_a.avi,Walk\nplain.avi,Walk\n"
+    assert [clip.group for clip in load_dataset(listed(tmp_path, text)).clips] == ["anna", "g02", "g03", None]
+
+
+@pytest.mark.parametrize("header", ["path,label\n", "path,label,group\n", "path, label\r\n", "\ufeffpath,label\n"])
+def test_a_lists_first_line_may_be_its_header(tmp_path: Path, header: str) -> None:
+    assert load_dataset(listed(tmp_path, f"{header}a.avi,Walk\n")).labels == ("Walk",)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_path(tmp_path: Path) -> None:
+    assert load_dataset(listed(tmp_path, "\ufeffa.avi,Walk\n")).clips[0].path == tmp_path / "a.avi"
+
+
+def test_a_quoted_path_may_hold_a_comma(tmp_path: Path) -> None:
+    assert load_dataset(listed(tmp_path, '"take 2, cut.avi",Walk\n')).clips[0].path == tmp_path / "take 2, cut.avi"
+
+
+def test_windows_line_ends_blank_lines_and_spaces_are_no_part_of_a_label(tmp_path: Path) -> None:
+    dataset = load_dataset(listed(tmp_path, "a.avi , Walk \r\n\r\n , \r\nb.avi,Run\r\n"))
+    assert [clip.label for clip in dataset.clips] == ["Walk", "Run"]
+
+
+@pytest.mark.parametrize("line", ["b.avi", "b.avi,Walk,g01,more", "b.avi,", ",Walk", "b.avi Walk", "b.avi\tWalk"])
+def test_a_line_with_other_columns_is_named_by_its_number(tmp_path: Path, line: str) -> None:
+    path = listed(tmp_path, f"path,label\na.avi,Walk\n\n{line}\n")
+    with pytest.raises(DatasetInvalid, match=r"clips\.csv, line 4: expected path,label or path,label,group, got '"):
+        load_dataset(path)
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "path,label\n", "\ufeff"])
+def test_an_empty_list_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DatasetInvalid, match=r"clips\.csv: the list is empty; write a line path,label for each clip"):
+        load_dataset(listed(tmp_path, text))
+
+
+@pytest.mark.parametrize("content", [b"\xff\xd8\xff\xe0", b"a.avi," + b"x" * 200_000])
+def test_a_file_that_is_no_list_is_refused(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(DatasetInvalid, match=r"clips\.csv: cannot be read as a list of path,label"):
+        load_dataset(listed(tmp_path, content))
+
+
+def test_a_repr_counts_and_does_not_list() -> None:
+    dataset = Dataset("UCF-101", tuple(LabelledClip(Path(f"{i}.avi"), "Walk", f"g{i}") for i in range(1000)))
+    assert repr(dataset) == "Dataset(UCF-101: 1000 clips, 1 classes, 1000 groups)"
+
+
+def test_known_classes_pass_whatever_their_order() -> None:
+    check_labels([LabelledClip(Path("a.avi"), label, None) for label in ("b", "a")], ("a", "b", "c"), model="m")
+
+
+def test_a_class_unknown_to_the_model_is_named_with_the_known_ones() -> None:
+    clips = [LabelledClip(Path("x/a.avi"), "Walk", None), LabelledClip(Path("x/b.avi"), "Swim", None)]
+    with pytest.raises(DatasetInvalid, match=r"^x/b\.avi: its class 'Swim' is unknown to m, which knows Walk, Run; "):
+        check_labels(clips, ("Walk", "Run"), model="m")
+
+
+def test_of_many_known_classes_twenty_are_named() -> None:
+    known = tuple(f"class{i}" for i in range(100))
+    with pytest.raises(DatasetInvalid, match=r"class19, \.\.\.; rename"):
+        check_labels([LabelledClip(Path("a.avi"), "Swim", None)], known, model="m")
+
+
+def test_a_path_listed_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(DatasetInvalid, match=r"line 3: .*a\.avi is listed twice"):
+        load_dataset(listed(tmp_path, "a.avi,x,g1\nb.avi,y,g2\na.avi,x,g2\n"))
+
+
+def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
+    with pytest.raises(DatasetInvalid, match="line 3: expected path,label"):
+        load_dataset(listed(tmp_path, '"a\nb.avi",x\nfoo\n'))

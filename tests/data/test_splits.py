@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from videoclf.data.dataset import Dataset, LabelledClip
+from videoclf.data.splits import Split, make_split
+from videoclf.errors import DatasetInvalid
+
+Row = tuple[str, str | None]
+"""Label and group of a clip."""
+
+
+def dataset_of(rows: list[Row]) -> Dataset:
+    return Dataset("clips.csv", tuple(LabelledClip(Path(f"{i:04}.avi"), *row) for i, row in enumerate(rows)))
+
+
+def groups_of(clips: tuple[LabelledClip, ...]) -> set[str | None]:
+    return {clip.group for clip in clips}
+
+
+def sides_of(split: Split) -> tuple[tuple[LabelledClip, ...], ...]:
+    return split.train, split.validation, split.test
+
+
+def own_groups(num_classes: int, num_groups: int, num_clips: int) -> list[Row]:
+    """Groups that belong to one class each, all of one size."""
+    classes = range(num_classes)
+    return [(f"class{c}", f"c{c}g{g}") for c in classes for g in range(num_groups) for _ in range(num_clips)]
+
+
+def shared_groups(num_classes: int, num_groups: int, num_clips: int) -> list[Row]:
+    """Groups that every class has clips of, as UCF101's numbers are read."""
+    classes = range(num_classes)
+    return [(f"class{c}", f"g{g:02}") for c in classes for g in range(num_groups) for _ in range(num_clips)]
+
+
+SEEDS = st.integers(0, 2**32)
+BALANCED = st.builds(
+    lambda rows, *sizes: rows(*sizes),
+    st.sampled_from([own_groups, shared_groups]),
+    st.integers(1, 5),
+    st.integers(4, 7),
+    st.integers(1, 4),
+)
+"""One size of group, four groups or more of each class."""
+ANY_GROUPS = st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("12345678")), min_size=1, max_size=40)
+UNGROUPED = st.lists(st.tuples(st.sampled_from("abcd"), st.none()), min_size=1, max_size=40)
+
+
+@given(rows=ANY_GROUPS | UNGROUPED, kind=st.sampled_from(["group", "random", "none", "leave-out"]), seed=SEEDS)
+@settings(deadline=None)
+def test_parts_are_disjoint_and_complete_and_every_class_keeps_training_clips(
+    rows: list[Row], kind: str, seed: int
+) -> None:
+    dataset = dataset_of(rows)
+    spec = {"none": "none", "leave-out": f"leave-out:{rows[0][1]}"}.get(kind, f"{kind}:{seed}")
+    try:
+        split = make_split(dataset, spec)
+    except DatasetInvalid:
+        return  # what cannot be parted is another test's fact
+    assert Counter(clip for side in sides_of(split) for clip in side) == Counter(dataset.clips)
+    assert {clip.label for clip in split.test} <= {clip.label for clip in split.train}
+    if kind != "leave-out":
+        assert {clip.label for clip in split.train} == set(dataset.labels)
+
+
+@given(rows=ANY_GROUPS, seed=SEEDS)
+@settings(deadline=None)
+def test_no_tested_group_is_trained_or_chosen_on(rows: list[Row], seed: int) -> None:
+    try:
+        split = make_split(dataset_of(rows), f"group:{seed}")
+    except DatasetInvalid:
+        return
+    assert not groups_of(split.test) & groups_of(split.train + split.validation)
+
+
+@given(rows=BALANCED, seed=SEEDS)
+@settings(deadline=None)
+def test_where_every_class_has_four_groups_no_part_is_empty_and_no_group_is_parted(rows: list[Row], seed: int) -> None:
+    split = make_split(dataset_of(rows), f"group:{seed}")
+    assert split.train
+    assert split.validation
+    assert split.test
+    assert not groups_of(split.train) & groups_of(split.validation)
+
+
+@given(rows=BALANCED)
+@settings(deadline=None)
+def test_validation_of_all_clips_or_of_what_is_left_is_cut_by_whole_groups(rows: list[Row]) -> None:
+    for spec in ("none", f"leave-out:{rows[0][1]}"):
+        split = make_split(dataset_of(rows), spec)
+        assert split.validation
+        assert not groups_of(split.train) & groups_of(split.validation)
+
+
+@given(rows=UNGROUPED, seed=SEEDS)
+@settings(deadline=None)
+def test_a_random_split_tests_every_class_of_two_or_more_clips(rows: list[Row], seed: int) -> None:
+    try:
+        split = make_split(dataset_of(rows), f"random:{seed}")
+    except DatasetInvalid:
+        return
+    num_clips = Counter(label for label, _ in rows)
+    assert {clip.label for clip in split.test} == {label for label, num in num_clips.items() if num > 1}
+
+
+@given(data=st.data(), kind=st.sampled_from(["group", "random"]))
+@settings(deadline=None, max_examples=30)
+def test_a_split_does_not_depend_on_the_order_of_the_clips(data: st.DataObject, kind: str) -> None:
+    clips = dataset_of(own_groups(2, 4, 2)).clips
+    shuffled = tuple(data.draw(st.permutations(clips)))
+    splits = [make_split(Dataset("clips.csv", order), f"{kind}:5") for order in (clips, shuffled)]
+    assert [set(side) for side in sides_of(splits[0])] == [set(side) for side in sides_of(splits[1])]
+
+
+@pytest.mark.parametrize("kind", ["group", "random"])
+def test_seeds_choose_the_parts(kind: str) -> None:
+    dataset = dataset_of(own_groups(4, 6, 2))
+    assert make_split(dataset, f"{kind}:1") == make_split(dataset, f"{kind}:1")
+    assert len({make_split(dataset, f"{kind}:{seed}").test for seed in range(8)}) > 1
+
+
+def test_a_quarter_is_tested_and_a_fifth_of_the_rest_chosen_on() -> None:
+    split = make_split(dataset_of(shared_groups(3, 20, 2)), "group:0")
+    assert repr(split) == "Split(group:0: 72 train, 18 validation, 30 test)"
+
+
+@pytest.mark.parametrize(("rows", "spec"), [(own_groups(2, 4, 1), "group:0"), ([("a", None)] * 8, "random:0")])
+def test_names_with_groups_are_split_by_them_and_others_at_random(rows: list[Row], spec: str) -> None:
+    assert make_split(dataset_of(rows)) == make_split(dataset_of(rows), spec)
+
+
+def test_a_random_split_warns_that_its_figures_are_too_high() -> None:
+    (warning,) = make_split(dataset_of(own_groups(2, 4, 2)), "random:0").warnings
+    assert "figures on it are higher than on new videos" in warning
+
+
+def test_a_split_by_groups_warns_of_nothing() -> None:
+    assert make_split(dataset_of(own_groups(2, 4, 2)), "group:0").warnings == ()
+
+
+def test_validation_cut_from_clips_without_groups_is_warned_of() -> None:
+    (warning,) = make_split(dataset_of([("a", None)] * 8), "none").warnings
+    assert "names carry no groups" in warning
+
+
+def test_groups_left_out_are_what_is_tested() -> None:
+    split = make_split(dataset_of(shared_groups(2, 6, 2)), "leave-out: g01,g04 ,")
+    assert groups_of(split.test) == {"g01", "g04"}
+
+
+def test_with_none_every_clip_is_trained_or_chosen_on() -> None:
+    split = make_split(dataset_of(shared_groups(2, 6, 2)), "none")
+    assert (len(split.train) + len(split.validation), split.test) == (24, ())
+
+
+@pytest.mark.parametrize(
+    ("spec", "complaint"),
+    [
+        ("halves", "--split 'halves': unknown; use group:SEED, random:SEED, official:N, leave-out:GROUP"),
+        ("none:1", "--split 'none:1': unknown"),
+        ("group:x", "'x' is no whole number"),
+        ("random:1.5", "'1.5' is no whole number"),
+        ("group:-1", "'-1' is below 0"),
+        ("official:one", "'one' is no whole number"),
+        ("leave-out:g01,g99", "leave-out:g01,g99: g99: no such group; the groups of clips.csv are g00, g01, g02"),
+        ("leave-out:", "leave-out:: nothing named"),
+        ("leave-out:g00,g01,g02,g03", "leaves 0 clips to train, 0 to validate and 8 to test"),
+    ],
+)
+def test_a_spec_that_cannot_be_followed_says_why(spec: str, complaint: str) -> None:
+    with pytest.raises(DatasetInvalid) as caught:
+        make_split(dataset_of(shared_groups(2, 4, 1)), spec)
+    assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize("rows", [[("a", None)] * 4, [("a", "g1")] * 4])
+def test_names_without_groups_cannot_be_split_by_them(rows: list[Row]) -> None:
+    with pytest.raises(DatasetInvalid, match=r"clips\.csv carry no groups .*--group-regex.*--split random:0"):
+        make_split(dataset_of(rows), "group:0")
+
+
+@pytest.mark.parametrize("rows", [[("a", None)], [("a", None)] * 2, [("a", None), ("b", None), ("c", None)]])
+def test_too_few_clips_to_part_are_counted(rows: list[Row]) -> None:
+    with pytest.raises(DatasetInvalid, match=r"to validate and .* to test; each needs one at least: add clips"):
+        make_split(dataset_of(rows))
+
+
+def test_a_class_that_could_only_be_tested_is_named() -> None:
+    rows: list[Row] = [*shared_groups(1, 4, 1), ("onlyhere", "g02")]
+    with pytest.raises(DatasetInvalid, match="class 'onlyhere' has test clips but none to train on"):
+        make_split(dataset_of(rows), "leave-out:g02")
+
+
+@given(rows=ANY_GROUPS, seed=SEEDS)
+def test_no_trained_group_is_chosen_on(rows: list[Row], seed: int) -> None:
+    try:
+        split = make_split(dataset_of(rows), f"group:{seed}")
+    except DatasetInvalid:
+        return
+    assert not groups_of(split.train) & groups_of(split.validation)
+
+
+def test_clips_without_a_group_among_others_count_as_one_each() -> None:
+    rows: list[Row] = [*shared_groups(2, 6, 2), *[("class0", None)] * 6]
+    split = make_split(dataset_of(rows), "group:0")
+    assert split.warnings == ("6 of 30 clips carry no group: each of them counts as a group of its own",)
+    assert sum(len(side) for side in sides_of(split)) == 30
+
+
+def test_a_group_left_alone_is_not_parted() -> None:
+    with pytest.raises(DatasetInvalid, match="0 to validate"):
+        make_split(dataset_of(shared_groups(2, 2, 4)), "leave-out:g01")
+
+
+def test_a_class_of_one_large_group_leaves_groups_to_choose_on() -> None:
+    rows: list[Row] = [*own_groups(1, 10, 10), *[("idle", "g99")] * 300]
+    split = make_split(dataset_of(rows), "group:0")
+    assert split.validation
+    assert split.test

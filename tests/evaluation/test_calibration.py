@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from videoclf.evaluation.calibration import KEPT_SHARE, calibrate
+from videoclf.inference.engine import Float32Array
+from videoclf.inference.pipeline import average_windows, softmax
+from videoclf.recipe.header import Calibration
+
+HONEST_SHARES = np.array([[0.8, 0.2], [0.6, 0.4], [0.1, 0.9]])
+
+
+def honest_clips() -> tuple[Float32Array, list[int]]:
+    """Thirty clips whose softmax is the truth: of ten with a score of 0.8, eight are of that class."""
+    logits = np.log(HONEST_SHARES).repeat(10, axis=0).astype(np.float32)
+    return logits, [int(i >= round(10 * first)) for first, _ in HONEST_SHARES for i in range(10)]
+
+
+def varied_clips() -> tuple[Float32Array, list[int]]:
+    """200 clips of five classes, each with another score."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 1.5, (200, 5)).astype(np.float32)
+    return logits, [int(rng.choice(5, p=row)) for row in softmax(logits)]
+
+
+def calibrated(logits: Float32Array, targets: list[int]) -> Calibration:
+    return calibrate([[row] for row in logits], [[8]] * len(logits), targets)
+
+
+def best_scores(logits: Float32Array, temperature: float) -> list[float]:
+    return [float(average_windows([row], [8], temperature).max()) for row in logits]
+
+
+@pytest.mark.parametrize("exaggeration", [0.5, 1.0, 2.0, 4.0])
+def test_the_temperature_undoes_an_exaggeration_of_the_logits(exaggeration: float) -> None:
+    logits, targets = honest_clips()
+    one_step_of_the_grid = 0.03
+    temperature = calibrated(logits * np.float32(exaggeration), targets).temperature
+    assert temperature == pytest.approx(exaggeration, rel=one_step_of_the_grid)
+
+
+def test_nine_of_ten_clips_reach_the_threshold() -> None:
+    logits, targets = varied_clips()
+    found = calibrated(logits, targets)
+    reached = np.mean([score >= found.threshold for score in best_scores(logits, found.temperature)])
+    assert reached == pytest.approx(KEPT_SHARE, abs=0.011)
+
+
+def test_certain_and_always_wrong_is_cooled_as_far_as_the_grid_goes() -> None:
+    logits = np.array([[9, 0], [0, 9]] * 10, np.float32)
+    assert calibrated(logits, [1, 0] * 10).temperature == 8
+
+
+def test_always_right_is_sharpened_as_far_as_the_grid_goes() -> None:
+    logits = np.array([[1, 0], [0, 1]] * 10, np.float32)
+    assert calibrated(logits, [0, 1] * 10).temperature == 0.25
+
+
+def test_the_order_of_clips_does_not_matter() -> None:
+    logits, targets = varied_clips()
+    assert calibrated(logits[::-1], targets[::-1]) == calibrated(logits, targets)
+
+
+def test_a_clips_windows_weigh_by_their_frames() -> None:
+    right, wrong = np.array([3, 0], np.float32), np.array([0, 3], np.float32)
+    mostly_right = calibrate([[right, wrong]] * 4, [[30, 2]] * 4, [0] * 4)
+    mostly_wrong = calibrate([[right, wrong]] * 4, [[2, 30]] * 4, [0] * 4)
+    assert mostly_right.temperature < 1 < mostly_wrong.temperature
+
+
+def test_one_clip_is_enough() -> None:
+    assert calibrated(np.array([[0.0, 2.0]], np.float32), [1]).temperature == 0.25
+
+
+def test_a_clip_without_its_target_is_refused() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        calibrated(np.zeros((3, 2), np.float32), [0, 1])
+
+
+def test_where_scores_are_alike_the_threshold_is_not_rounded_above_them() -> None:
+    logits = np.array([[0.2, 0]] * 20, np.float32)
+    found = calibrated(logits, [0] * 20)
+    assert min(best_scores(logits, found.temperature)) >= found.threshold
+
+
+def test_a_score_of_nine_tenths_is_never_called_uncertain() -> None:
+    assert calibrated(np.array([[9, 0]] * 20, np.float32), [0] * 20).threshold == 0.9
