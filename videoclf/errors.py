@@ -10,6 +10,7 @@
     ├── ModelFileInvalid           a model file that is cut short, foreign, newer, or hostile
     ├── WeightsUnavailable         pretrained weights that cannot be had: no network, no such file, other shapes
     ├── DatasetInvalid             a folder, list or split that cannot be trained or evaluated on
+    ├── TrainingDiverged       the loss is no longer a number
     ├── RunFolderUnusable          an output folder that holds another run or cannot be written
     └── DeviceUnavailable          a device, or a library of the system, that this machine lacks
 
@@ -57,6 +58,10 @@ class WeightsUnavailable(VideoclfError):
 
 class DatasetInvalid(VideoclfError):
     """A folder, list or split that cannot be trained or evaluated on."""
+
+
+class TrainingDiverged(VideoclfError):
+    """The loss of a training run is no longer a number."""
 
 
 class RunFolderUnusable(VideoclfError):

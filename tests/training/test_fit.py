@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from videoclf.data.dataset import LabelledClip
-from videoclf.errors import DatasetInvalid
+from videoclf.errors import DatasetInvalid, TrainingDiverged
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
 from videoclf.recipe.recipe import Recipe
 from videoclf.training.examples import Example, crop_steps
@@ -115,6 +115,15 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 def test_no_readable_clip_is_an_error() -> None:
     trainer, _ = build(examples=NoExamples())
     with pytest.raises(DatasetInvalid, match="not one of the 16 clips to train on could be read"):
+        next(iter(trainer.epochs(CLIPS[:16], CLIPS[16:])))
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_says_what_to_lower() -> None:
+    recipe = RECIPE.model_copy(update={"training": RECIPE.training.model_copy(update={"learning_rate": 10.0})})
+    trainer, classifier = build(recipe)
+    with torch.no_grad():
+        next(classifier.temporal.parameters()).fill_(torch.nan)
+    with pytest.raises(TrainingDiverged, match=r"epoch 1: .* lower training.learning_rate \(now 10\)"):
         next(iter(trainer.epochs(CLIPS[:16], CLIPS[16:])))
 
 

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from videoclf.data.batching import bucket_by_length
 from videoclf.data.dataset import LabelledClip
-from videoclf.errors import DatasetInvalid
+from videoclf.errors import DatasetInvalid, TrainingDiverged
 from videoclf.evaluation.report import EpochRecord
 from videoclf.inference.engine import Float32Array
 from videoclf.inference.pipeline import average_windows
@@ -88,6 +88,7 @@ class Trainer:
 
         Raises:
             DatasetInvalid: no clip to train on, or none to validate on, could be read.
+            TrainingDiverged: the loss is no longer a number.
         """
         settings = self._settings
         steps_per_epoch = math.ceil(len(train) / settings.batch_size)
@@ -99,6 +100,11 @@ class Trainer:
             started = time.perf_counter()
             train_loss = self._train_epoch(train, schedule)
             validation_loss, top1 = self._score(validation)
+            if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
+                raise TrainingDiverged(
+                    f"epoch {epoch}: the loss is no longer a number; lower training.learning_rate "
+                    f"(now {settings.learning_rate:g}) or training.gradient_clip_norm"
+                )
             is_best = validation_loss < best_loss
             if is_best:
                 best_epoch, best_loss = epoch, validation_loss
@@ -153,7 +159,12 @@ class Trainer:
         loss = cross_entropy(self._forward(steps, num_steps), target, label_smoothing=self._settings.label_smoothing)
         self._optimizer.zero_grad(set_to_none=True)
         self._fabric.backward(loss)
-        self._fabric.clip_gradients(self._module, self._optimizer, max_norm=self._settings.gradient_clip_norm)
+        self._fabric.clip_gradients(
+            self._module,
+            self._optimizer,
+            max_norm=self._settings.gradient_clip_norm,
+            error_if_nonfinite=False,  # `epochs` says it better
+        )
         self._optimizer.step()
         return float(loss.detach())
 

@@ -127,6 +127,7 @@ def train(
     said = trainer.logits(parts.validation)
     calibration = calibrate(said.window_logits, said.num_frames, trainer.targets(said.clips))
     header = header.model_copy(update={"calibration": calibration})
+    save_model(model_path, best, header)
     judged_on: Literal["test", "validation"] = "test" if parts.test else "validation"
     judging = parts.test or parts.validation
     outcomes = _predict(best, header, judging, torch_device, num_threads, watcher, judged_on)
