@@ -26,7 +26,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             draft.unlink()
         raise RunFolderUnusable(
-            f"{path}: cannot be written ({error.strerror}); free some space or choose another folder"
+            f"{path}: cannot be written ({error.strerror}); check the folder, its permissions and its free space"
         ) from error
 
 
@@ -41,3 +41,15 @@ def prepare_folder(folder: Path) -> Path:
     except OSError as error:
         raise RunFolderUnusable(f"{folder}: cannot be made ({error.strerror}); choose another folder") from error
     return folder
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        RunFolderUnusable: it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunFolderUnusable(f"{path}: cannot be removed ({error.strerror}); check its permissions") from error

@@ -1,18 +1,19 @@
 """Every exception that videoclf raises for what a user, a file or a machine did.
 
-    VideoclfError                  the root: the command line prints it as one line and goes on or exits
-    ├── MediaError                 a source gives no frames
-    │   ├── SourceMissing          no file, or nothing to classify, where the path points
-    │   ├── SourceRefused          the gate: not a regular file of a known video container, or over a limit
-    │   ├── NoVideoStream          a media file, but without pictures
-    │   └── DecodeFailed           a video, but too damaged (or of a codec unknown here) to give a frame
-    ├── RecipeInvalid              a recipe with a key, value or combination that is not allowed
-    ├── ModelFileInvalid           a model file that is cut short, foreign, newer, or hostile
-    ├── WeightsUnavailable         pretrained weights that cannot be had: no network, no such file, other shapes
-    ├── DatasetInvalid             a folder, list or split that cannot be trained or evaluated on
-    ├── TrainingDiverged       the loss is no longer a number
-    ├── RunFolderUnusable          an output folder that holds another run or cannot be written
-    └── DeviceUnavailable          a device, or a library of the system, that this machine lacks
+    VideoclfError                   the root: the command line prints it as one line and goes on or exits
+    ├── MediaError                  a source gives no frames
+    │   ├── SourceMissing           no file, or nothing to classify, where the path points
+    │   ├── SourceRefused           the gate: not a regular file of a known video container, or over a limit
+    │   ├── NoVideoStream           a media file, but without pictures
+    │   └── DecodeFailed            a video, but too damaged (or of a codec unknown here) to give a frame
+    ├── RecipeInvalid               a recipe with a key, value or combination that is not allowed
+    ├── ModelFileInvalid            a model file that is cut short, foreign, newer, or hostile
+    ├── WeightsUnavailable          pretrained weights that cannot be had: no network, no such file, other shapes
+    ├── DatasetInvalid              a folder, list or split that cannot be trained or evaluated on
+    ├── TrainingDiverged            the loss is no longer a number
+    ├── UsageInvalid                an argument that means nothing, such as an unknown split
+    ├── RunFolderUnusable           an output folder that holds another run or cannot be written
+    └── DeviceUnavailable           a device, or a library of the system, that this machine lacks
 
 A message is one line: it names the file or value, the cause, and what to try.
 """
@@ -44,6 +45,10 @@ class DecodeFailed(MediaError):
     """A video too damaged, or of a codec unknown here, to give a frame."""
 
 
+class UsageInvalid(VideoclfError):
+    """An argument that means nothing, such as an unknown split."""
+
+
 class RecipeInvalid(VideoclfError):
     """A recipe with a key, value or combination that is not allowed."""
 
@@ -70,6 +75,11 @@ class RunFolderUnusable(VideoclfError):
 
 class DeviceUnavailable(VideoclfError):
     """A device, or a library of the system, that this machine lacks."""
+
+
+UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp", *"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"})
+"""Unicode categories and characters that no line of output may hold: control characters (a terminal would obey them),
+lone surrogates, line and paragraph separators, and what turns the direction of writing."""
 
 
 def one_line(text: object) -> str:

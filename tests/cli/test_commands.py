@@ -251,3 +251,58 @@ def test_a_full_disk_is_one_line_and_keeps_the_rows_before(tmp_path: Path, tiny_
     assert "table.csv: cannot be written" in result.stderr
     assert "Traceback" not in result.stderr
     assert (tmp_path / "table.csv").read_text().count("\n") > 5
+
+
+def test_a_video_is_not_overwritten_by_a_table(tmp_path: Path, tiny_model: Path) -> None:
+    clip = write_clip(tmp_path / "a.avi", 10)
+    before = clip.read_bytes()
+    code, _, err = run("predict", clip, "--model", tiny_model, "--csv", clip)
+    assert code == 2
+    assert "is a video, which the table would overwrite" in err
+    assert clip.read_bytes() == before
+
+
+def test_names_that_a_terminal_would_obey_are_printed_harmless(tmp_path: Path, tiny_model: Path) -> None:
+    clip = write_clip(tmp_path / "a.avi", 10).rename(tmp_path / "new\nline\x1b[31m.avi")
+    code, out, err = run("predict", clip, tmp_path / "gone\n.avi", "--model", tiny_model)
+    assert code == 1
+    assert out.count("\n") == 1
+    assert "new\\nline\\x1b[31m.avi" in out
+    assert "gone\\n.avi: no such file" in err
+
+
+@pytest.mark.parametrize("arguments", [("--split", "foo"), ("--split", "official:9"), ("--group-regex", "(")])
+def test_splits_that_mean_nothing_are_wrong_usage(tmp_path: Path, arguments: tuple[str, str]) -> None:
+    (tmp_path / "A").mkdir()
+    write_clip(tmp_path / "A" / "a_g01_.avi", 2)
+    assert run("train", tmp_path, "--out", tmp_path / "run", *arguments)[0] == 2
+
+
+def test_a_path_that_is_too_long_is_one_line(tiny_model: Path) -> None:
+    for arguments in (
+        ("predict", "x" * 5000),
+        ("predict", "a.avi", "--model", "x" * 5000),
+        ("evaluate", str(tiny_model), "x" * 5000),
+    ):
+        code, _, err = run(*arguments)
+        assert code == 1
+        assert "File name too long" in err
+
+
+def test_a_full_output_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run([*VIDEOCLF, "models"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 1
+    assert "No space left on device" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.0, 2.0])
+def test_ctrl_c_works_while_torch_is_being_imported(tiny_model: Path, seconds: float) -> None:
+    process = subprocess.Popen([*VIDEOCLF, "predict", "-", "--model", str(tiny_model)],
+                               stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert err == "error: interrupted; what was done before stays\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from videoclf.data.dataset import Dataset, LabelledClip, check_labels, load_dataset
-from videoclf.errors import DatasetInvalid
+from videoclf.errors import DatasetInvalid, UsageInvalid
 
 
 def touched(folder: Path, *names: str) -> Path:
@@ -82,7 +82,7 @@ def test_a_pattern_looks_at_file_names_only(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pattern", ["(", "[a-", "*", "(?P<x"])
 def test_a_pattern_that_is_no_regular_expression_is_refused(tmp_path: Path, pattern: str) -> None:
-    with pytest.raises(DatasetInvalid, match=r"--group-regex .*: is no regular expression"):
+    with pytest.raises(UsageInvalid, match=r"--group-regex .*: is no regular expression"):
         load_dataset(touched(tmp_path, "Walk/a.avi"), group_pattern=pattern)
 
 

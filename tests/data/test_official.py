@@ -10,7 +10,7 @@ import pytest
 from videoclf.data.dataset import LabelledClip, load_dataset
 from videoclf.data.official import read_official_split
 from videoclf.data.splits import make_split
-from videoclf.errors import DatasetInvalid
+from videoclf.errors import DatasetInvalid, UsageInvalid
 
 UCF101_SIZES = [(1, 9537, 3783), (2, 9586, 3734), (3, 9624, 3696)]
 
@@ -111,7 +111,7 @@ def test_a_given_folder_without_lists_is_not_replaced_by_another(tmp_path: Path)
 
 @pytest.mark.parametrize("number", [0, 4, -1])
 def test_there_is_no_other_split_than_three(tmp_path: Path, number: int) -> None:
-    with pytest.raises(DatasetInvalid, match=rf"--split official:{number}: the official splits are 1, 2 and 3"):
+    with pytest.raises(UsageInvalid, match=rf"--split official:{number}: the official splits are 1, 2 and 3"):
         read_official_split(tmp_path, number)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from videoclf.data.dataset import Dataset, LabelledClip
 from videoclf.data.splits import Split, make_split
-from videoclf.errors import DatasetInvalid
+from videoclf.errors import DatasetInvalid, UsageInvalid
 
 Row = tuple[str, str | None]
 """Label and group of a clip."""
@@ -174,7 +174,7 @@ def test_with_none_every_clip_is_trained_or_chosen_on() -> None:
     ],
 )
 def test_a_spec_that_cannot_be_followed_says_why(spec: str, complaint: str) -> None:
-    with pytest.raises(DatasetInvalid) as caught:
+    with pytest.raises((UsageInvalid, DatasetInvalid)) as caught:
         make_split(dataset_of(shared_groups(2, 4, 1)), spec)
     assert complaint in str(caught.value)
 
@@ -223,3 +223,8 @@ def test_a_class_of_one_large_group_leaves_groups_to_choose_on() -> None:
     split = make_split(dataset_of(rows), "group:0")
     assert split.validation
     assert split.test
+
+
+def test_thousands_of_clips_are_split_at_once() -> None:
+    split = make_split(dataset_of([(f"class{i % 101}", None) for i in range(13_320)]), "random:0")
+    assert len(split.test) == 3330

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from tests.conftest import read_number, write_clip
 from videoclf.errors import SourceMissing
-from videoclf.media.reader import Chunks, ClipRequest, ReadEnd, ReadWindow, read_clips
+from videoclf.media.reader import Chunks, ClipRequest, ReadEnd, ReadWindow, read_clips, read_clips_or_wait
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +131,43 @@ def test_chunks_are_bounded(tmp_path: Path) -> None:
     assert isinstance(window, ReadWindow)
     assert np.sum(window.value) == 50
     assert max(window.value) <= 16
+
+
+@pytest.mark.parametrize("num_threads", [0, -1])
+def test_no_threads_are_refused(num_threads: int) -> None:
+    with pytest.raises(ValueError, match="num_threads must be at least 1"):
+        list(read_clips([], numbers, num_threads=num_threads))
+
+
+def test_a_slow_list_does_not_hold_back_what_is_there(clips: list[Path]) -> None:
+    go_on = threading.Event()
+
+    def requests() -> Iterator[ClipRequest]:
+        yield ClipRequest(clips[0], fps=25, max_frames=99)
+        go_on.wait(20)
+
+    items = read_clips_or_wait(requests(), numbers, num_threads=2, max_wait_seconds=0.1)
+    kinds = [type(next(items)), type(next(items)), type(next(items))]
+    go_on.set()
+    assert kinds == [ReadWindow, ReadEnd, type(None)]
+
+
+def test_closing_does_not_wait_for_a_list_that_hangs(clips: list[Path]) -> None:
+    go_on = threading.Event()
+
+    def requests() -> Iterator[ClipRequest]:
+        yield ClipRequest(clips[0], fps=25, max_frames=99)
+        go_on.wait(60)
+
+    items = read_clips(requests(), numbers, num_threads=1)
+    next(items)
+    started = time.perf_counter()
+    items.close()  # type: ignore[attr-defined]
+    waited_seconds = time.perf_counter() - started
+    go_on.set()
+    assert waited_seconds < 10
+
+
+def test_frames_of_a_file_whose_name_is_no_utf8_can_be_shuffled(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.avi", 5).rename(tmp_path / "clip\udcff.avi")
+    assert len(read([ClipRequest(clip, fps=25, max_frames=99, shuffle_time=True)])) == 2

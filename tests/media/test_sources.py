@@ -48,3 +48,16 @@ def test_what_means_nothing_is_passed_on_to_be_refused_in_its_place(folder: Path
 
 def test_a_dash_reads_a_list_whose_lines_may_be_anything_else_but_itself(folder: Path) -> None:
     assert expand("-", stdin=f"{folder}/b.mp4\r\n\n-\n{folder}/sub\n") == ["b.mp4", "c.mkv"]
+
+
+def test_linked_folders_are_followed_once_and_hidden_ones_are_not_searched(folder: Path) -> None:
+    (folder / ".git").mkdir()
+    (folder / ".git" / "x.mp4").touch()
+    (folder / "other").symlink_to(folder / "sub")
+    (folder / "sub" / "loop").symlink_to(folder)
+    assert [path.name for path in videos_below(folder)].count("c.mkv") == 1
+    assert "x.mp4" not in [path.name for path in videos_below(folder)]
+
+
+def test_names_that_no_file_system_takes_are_passed_on() -> None:
+    assert len(expand("x" * 5000, "")) == 2

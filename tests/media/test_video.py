@@ -142,3 +142,9 @@ def test_real_clips_with_packed_b_frames_show_every_frame_equally_long(shared_da
     with Video(shared_data / "ut_interaction/hug/v_hug_g01_c002.avi") as video:
         pts_seconds = [frame.pts_seconds for frame in video.frames(video.plan(30))]
     assert np.allclose(np.diff(pts_seconds), 1 / 30)
+
+
+def test_three_frames_in_a_day_are_no_video(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", 3, codec="libx264", pts=[0, 1, 8_000_000], time_base=Fraction(1, 100))
+    with pytest.raises(SourceRefused, match="rarer than one in 600 s"):
+        read_video(clip, fps=8)

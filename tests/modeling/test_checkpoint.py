@@ -113,6 +113,17 @@ def test_a_recipe_larger_than_the_weights_is_refused_before_anything_is_allocate
         load_model(with_header(tmp_path / "large", tiny_model, change))
 
 
+@pytest.mark.parametrize("spoil", [lambda t: t * torch.nan, lambda t: t.to(torch.int32)], ids=["NaN", "integers"])
+def test_weights_that_are_no_numbers_are_refused(
+    tmp_path: Path, tiny_model: Path, spoil: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    weights = load_file(tiny_model)
+    weights["head.1.bias"] = spoil(weights["head.1.bias"])
+    save_file(weights, tmp_path / "m", metadata=read_header(tiny_model).to_metadata())
+    with pytest.raises(ModelFileInvalid, match=r"do not fit its recipe \(head.1.bias"):
+        load_model(tmp_path / "m")
+
+
 def test_saving_over_a_model_keeps_the_old_one_when_the_disk_is_full(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,3 +113,9 @@ def test_backbones_tell_their_feature_size(name: str, feature_size: int) -> None
         features, num_steps = backbone(torch.randn(1, 2, 3, 64, 64), torch.tensor([2]))
     assert backbone.feature_size == features.shape[2] == feature_size
     assert num_steps.tolist() == [2]
+
+
+def test_a_single_frame_can_be_trained_on() -> None:
+    model = build_classifier(Recipe.model_validate({"backbone": {"name": "resnet18"}}), 3).train()
+    assert model(torch.randn(1, 1, 3, 32, 32), torch.tensor([1])).isfinite().all()
+    assert all(module.training for module in model.modules())

@@ -83,3 +83,9 @@ def test_a_single_frame_shows_no_motion() -> None:
 def test_anything_but_uint8_frames_is_refused(wrong: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="expected uint8 frames T×H×W×3"):
         preprocess_frames(wrong, Preprocess())
+
+
+def test_an_extremely_wide_frame_costs_no_more_than_its_middle() -> None:
+    given = frames(1, 2, 4096)
+    result = preprocess_frames(given, Preprocess(height=224, width=224))
+    assert torch.equal(result, preprocess_frames(given[:, :, 2032:2064], Preprocess(height=224, width=224)))

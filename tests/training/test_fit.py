@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from videoclf.data.dataset import LabelledClip
 from videoclf.errors import DatasetInvalid, TrainingDiverged
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
 from videoclf.recipe.recipe import Recipe
-from videoclf.training.examples import Example, crop_steps
+from videoclf.training.examples import Example, Seen, crop_steps
 from videoclf.training.fit import Trainer, warmup_cosine
 
 LABELS = ("down", "up")
@@ -29,9 +29,11 @@ class RampExamples:
         for clip in clips:
             yield Example(self.steps(clip), clip.label)
 
-    def for_validation(self, clips: Sequence[LabelledClip]) -> Iterator[tuple[LabelledClip, list[Tensor]]]:
+    def for_validation(
+        self, clips: Sequence[LabelledClip], look: Callable[[Tensor], Seen]
+    ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         for clip in clips:
-            yield clip, [self.steps(clip)]
+            yield clip, [look(self.steps(clip))]
 
     def steps(self, clip: LabelledClip) -> Tensor:
         number = int(clip.path.stem)
@@ -44,9 +46,11 @@ class RampExamples:
 class MisleadingValidation(RampExamples):
     """Validation clips show the other class: the better the training, the worse they do."""
 
-    def for_validation(self, clips: Sequence[LabelledClip]) -> Iterator[tuple[LabelledClip, list[Tensor]]]:
+    def for_validation(
+        self, clips: Sequence[LabelledClip], look: Callable[[Tensor], Seen]
+    ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         for clip in clips:
-            yield clip, [self.steps(clip).flip(0)]
+            yield clip, [look(self.steps(clip).flip(0))]
 
 
 class NoExamples(RampExamples):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 import videoclf
 from tests.conftest import write_clip
-from videoclf.errors import DatasetInvalid, RecipeInvalid, RunFolderUnusable, WeightsUnavailable
+from videoclf.errors import DatasetInvalid, DeviceUnavailable, RecipeInvalid, RunFolderUnusable, WeightsUnavailable
 from videoclf.evaluation.report import EpochRecord
 from videoclf.media.video import Video
 from videoclf.training.observer import SilentObserver
@@ -111,6 +112,29 @@ def test_a_run_is_not_overwritten_unasked(run: tuple[Run, Notes], small_data: Pa
     with pytest.raises(RunFolderUnusable, match="holds a run already; choose another --out, or add --overwrite"):
         videoclf.train(small_data, out=run[0].folder, recipe="tiny", overrides=SHORT)
     assert run[0].model_path.read_bytes() == before
+
+
+def test_overwriting_removes_all_of_the_old_run_first(run: tuple[Run, Notes], small_data: Path, tmp_path: Path) -> None:
+    shutil.copytree(run[0].folder, tmp_path / "run")
+
+    class Interrupted(SilentObserver):
+        def stage(self, name: str, total: int) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        videoclf.train(small_data, out=tmp_path / "run", recipe="tiny", overwrite=True, observer=Interrupted())
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"recipe.toml", "split.json"}
+
+
+def test_what_excludes_each_other_is_refused(run: tuple[Run, Notes], small_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeInvalid, match="--init and --set backbone.weights both say"):
+        videoclf.train(small_data, out=tmp_path, init=run[0].folder, overrides=["backbone.weights=none"])
+    with pytest.raises(DeviceUnavailable, match="--precision 16: a CPU does not compute in it"):
+        videoclf.train(small_data, out=tmp_path, recipe="tiny", precision="16-mixed", device="cpu")
+
+
+def test_clips_that_cannot_be_read_are_counted(run: tuple[Run, Notes]) -> None:
+    assert run[0].num_unreadable == 1
 
 
 def test_a_model_lends_its_weights_to_a_run_with_other_classes(

@@ -6,6 +6,9 @@ import functools
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
+from unicodedata import category
+
+from videoclf.errors import UNPRINTABLE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,7 +19,6 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 
 @functools.cache
@@ -35,19 +37,24 @@ def messages() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def printable(text: str) -> str:
+    """The text on one line, without what a terminal would obey or turn around: file names may hold anything."""
+    return "".join(c if c not in UNPRINTABLE and category(c) not in UNPRINTABLE else ascii(c)[1:-1] for c in text)
+
+
 def print_error(text: str) -> None:
     """One line on standard error, in red where there are colours."""
-    messages().print(f"error: {text}", style="red", markup=False)
+    messages().print(f"error: {printable(text)}", style="red", markup=False)
 
 
 def print_notice(text: str) -> None:
     """One line on standard error, in yellow where there are colours."""
-    messages().print(f"note: {text}", style="yellow", markup=False)
+    messages().print(f"note: {printable(text)}", style="yellow", markup=False)
 
 
 def print_result(text: str) -> None:
     """One line on standard output, at once."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{printable(text)}\n")
     sys.stdout.flush()
 
 

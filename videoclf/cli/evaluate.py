@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoclf.cli.console import EXIT_FAILED, ProgressBar, print_error, print_metrics, print_result
+from videoclf.cli.console import EXIT_FAILED, ProgressBar, print_error, print_metrics, print_notice, print_result
 from videoclf.cli.options import Device, GroupRegex, Json, Split, SplitFiles, Workers, num_threads
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def evaluate(
             out=out,
             device=device,
             num_threads=num_threads(workers),
+            on_notice=print_notice,
             on_clip=on_clip,
         )
     if as_json:

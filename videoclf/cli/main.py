@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from videoclf.cli import demo_data, evaluate, info, models, predict, train
-from videoclf.cli.console import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, print_error
-from videoclf.errors import DeviceUnavailable, RecipeInvalid, VideoclfError
+from videoclf.cli.console import EXIT_FAILED, EXIT_USAGE, print_error
+from videoclf.errors import DeviceUnavailable, RecipeInvalid, UsageInvalid, VideoclfError
 
 
 class _Commands(TyperGroup):
@@ -21,18 +23,25 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except (RecipeInvalid, DeviceUnavailable) as error:  # asked for what cannot be
+        except (UsageInvalid, RecipeInvalid, DeviceUnavailable) as error:  # asked for what cannot be
             print_error(str(error))
             raise typer.Exit(EXIT_USAGE) from error
         except VideoclfError as error:
             print_error(str(error))
             raise typer.Exit(EXIT_FAILED) from error
-        except KeyboardInterrupt as error:
-            print_error("interrupted; what was done before stays")
-            raise typer.Exit(EXIT_INTERRUPTED) from error
         except BrokenPipeError as error:  # the reader of our output has gone, as `| head` does
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             raise typer.Exit(EXIT_FAILED) from error
+        except OSError as error:
+            _drop_output()
+            print_error(f"{error.filename or 'output'}: {error.strerror}; check the path, its permissions and its disk")
+            raise typer.Exit(EXIT_FAILED) from error
+
+
+def _drop_output() -> None:
+    """Standard output takes nothing more; what is left in its buffer must not fail once again at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 app = typer.Typer(
@@ -71,9 +80,12 @@ app.command("models")(models.models)
 app.command("info")(info.info)
 
 
-def run() -> None:
-    """What the command ``videoclf`` calls."""
-    for stream in (sys.stdout, sys.stderr):
+def run_commands() -> None:
+    """Parse the command line and do what it says."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # any of them may have been closed
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  (open until the end)
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # file names may be no UTF-8, terminals may know ASCII only
+            stream.reconfigure(errors=errors)  # file names may be no UTF-8, terminals may know ASCII only
     app()

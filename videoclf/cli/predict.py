@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +16,9 @@ from videoclf.cli.options import Device, Json, Workers, num_threads
 
 if TYPE_CHECKING:
     from videoclf.inference.prediction import Failure, Prediction
+
+
+_CSV_COLUMNS = ("source", "label", "score", "uncertain", "num_frames", "duration_seconds", "model", "warnings", "error")
 
 
 def predict(
@@ -35,7 +38,8 @@ def predict(
     workers: Workers = None,
     as_json: Json = False,
     csv_file: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Also write a table: a line a video, best class first.")
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="Also write a table: a line a video with its best class."),
     ] = None,
 ) -> None:
     """Say what happens in videos.
@@ -85,7 +89,7 @@ def _print(outcome: Prediction | Failure, top_k: int, *, as_json: bool) -> None:
         print_notice(f"{outcome.source}: {warning}")
 
 
-@contextmanager
+@contextlib.contextmanager
 def _csv_writer(path: Path | None) -> Iterator[Callable[[Prediction | Failure], Any]]:
     """Gives what writes one row; each is on disk at once, so that an interruption loses none."""
     if path is None:
@@ -94,35 +98,47 @@ def _csv_writer(path: Path | None) -> Iterator[Callable[[Prediction | Failure], 
     from videoclf.errors import RunFolderUnusable
     from videoclf.inference.prediction import Failure
 
+    def unusable(error: OSError) -> RunFolderUnusable:
+        return RunFolderUnusable(
+            f"{path}: cannot be written ({error.strerror}); check the folder, its permissions and its free space"
+        )
+
+    _refuse_to_overwrite_a_video(path)
     try:
-        with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            writer = csv.writer(file)
-            writer.writerow(
-                [
-                    "source",
-                    "label",
-                    "score",
-                    "uncertain",
-                    "num_frames",
-                    "duration_seconds",
-                    "model",
-                    "warnings",
-                    "error",
-                ]
-            )
-
-            def write_row(outcome: Prediction | Failure) -> None:
-                if isinstance(outcome, Failure):
-                    writer.writerow([outcome.source, *[""] * 7, outcome.error.message])
-                else:
-                    writer.writerow(
-                        [outcome.source, outcome.label, f"{outcome.score:.4f}", str(outcome.uncertain).lower(),
-                         outcome.num_frames, outcome.duration_seconds, outcome.model, "; ".join(outcome.warnings), ""]
-                    )  # fmt: skip
-                file.flush()
-
-            yield write_row
+        file = path.open("w", newline="", encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        raise RunFolderUnusable(
-            f"{path}: cannot be written ({error.strerror}); free some space or choose another file"
-        ) from error
+        raise unusable(error) from error
+    writer = csv.writer(file)
+
+    def write_row(row: list[object]) -> None:
+        try:
+            writer.writerow(row)
+            file.flush()
+        except OSError as error:
+            raise unusable(error) from error
+
+    def write_outcome(outcome: Prediction | Failure) -> None:
+        if isinstance(outcome, Failure):
+            write_row([outcome.source, *[""] * 7, outcome.error.message])
+        else:
+            write_row(
+                [outcome.source, outcome.label, f"{outcome.score:.4f}", str(outcome.uncertain).lower(),
+                 outcome.num_frames, outcome.duration_seconds, outcome.model, "; ".join(outcome.warnings), ""]
+            )  # fmt: skip
+
+    try:
+        write_row(list(_CSV_COLUMNS))
+        yield write_outcome
+    finally:
+        with contextlib.suppress(OSError):  # what could not be flushed has been told
+            file.close()
+
+
+def _refuse_to_overwrite_a_video(path: Path) -> None:
+    """A forgotten value, as in ``--csv *.avi``, must not cost a video."""
+    from videoclf.errors import MediaError, UsageInvalid
+    from videoclf.media.gate import admit
+
+    with contextlib.suppress(MediaError):
+        admit(path)
+        raise UsageInvalid(f"--csv {path}: is a video, which the table would overwrite; name another file")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from videoclf.cli.console import TrainingDisplay, print_metrics, print_result
+from videoclf.cli.console import EXIT_FAILED, TrainingDisplay, print_error, print_metrics, print_result
 from videoclf.cli.options import Device, GroupRegex, Split, SplitFiles, Workers, num_threads
 
 
@@ -53,6 +54,7 @@ def train(
     """
     with TrainingDisplay() as display:
         display.start("loading torch", None)
+        logging.getLogger("lightning_fabric").setLevel(logging.ERROR)  # it would print what it was told to do
         from videoclf.training.run import FABRIC_PRECISION
         from videoclf.training.run import train as train_model
 
@@ -72,4 +74,8 @@ def train(
             observer=display,
         )
     print_metrics(run.metrics, f"{run.judged_on} clips")
-    print_result(f"model: {run.model_path}\nreport: {run.folder / 'report.html'}")
+    print_result(f"model: {run.model_path}")
+    print_result(f"report: {run.folder / 'report.html'}")
+    if run.num_unreadable:
+        print_error(f"{run.num_unreadable} clips could not be read and were left out; they are named above")
+        raise typer.Exit(EXIT_FAILED)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from videoclf.errors import DatasetInvalid, one_line
+from videoclf.errors import DatasetInvalid, UsageInvalid, one_line
 from videoclf.media.sources import videos_below
 
 UCF_GROUP_PATTERN = r"_(g\d+)_"
@@ -57,6 +57,7 @@ def load_dataset(source: str | Path, *, group_pattern: str | None = None) -> Dat
             the clip's group. A list's own group column goes first.
 
     Raises:
+        UsageInvalid: the pattern is no regular expression.
         DatasetInvalid: nothing there, no classes, no clips, or an unreadable line.
     """
     path = Path(source)
@@ -74,7 +75,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
     except re.error as error:
-        raise DatasetInvalid(f"--group-regex {pattern!r}: is no regular expression ({error})") from error
+        raise UsageInvalid(f"--group-regex {pattern!r}: is no regular expression ({error})") from error
 
 
 def _group_of(name: str, pattern: re.Pattern[str]) -> str | None:

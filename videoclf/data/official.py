@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from videoclf.errors import DatasetInvalid
+from videoclf.errors import DatasetInvalid, UsageInvalid
 
 ClipName = tuple[str, str]
 """Class and file name without suffix, since many keep the videos in another container."""
@@ -32,10 +32,11 @@ def read_official_split(data_folder: Path, number: int, split_files: Path | None
         split_files: the folder with the lists, where it is another.
 
     Raises:
+        UsageInvalid: a number that does not exist.
         DatasetInvalid: no lists, or lines of another form.
     """
     if not 1 <= number <= 3:
-        raise DatasetInvalid(f"--split official:{number}: the official splits are 1, 2 and 3")
+        raise UsageInvalid(f"--split official:{number}: the official splits are 1, 2 and 3")
     candidates = [split_files] if split_files else [data_folder / name for name in _USUAL_FOLDERS]
     for folder in candidates:
         if (folder / f"trainlist{number:02}.txt").is_file():

@@ -12,7 +12,7 @@ import numpy as np
 
 from videoclf.data.dataset import Dataset, LabelledClip
 from videoclf.data.official import ClipName, read_official_split
-from videoclf.errors import DatasetInvalid
+from videoclf.errors import DatasetInvalid, UsageInvalid
 
 _TEST_SHARE = 0.25
 _VALIDATION_SHARE = 0.2
@@ -36,7 +36,7 @@ class Split:
         return f"Split({self.spec}: {len(self.train)} train, {len(self.validation)} validation, {len(self.test)} test)"
 
 
-def make_split(dataset: Dataset, spec: str | None = None, *, split_files: Path | None = None) -> Split:
+def make_split(dataset: Dataset, spec: str | None = None, *, split_files: str | Path | None = None) -> Split:
     """Part a dataset.
 
     Args:
@@ -47,13 +47,14 @@ def make_split(dataset: Dataset, spec: str | None = None, *, split_files: Path |
         split_files: the folder with the official lists, where they do not lie beside the clips.
 
     Raises:
-        DatasetInvalid: an unknown spec, groups that do not exist, a class left without training clips, ...
+        UsageInvalid: an unknown spec.
+        DatasetInvalid: groups that do not exist, a class left without training clips, ...
     """
     chosen = spec or ("group:0" if _has_groups(dataset.clips) else "random:0")
     kind, _, value = chosen.partition(":")
     warnings: list[str] = []
     if kind == "official":
-        rest, test, warnings = _official(dataset, _seed(value, chosen), split_files)
+        rest, test, warnings = _official(dataset, _seed(value, chosen), Path(split_files) if split_files else None)
         seed = 0
     elif kind == "leave-out":
         rest, test = _leave_out(dataset, value)
@@ -76,7 +77,7 @@ def make_split(dataset: Dataset, spec: str | None = None, *, split_files: Path |
             "prefer groups where they are known"
         )
     else:
-        raise DatasetInvalid(f"--split {chosen!r}: unknown; use {SPLIT_HELP}")
+        raise UsageInvalid(f"--split {chosen!r}: unknown; use {SPLIT_HELP}")
     if kind != "random":
         warnings += _warn_of_missing_groups(rest, dataset)
     train, validation = _cut(rest, _VALIDATION_SHARE, seed, by_group=kind != "random")
@@ -101,9 +102,9 @@ def _seed(text: str, spec: str) -> int:
     try:
         seed = int(text or 0)
     except ValueError as error:
-        raise DatasetInvalid(f"--split {spec!r}: {text!r} is no whole number; use {SPLIT_HELP}") from error
+        raise UsageInvalid(f"--split {spec!r}: {text!r} is no whole number; use {SPLIT_HELP}") from error
     if seed < 0:
-        raise DatasetInvalid(f"--split {spec!r}: {text!r} is below 0; use {SPLIT_HELP}")
+        raise UsageInvalid(f"--split {spec!r}: {text!r} is below 0; use {SPLIT_HELP}")
     return seed
 
 
@@ -163,16 +164,16 @@ def _cut(
     taken: set[str] = set()
     covered: set[str] = set()
     num_taken = 0
-    while num_taken < wanted or covered < set(left):
-        possible = [u for u in order if u not in taken and all(left[label] > n for label, n in units[u].items())]
-        adding = [unit for unit in possible if units[unit].keys() - covered]
-        if not possible or (num_taken >= wanted and not adding):
-            break
-        unit = (adding or possible)[0]
-        taken.add(unit)
-        covered |= units[unit].keys()
-        num_taken += units[unit].total()
-        left -= units[unit]
+    for is_covering in (True, False):  # first until every class is there, then until the share is
+        for unit in order:
+            counts = units[unit]
+            is_wanted = counts.keys() - covered if is_covering else num_taken < wanted
+            if unit in taken or not is_wanted or any(left[label] <= n for label, n in counts.items()):
+                continue
+            taken.add(unit)
+            covered |= counts.keys()
+            num_taken += counts.total()
+            left -= counts
     return [c for c in clips if unit_of(c) not in taken], [c for c in clips if unit_of(c) in taken]
 
 

@@ -23,11 +23,12 @@ def evaluate(
     data: str | Path,
     *,
     split: str | None = None,
-    split_files: Path | None = None,
+    split_files: str | Path | None = None,
     group_pattern: str | None = None,
     out: str | Path | None = None,
     device: str = "auto",
     num_threads: int = DEFAULT_NUM_THREADS,
+    on_notice: Callable[[str], object] = lambda _text: None,
     on_clip: Callable[[int, Prediction | Failure], object] = lambda _total, _outcome: None,
 ) -> Metrics:
     """Classify labelled clips and compare.
@@ -41,6 +42,7 @@ def evaluate(
         out: a folder for ``metrics.json``, ``predictions.jsonl`` and ``report.html``; nothing is written without.
         device: as for `videoclf.load`.
         num_threads: videos decoded at once.
+        on_notice: called with each warning that the split gives.
         on_clip: called after each clip with the number of all clips and the outcome.
 
     Raises:
@@ -49,7 +51,12 @@ def evaluate(
         RunFolderUnusable: ``out`` cannot be written.
     """
     dataset = load_dataset(data, group_pattern=group_pattern)
-    clips = make_split(dataset, split, split_files=split_files).test if split else dataset.clips
+    clips = dataset.clips
+    if split:
+        parts = make_split(dataset, split, split_files=split_files)
+        clips = parts.test
+        for warning in parts.warnings:
+            on_notice(warning)
     if not clips:
         raise DatasetInvalid(f"--split {split}: has no test part in {data}; leave --split out to evaluate on all clips")
     loaded = model if isinstance(model, Model) else load(model, device=device)

@@ -19,7 +19,7 @@ from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Recipe
 from videoclf.zoo import find_model
 
-DEFAULT_NUM_THREADS = min(4, os.cpu_count() or 1)
+DEFAULT_NUM_THREADS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 """Videos decoded at once; more gain nothing once the network waits for nobody."""
 
 
@@ -75,6 +75,8 @@ class Model:
             paths: taken as they are needed; may be endless.
             num_threads: videos decoded at once.
         """
+        if isinstance(paths, str | Path):
+            raise TypeError(f"expected several paths, got the single {paths!r}; use predict for one")
         return predict_clips(self._engine, self.header, map(Path, paths), num_threads=num_threads)
 
     def features(self, path: str | Path) -> Tensor:

@@ -10,14 +10,18 @@ from typing import Generic
 import numpy as np
 import numpy.typing as npt
 
+from videoclf.errors import ModelFileInvalid
 from videoclf.inference.engine import Engine, Float32Array, W
 from videoclf.inference.prediction import Failure, LabelScore, Prediction
-from videoclf.media.reader import ClipRequest, ReadEnd, ReadWindow, read_clips
+from videoclf.media.reader import ClipRequest, ReadEnd, ReadWindow, read_clips_or_wait
 from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Recipe
 
 _BATCH_FRAMES = 128
 """Frames of several clips that go through the network together: enough to fill it, little enough to hold."""
+
+_MAX_WAIT_SECONDS = 0.5
+"""When the reader has given nothing for so long (a slow list on standard input, say), what is there is classified."""
 
 
 def predict_clips(
@@ -45,8 +49,13 @@ def predict_clips(
             yield clip_request(path, header.recipe)
 
     batcher = _Batcher(engine, header)
-    for item in read_clips(requests(), engine.preprocess, num_threads=num_threads):
-        if isinstance(item, ReadWindow):
+    items = read_clips_or_wait(
+        requests(), engine.preprocess, num_threads=num_threads, max_wait_seconds=_MAX_WAIT_SECONDS
+    )
+    for item in items:
+        if item is None:
+            batcher.flush()
+        elif isinstance(item, ReadWindow):
             batcher.add_window(item)
         else:
             batcher.add_end(item, sources[item.request_index])
@@ -136,10 +145,15 @@ class _Batcher(Generic[W]):
         assert end.info is not None  # an end without failure comes from an opened file
         calibration = self._header.calibration
         scores = average_windows(clip.logits, clip.num_frames, calibration.temperature)
+        if not np.isfinite(scores).all():
+            raise ModelFileInvalid(
+                f"model {self._header.name}: its scores of {clip.source} are no numbers; its weights are broken: "
+                "get or train another"
+            )
         ranked = np.argsort(-scores, kind="stable")
         return Prediction(
             source=clip.source,
-            labels=tuple(LabelScore(label=self._header.labels[i], score=float(scores[i])) for i in ranked),
+            labels=tuple(LabelScore(label=self._header.labels[i], score=round(float(scores[i]), 6)) for i in ranked),
             uncertain=bool(scores[ranked[0]] < calibration.threshold),
             warnings=(*end.warnings, *_repeat_warning(end.num_repeated, sum(clip.num_frames), end.info.average_fps)),
             model=self._header.name,

@@ -125,6 +125,11 @@ def scan_times(admission: Admission, limits: Limits) -> PacketTimes:
             f"{limits.max_duration_seconds:.0f} s allowed; it is damaged, or should be cut: "
             "ffmpeg -i IN -t 3600 -c copy out.mp4"
         )
+    if times.average_fps * limits.max_seconds_per_frame < 1:
+        raise SourceRefused(
+            f"{admission.path}: shows a frame every {1 / times.average_fps:.0f} s, rarer than one in "
+            f"{limits.max_seconds_per_frame:.0f} s; it is damaged: get it again"
+        )
     return times
 
 

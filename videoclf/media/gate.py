@@ -27,7 +27,6 @@ class Admission:
     path: Path
     demuxer: str
     """FFmpeg's name of the demuxer that its content asks for."""
-    size_bytes: int
 
     @property
     def url(self) -> str:
@@ -139,7 +138,7 @@ def admit(path: Path) -> Admission:
     except (OSError, ValueError) as error:
         raise SourceRefused(f"{path}: cannot be read ({_reason(error)}); check the path and its permissions") from error
     if stat.S_ISDIR(status.st_mode):
-        held = "holds" if videos_below(path) else "holds no"
+        held = "holds" if _lists_videos(path) else "holds no"
         raise SourceRefused(f"{path}: is a folder that {held} video files; name a video file, or a folder with some")
     if not stat.S_ISREG(status.st_mode):
         raise SourceRefused(f"{path}: not a regular file (a device, pipe or socket); save the video to a file first")
@@ -150,7 +149,16 @@ def admit(path: Path) -> Admission:
             head = file.read(_HEAD_BYTES)
     except OSError as error:
         raise SourceRefused(f"{path}: cannot be read ({_reason(error)}); check its permissions") from error
-    return Admission(path, _demuxer_for(head, path), status.st_size)
+    return Admission(path, _demuxer_for(head, path))
+
+
+def _lists_videos(folder: Path) -> bool:
+    try:
+        return bool(videos_below(folder))
+    except OSError as error:
+        raise SourceRefused(
+            f"{folder}: a folder that cannot be read ({_reason(error)}); check its permissions"
+        ) from error
 
 
 def _demuxer_for(head: bytes, path: Path) -> str:

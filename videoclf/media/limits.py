@@ -15,5 +15,8 @@ class Limits:
     max_duration_seconds: float = 24 * 3600.0
     """A day; a file that claims more is damaged or hostile."""
 
+    max_seconds_per_frame: float = 600.0
+    """On average over the video; a file that shows fewer frames is no video, but would cost as much as one."""
+
 
 DEFAULT_LIMITS = Limits()

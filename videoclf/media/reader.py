@@ -7,6 +7,7 @@ number of threads, not by the length of a video or of the list.
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,10 @@ _CHUNK_FRAMES = 16
 """Frames handed to the transform at a time: of a 4K video 400 MB, where a whole window could be 1.6 GB."""
 
 _STOP_CHECK_SECONDS = 0.1
+
+_STOP_WAIT_SECONDS = 2.0
+"""How long a closing reader waits for a thread; one that is held up in the caller's own iterable (a pipe, say) or in a
+codec is left to end by itself."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +103,25 @@ def read_clips(
         For each request zero or more `ReadWindow`, then one `ReadEnd`. A video that cannot be read ends with a
         failure; an exception that is no `MediaError` (a bug, memory) is raised here.
     """
+    for item in read_clips_or_wait(requests, transform, num_threads=num_threads, limits=limits):
+        if item is not None:
+            yield item
+
+
+def read_clips_or_wait(
+    requests: Iterable[ClipRequest],
+    transform: Transform[T],
+    *,
+    num_threads: int,
+    limits: Limits = DEFAULT_LIMITS,
+    max_wait_seconds: float | None = None,
+) -> Iterator[ReadWindow[T] | ReadEnd | None]:
+    """As `read_clips`, but gives None whenever nothing has come for ``max_wait_seconds``: time to use what is there."""
+    if num_threads < 1:
+        raise ValueError(f"num_threads must be at least 1, got {num_threads}")
     team = _Team(requests, transform, num_threads, limits)
     try:
-        yield from team.results()
+        yield from team.results(max_wait_seconds)
     finally:
         team.stop()
 
@@ -124,28 +145,39 @@ class _Team(Generic[T]):
         for thread in self._threads:
             thread.start()
 
-    def results(self) -> Iterator[_Item[T]]:
+    def results(self, max_wait_seconds: float | None) -> Iterator[_Item[T] | None]:
         num_ended = 0
         while num_ended < len(self._threads):
-            lane = self._lanes.get()
+            try:
+                lane = self._lanes.get(timeout=max_wait_seconds)
+            except queue.Empty:
+                yield None
+                continue
             if lane is None:
                 num_ended += 1
                 continue
             if isinstance(lane, BaseException):
                 raise lane
-            while True:
-                item = lane.get()
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-                if isinstance(item, ReadEnd):
-                    self._room.release()
-                    break
+            yield from self._drain(lane, max_wait_seconds)
+
+    def _drain(self, lane: _Lane[T], max_wait_seconds: float | None) -> Iterator[_Item[T] | None]:
+        while True:
+            try:
+                item = lane.get(timeout=max_wait_seconds)
+            except queue.Empty:
+                yield None
+                continue
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+            if isinstance(item, ReadEnd):
+                self._room.release()
+                return
 
     def stop(self) -> None:
         self._stopped.set()
         for thread in self._threads:
-            thread.join()
+            thread.join(_STOP_WAIT_SECONDS)
 
     def _work(self) -> None:
         try:
@@ -246,7 +278,7 @@ def _windows(plan: SamplingPlan, request: ClipRequest) -> list[SamplingPlan]:
 def _chunks(frames: Iterator[RgbFrame], request: ClipRequest) -> Chunks:
     if request.shuffle_time:
         held = list(frames)
-        seed = list(request.path.name.encode())
+        seed = list(os.fsencode(request.path.name))
         frames = iter([held[i] for i in np.random.default_rng(seed).permutation(len(held))])
     while chunk := list(islice(frames, _CHUNK_FRAMES)):
         yield RgbFrames.stack(chunk, str(request.path))

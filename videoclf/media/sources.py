@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
@@ -29,18 +30,42 @@ def expand_sources(sources: Iterable[str], stdin: TextIO) -> Iterator[Path]:
         path = Path(source)
         if source == "-":
             yield from expand_sources((line for raw in stdin if (line := raw.rstrip("\r\n")) not in {"", "-"}), stdin)
-        elif path.is_dir():
-            yield from videos_below(path) or [path]
-        elif glob.has_magic(source) and not path.exists():
+        elif source and os.path.isdir(path):  # noqa: PTH112  (Path.is_dir raises where the path is too long or closed)
+            yield from _videos_or_itself(path)
+        elif glob.has_magic(source) and not os.path.lexists(path):
             yield from sorted(Path(match) for match in glob.iglob(source, recursive=True)) or [path]  # noqa: PTH207
         else:
             yield path
 
 
+def _videos_or_itself(folder: Path) -> list[Path]:
+    try:
+        return videos_below(folder) or [folder]
+    except OSError:
+        return [folder]  # the gate will say why
+
+
 def videos_below(folder: Path) -> list[Path]:
-    """All files in a folder and its subfolders whose suffix is a video's, sorted; hidden ones are left out."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+    """All files in a folder and its subfolders whose suffix is a video's, sorted.
+
+    Links to folders are followed, each folder once; hidden files and folders are left out.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    videos: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    for root, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
+        status = os.stat(root)  # noqa: PTH116
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths = (Path(root, name) for name in files if not name.startswith("."))
+        videos += [path for path in paths if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
+    return sorted(videos)

@@ -152,6 +152,7 @@ class Video:
     def _describe(self, first: av.VideoFrame) -> VideoInfo:
         aspect = self._stream.sample_aspect_ratio
         width, height = _square_pixel_size(first.width, first.height, float(aspect) if aspect else 1.0)
+        _check_size(width, height, self.path, self._limits)
         rotation_degrees = round(first.rotation / 90) * 90 % 360
         if rotation_degrees in {90, 270}:
             width, height = height, width
@@ -207,6 +208,8 @@ def read_video(path: str | Path, *, fps: float, max_frames: int | None = None) -
     Raises:
         MediaError: no frame can be had; the message says why.
     """
+    if max_frames is not None and max_frames < 1:
+        raise ValueError(f"max_frames must be at least 1, got {max_frames}")
     with Video(path) as video:
         frames = list(islice(video.frames(video.plan(fps)), max_frames))
         return RgbFrames.stack(frames, str(path), video.warnings)

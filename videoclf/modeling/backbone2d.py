@@ -53,8 +53,13 @@ class FrameBackbone(nn.Module):
         return features_BTD, num_frames
 
     def _run(self, frames: Tensor) -> Tensor:
-        if self.network.training:  # one pass, so that batch norm sees the whole batch
+        if self.network.training and len(frames) > 1:  # one pass, so that batch norm sees the whole batch
             features: Tensor = self.network(frames)
+            return features
+        if self.network.training:  # one frame has no statistics of its own: its batch norms use the running ones
+            self.network.eval()
+            features = self.network(frames)
+            self.network.train()
             return features
         num_frames = _FRAMES_PER_PASS_CPU if frames.device.type == "cpu" else _FRAMES_PER_PASS_GPU
         return torch.cat([self.network(part) for part in torch.split(frames, num_frames)])

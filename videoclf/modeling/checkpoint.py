@@ -11,7 +11,7 @@ import torch
 import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from videoclf.atomic import write_atomically
 from videoclf.errors import ModelFileInvalid, WeightsUnavailable, one_line
@@ -154,14 +154,13 @@ def _mismatch(wanted: dict[str, Tensor], given: dict[str, Tensor]) -> str:
             return f"{name} is missing"
         if given[name].shape != tensor.shape:
             return f"{name} is {_shape(given[name])} instead of {_shape(tensor)}"
+        if given[name].is_floating_point() != tensor.is_floating_point():
+            return f"{name} is {given[name].dtype} instead of {tensor.dtype}"
+        if not given[name].isfinite().all():
+            return f"{name} holds values that are no numbers"
     extra = next((name for name in given if name not in wanted), None)
     return f"{extra} is not part of the network" if extra else ""
 
 
 def _shape(tensor: Tensor) -> str:
     return "×".join(map(str, tensor.shape)) or "a single number"
-
-
-def count_parameters(module: nn.Module) -> int:
-    """How many numbers a module learns."""
-    return sum(parameter.numel() for parameter in module.parameters())

@@ -14,14 +14,11 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 
-from videoclf.errors import ModelFileInvalid, one_line
+from videoclf.errors import UNPRINTABLE, ModelFileInvalid, one_line
 from videoclf.recipe.recipe import Recipe, describe_validation, shortened
 
 FORMAT_VERSION: Literal[1] = 1
 METADATA_KEY = "videoclf"
-
-_UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Control characters (a terminal would obey them), lone surrogates, line and paragraph separators."""
 
 
 class Calibration(BaseModel):
@@ -61,7 +58,11 @@ class ModelHeader(BaseModel):
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("two labels are the same")
         for text in (self.name, *self.labels, *self.figures):
-            if not text or len(text) > 500 or any(unicodedata.category(c) in _UNPRINTABLE for c in text):
+            if (
+                not text
+                or len(text) > 500
+                or any(c in UNPRINTABLE or unicodedata.category(c) in UNPRINTABLE for c in text)
+            ):
                 raise ValueError(
                     f"the name {shortened(text)} is empty, longer than 500 characters, or cannot be printed"
                 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -18,7 +18,11 @@ from videoclf.errors import RecipeInvalid, one_line
 BackboneName = Literal["tiny", "mobilenet_v2", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
 KNOWN_BACKBONES: tuple[str, ...] = get_args(BackboneName)
 
-Rgb = tuple[float, float, float]
+_Mean = Annotated[float, Field(ge=-100, le=100)]
+_Deviation = Annotated[float, Field(ge=1e-3, le=1000)]
+
+_MAX_WINDOW_PIXELS = 2**27
+"""Of all frames and views of a window: 1.6 GB as float32. The largest shipped recipe asks for a fortieth."""
 
 
 class _Section(BaseModel):
@@ -65,18 +69,16 @@ class Preprocess(_Section):
     (At a clip's ends the frame itself stands in for a neighbour.) With several, the backbone runs once for each, and
     the features are concatenated."""
 
-    mean: Rgb = (0.485, 0.456, 0.406)
+    mean: tuple[_Mean, _Mean, _Mean] = (0.485, 0.456, 0.406)
     """Subtracted from each channel, on the scale where white is 1 (the default is ImageNet's)."""
 
-    std: Rgb = (0.229, 0.224, 0.225)
-    """Divides each channel after that; every value is at least 0.001."""
+    std: tuple[_Deviation, _Deviation, _Deviation] = (0.229, 0.224, 0.225)
+    """Divides each channel after that."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(set(self.channels)) != len(self.channels):
             raise ValueError(f"channels names one twice: {list(self.channels)}")
-        if min(self.std) < 1e-3:
-            raise ValueError(f"std must be at least 0.001 in every channel, got {self.std}")
         return self
 
 
@@ -172,6 +174,17 @@ class Recipe(_Section):
     temporal: Temporal = Temporal()
     training: Training = Training()
 
+    @model_validator(mode="after")
+    def _window_fits_in_memory(self) -> Self:
+        spec = self.preprocess
+        num_pixels = self.sampling.max_frames * spec.height * spec.width * len(spec.channels)
+        if num_pixels > _MAX_WINDOW_PIXELS:
+            raise ValueError(
+                f"sampling.max_frames × preprocess.height × preprocess.width × channels is {num_pixels:,}, more than "
+                f"the {_MAX_WINDOW_PIXELS:,} allowed"
+            )
+        return self
+
     @property
     def lookahead_steps(self) -> int:
         """How many later frames a step's input needs: 1 where the channels show motion, else 0."""
@@ -196,7 +209,8 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
         raise RecipeInvalid(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (ValueError, RecursionError) as error:
         raise RecipeInvalid(f"{path}: is not TOML ({one_line(error)}); see docs/recipes.md") from error
-    return parse_recipe(tree, overrides or [], source=str(path))
+    source = f"{path} with --set {' --set '.join(overrides)}" if overrides else str(path)
+    return parse_recipe(tree, overrides or [], source=source)
 
 
 def parse_recipe(tree: dict[str, Any], overrides: list[str], *, source: str) -> Recipe:
@@ -216,10 +230,12 @@ def parse_recipe(tree: dict[str, Any], overrides: list[str], *, source: str) -> 
 def describe_validation(error: ValidationError, model: type[BaseModel]) -> str:
     """The first complaint of pydantic as one line: key, value, what is allowed, and how many more there are."""
     first, *more = error.errors(include_url=False)
-    key = ".".join(str(part) for part in first["loc"]) or "the whole"
+    key = ".".join(str(part) for part in first["loc"])
     key = key if key.isprintable() and len(key) <= 80 else shortened(key)
     if first["type"] == "extra_forbidden":
         text = f"unknown key {key!r}; {_known_keys(model, first['loc'][:-1])}"
+    elif not first["loc"]:
+        text = one_line(first["msg"]).removeprefix("Value error, ")
     elif first["type"] == "missing":
         text = f"{key} is missing"
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.preprocess import preprocess_window
 from videoclf.recipe.recipe import Recipe
 from videoclf.training.observer import Observer
+
+Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,10 @@ class Examples(Protocol):
         """One augmented window of each clip, in the order given."""
         ...
 
-    def for_validation(self, clips: Sequence[LabelledClip]) -> Iterator[tuple[LabelledClip, list[Tensor]]]:
-        """Each clip with all its windows, as they are."""
+    def for_validation(
+        self, clips: Sequence[LabelledClip], look: Callable[[Tensor], Seen]
+    ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
+        """Each clip with what ``look`` made of each of its windows; windows come one by one and are not kept."""
         ...
 
 
@@ -81,28 +85,30 @@ class VideoExamples:
         """See `Examples`."""
         readable = self._quarantine.without(clips)
         seeds = rng.integers(2**32, size=len(readable)).tolist()
-        for clip, windows in self._read(readable, seeds):
+        for clip, windows in self._read(readable, seeds, lambda window: window):
             steps = crop_steps(windows[0], self._recipe.training.min_crop_share, rng)
             if self._recipe.training.horizontal_flip and rng.random() < 0.5:
                 steps = steps.flip(-1)
             yield Example(steps, clip.label)
 
-    def for_validation(self, clips: Sequence[LabelledClip]) -> Iterator[tuple[LabelledClip, list[Tensor]]]:
+    def for_validation(
+        self, clips: Sequence[LabelledClip], look: Callable[[Tensor], Seen]
+    ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         """See `Examples`."""
         readable = self._quarantine.without(clips)
-        return self._read(readable, [None] * len(readable))
+        return self._read(readable, [None] * len(readable), look)
 
     def _read(
-        self, clips: Sequence[LabelledClip], window_seeds: Sequence[int | None]
-    ) -> Iterator[tuple[LabelledClip, list[Tensor]]]:
+        self, clips: Sequence[LabelledClip], window_seeds: Sequence[int | None], look: Callable[[Tensor], Seen]
+    ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         requests = (
             clip_request(clip.path, self._recipe, window_seed=seed)
             for clip, seed in zip(clips, window_seeds, strict=True)
         )
-        windows: list[Tensor] = []
+        windows: list[Seen] = []
         for item in read_clips(requests, self._preprocess, num_threads=self._num_threads):
             if isinstance(item, ReadWindow):
-                windows.append(item.value)
+                windows.append(look(item.value))
                 continue
             self._on_clip()
             clip = clips[item.request_index]
@@ -131,27 +137,32 @@ class FeatureExamples:
         self, clips: Sequence[LabelledClip], videos: VideoExamples, classifier: VideoClassifier, recipe: Recipe
     ) -> None:
         self._recipe = recipe
-        self._features: dict[LabelledClip, list[list[Tensor]]] = {}  # by clip: by view: by window
         device = next(classifier.parameters()).device
-        for clip, windows in videos.for_validation(clips):
-            views = [windows, [window.flip(-1) for window in windows]] if recipe.training.horizontal_flip else [windows]
-            self._features[clip] = [[_encode(classifier, window, device) for window in view] for view in views]
+
+        def encode_views(window: Tensor) -> list[Tensor]:
+            views = [window, window.flip(-1)] if recipe.training.horizontal_flip else [window]
+            return [_encode(classifier, view, device) for view in views]
+
+        # by clip: by window: by view
+        self._features: dict[LabelledClip, list[list[Tensor]]] = dict(videos.for_validation(clips, encode_views))
 
     def for_training(self, clips: Sequence[LabelledClip], rng: np.random.Generator) -> Iterator[Example]:
         """See `Examples`."""
         for clip in clips:
             if clip not in self._features:
                 continue
-            views = self._features[clip]
-            windows = views[rng.integers(len(views))]
-            window = windows[rng.integers(len(windows))]
-            yield Example(crop_steps(window, self._recipe.training.min_crop_share, rng), clip.label)
+            windows = self._features[clip]
+            views = windows[rng.integers(len(windows))]
+            view = views[rng.integers(len(views))]
+            yield Example(crop_steps(view, self._recipe.training.min_crop_share, rng), clip.label)
 
-    def for_validation(self, clips: Sequence[LabelledClip]) -> Iterator[tuple[LabelledClip, list[Tensor]]]:
+    def for_validation(
+        self, clips: Sequence[LabelledClip], look: Callable[[Tensor], Seen]
+    ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         """See `Examples`."""
         for clip in clips:
             if clip in self._features:
-                yield clip, self._features[clip][0]
+                yield clip, [look(views[0]) for views in self._features[clip]]
 
 
 @torch.inference_mode()

@@ -127,12 +127,15 @@ class Trainer:
         """What the network says of clips as they are, one clip at a time."""
         self._module.eval()
         result = ClipLogits()
-        for clip, windows in self._examples.for_validation(clips):
-            steps, num_steps = pad_sequences(windows)
-            logits = self._forward(*self._fabric.to_device((steps, num_steps)))
+
+        def look(window: Tensor) -> tuple[Float32Array, int]:
+            logits = self._forward(*self._fabric.to_device(pad_sequences([window])))
+            return logits[0].float().cpu().numpy(), len(window)
+
+        for clip, seen in self._examples.for_validation(clips, look):
             result.clips.append(clip)
-            result.window_logits.append(list(logits.float().cpu().numpy()))
-            result.num_frames.append(num_steps.tolist())
+            result.window_logits.append([logits for logits, _ in seen])
+            result.num_frames.append([num_frames for _, num_frames in seen])
         return result
 
     def targets(self, clips: Sequence[LabelledClip]) -> list[int]:

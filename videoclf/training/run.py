@@ -16,10 +16,10 @@ import torch
 from lightning_fabric import Fabric
 from pydantic import ValidationError
 
-from videoclf.atomic import prepare_folder, write_atomically
+from videoclf.atomic import prepare_folder, remove_file, write_atomically
 from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
 from videoclf.data.splits import Split, make_split
-from videoclf.errors import DatasetInvalid, RunFolderUnusable
+from videoclf.errors import DatasetInvalid, DeviceUnavailable, RecipeInvalid, RunFolderUnusable
 from videoclf.evaluation.calibration import calibrate
 from videoclf.evaluation.evaluate import metrics_of, write_predictions
 from videoclf.evaluation.metrics import Metrics
@@ -42,6 +42,11 @@ FABRIC_PRECISION: dict[str, Precision] = {"32": "32-true", "bf16": "bf16-mixed",
 """By the name that the command line knows."""
 
 
+_RUN_FILES = (
+    "model.safetensors", "metrics.json", "report.html", "predictions.jsonl", "log.csv", "split.json", "recipe.toml",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Run:
     """What a training run leaves."""
@@ -51,6 +56,8 @@ class Run:
     metrics: Metrics
     """Of the test part, or of the validation part where the split has no test part."""
     judged_on: Literal["test", "validation"]
+    num_unreadable: int
+    """Clips of any part that could not be read."""
 
 
 def train(
@@ -61,7 +68,7 @@ def train(
     overrides: Sequence[str] = (),
     init: str | Path | None = None,
     split: str | None = None,
-    split_files: Path | None = None,
+    split_files: str | Path | None = None,
     group_pattern: str | None = None,
     device: str = "auto",
     precision: Precision = "32-true",
@@ -92,12 +99,16 @@ def train(
             so far stays in ``out``.
     """
     watcher = observer or SilentObserver()
+    if isinstance(overrides, str):
+        raise TypeError(f"overrides must be a list of KEY=VALUE, got the single {overrides!r}")
     settings = _choose_recipe(recipe, init, overrides)
     dataset = load_dataset(data, group_pattern=group_pattern)
     parts = make_split(dataset, split, split_files=split_files)
     for warning in parts.warnings:
         watcher.notice(warning)
     torch_device = find_device(device)
+    if precision == "16-mixed" and torch_device.type == "cpu":
+        raise DeviceUnavailable("--precision 16: a CPU does not compute in it; use bf16 or 32, or a GPU")
     header = _header(Path(out), settings, dataset)
     classifier = _build(settings, dataset.labels, init)
     folder = _open_run_folder(Path(out), overwrite=overwrite)
@@ -121,6 +132,9 @@ def train(
             save_model(model_path, classifier, header)
         watcher.epoch(record, is_best=is_best)
 
+    for label in sorted(set(dataset.labels) - {clip.label for clip in quarantine.without(parts.train)}):
+        watcher.notice(f"class {label!r}: none of its clips could be read for training; the model will not know it")
+
     # the best epoch's weights, calibrated on the clips that chose it
     best, _ = load_model(model_path)
     classifier.load_state_dict(best.state_dict())
@@ -135,6 +149,7 @@ def train(
     figures = {f"{judged_on}_top1": metrics.top1, f"{judged_on}_num_clips": float(metrics.num_clips)}
     save_model(model_path, best, header.model_copy(update={"figures": figures}))
     write_predictions(folder / "predictions.jsonl", outcomes)
+    unreadable = {*map(str, (clip.path for clip in quarantine.reasons)), *(clip.source for clip in metrics.failed)}
     summary = _summary(metrics, judged_on, records, parts, calibration, quarantine, precision)
     write_atomically(folder / "metrics.json", json.dumps(summary, indent=2).encode())
     write_report(
@@ -145,12 +160,14 @@ def train(
         notes=[f"Data: {data}. {parts!r}.", *parts.warnings, *quarantine.reasons.values()],
         recipe_toml=recipe_to_toml(settings),
     )
-    return Run(folder, model_path, metrics, judged_on)
+    return Run(folder, model_path, metrics, judged_on, num_unreadable=len(unreadable))
 
 
 def _choose_recipe(recipe: str | Path | Recipe | None, init: str | Path | None, overrides: Sequence[str]) -> Recipe:
     if isinstance(recipe, Recipe):
         return parse_recipe(recipe.model_dump(), list(overrides), source="the recipe")
+    if init is not None and any(override.startswith("backbone.weights") for override in overrides):
+        raise RecipeInvalid("--init and --set backbone.weights both say where weights come from; give one of them")
     if recipe is None and init is not None:
         path = find_model(init)
         return parse_recipe(read_header(path).recipe.model_dump(), list(overrides), source=f"{path}, its recipe")
@@ -169,7 +186,8 @@ def _header(out: Path, recipe: Recipe, dataset: Dataset) -> ModelHeader:
         )
     except ValidationError as error:
         raise DatasetInvalid(
-            f"{dataset.source}: its classes cannot be a model's: {describe_validation(error, ModelHeader)}; rename them"
+            f"{out} or a class of {dataset.source} cannot be named in a model file: "
+            f"{describe_validation(error, ModelHeader)}; rename it"
         ) from error
 
 
@@ -187,6 +205,8 @@ def _open_run_folder(folder: Path, *, overwrite: bool) -> Path:
     prepare_folder(folder)
     if (folder / "model.safetensors").exists() and not overwrite:
         raise RunFolderUnusable(f"{folder}: holds a run already; choose another --out, or add --overwrite")
+    for name in _RUN_FILES:  # all of the old run before anything of the new one: never a mixture
+        remove_file(folder / name)
     return folder
 
 
