@@ -103,7 +103,7 @@ class TemporalModel(nn.Module):
     def __init__(self, feature_size: int, spec: Temporal) -> None:
         super().__init__()
         self.projection = nn.Sequential(
-            nn.LayerNorm(feature_size),  # +0.01 on frozen ImageNet features, whose scale differs a lot between them
+            nn.LayerNorm(feature_size),  # frozen features differ much in scale; what it gave is in docs/design.md
             nn.Linear(feature_size, spec.projection_size),
             nn.LayerNorm(spec.projection_size),
             nn.GELU(),
