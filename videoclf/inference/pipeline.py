@@ -41,11 +41,11 @@ def predict_clips(
     Yields:
         A `Prediction` or, for a source that cannot be read, a `Failure`.
     """
-    sources: list[str] = []
+    sources: dict[int, str] = {}  # of the clips on their way only: the paths may be endless
 
     def requests() -> Iterator[ClipRequest]:
-        for path in paths:
-            sources.append(str(path))
+        for index, path in enumerate(paths):
+            sources[index] = str(path)
             yield clip_request(path, header.recipe)
 
     batcher = _Batcher(engine, header)
@@ -58,7 +58,7 @@ def predict_clips(
         elif isinstance(item, ReadWindow):
             batcher.add_window(item)
         else:
-            batcher.add_end(item, sources[item.request_index])
+            batcher.add_end(item, sources.pop(item.request_index))
         yield from batcher.finished()
     batcher.flush()
     yield from batcher.finished()
