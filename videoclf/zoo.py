@@ -26,9 +26,14 @@ def models_folder() -> Path:
     return _data_folder("models")
 
 
+def datasets_folder() -> Path:
+    """The folder that holds the sample clip and the manifests of public data sets (``NAME.toml``)."""
+    return _data_folder("datasets")
+
+
 def sample_clip() -> Path:
     """The short real clip that ``make demo`` classifies."""
-    return _data_folder("datasets") / "sample.avi"
+    return datasets_folder() / "sample.avi"
 
 
 def recipe_names() -> list[str]:
@@ -39,6 +44,11 @@ def recipe_names() -> list[str]:
 def model_names() -> list[str]:
     """The names of the zoo's models whose weights are shipped, sorted."""
     return sorted(path.stem for path in models_folder().glob("*.safetensors"))
+
+
+def downloadable_names() -> list[str]:
+    """The names of the zoo's models that predict with torchvision's weights, which are downloaded once, sorted."""
+    return [name for name in recipe_names() if name.startswith("kinetics400-")]
 
 
 def find_recipe(name_or_path: str | Path) -> Path:
@@ -70,10 +80,10 @@ def find_model(name_or_path: str | Path | None) -> Path:
         return path / "model.safetensors"
     if path.is_file():
         return path
-    shipped = ", ".join(model_names()) or "none"
+    named = f"shipped: {', '.join(model_names()) or 'none'}; downloaded once: {', '.join(downloadable_names())}"
     if name in recipe_names():
         raise ModelFileInvalid(
             f"model {name!r} is a recipe without shipped weights: train it (videoclf train DATA --recipe {name} "
-            f"--out RUN) or name a model file; shipped models: {shipped}"
+            f"--out RUN) or name a model file, or a model ({named})"
         )
-    raise ModelFileInvalid(f"no model {name!r}: it is neither a file, a run folder, nor a shipped model ({shipped})")
+    raise ModelFileInvalid(f"no model {name!r}: it is neither a file, a run folder, nor a model by name ({named})")

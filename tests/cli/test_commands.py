@@ -21,6 +21,7 @@ from videoclf.cli.main import app
 from videoclf.zoo import sample_clip
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "prediction.schema.json").read_text())
+COMMANDS = ["predict", "train", "evaluate", "datasets", "models", "info", "demo-data"]
 VIDEOCLF = [sys.executable, "-m", "videoclf"]
 
 
@@ -39,11 +40,11 @@ def test_help_is_there_at_once() -> None:
         started = time.perf_counter()
         result = subprocess.run([*VIDEOCLF, "--help"], capture_output=True, text=True, check=True)
         seconds.append(time.perf_counter() - started)
-    assert all(command in result.stdout for command in ("predict", "train", "evaluate", "models", "info", "demo-data"))
+    assert all(command in result.stdout for command in COMMANDS)
     assert min(seconds) < 0.9
 
 
-@pytest.mark.parametrize("command", ["predict", "train", "evaluate", "models", "info", "demo-data"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str) -> None:
     code, out, _ = run(command, "--help")
     assert code == 0

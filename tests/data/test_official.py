@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from videoclf.data.dataset import LabelledClip, load_dataset
+from videoclf.data.manifest import load_manifest
 from videoclf.data.official import read_official_split
 from videoclf.data.splits import make_split
 from videoclf.errors import DatasetInvalid, UsageInvalid
@@ -73,6 +74,7 @@ def test_hmdb51s_numbers_say_train_test_or_neither(tmp_path: Path, end: str) -> 
     split = read_official_split(lists(tmp_path, shake_hands_test_split2=text, sit_test_split2=f"d.avi 2{end}"), 2)
     assert split.train == (("shake_hands", "a 1"),)
     assert split.test == (("shake_hands", "b"), ("sit", "d"))
+    assert split.unused == (("shake_hands", "c"),)
 
 
 def test_each_number_has_its_own_lists(tmp_path: Path) -> None:
@@ -97,7 +99,7 @@ def test_lists_of_a_given_folder_go_before_those_beside_the_clips(tmp_path: Path
 def test_missing_lists_are_asked_for(tmp_path: Path) -> None:
     expected = (
         r"--split official:2: no trainlist02\.txt \(UCF101\) nor \*_test_split2\.txt \(HMDB51\) in .* or beside it; "
-        "give their folder with --split-files"
+        "give their folder with --split-files, or see `videoclf datasets` for where to get them"
     )
     with pytest.raises(DatasetInvalid, match=expected):
         read_official_split(lists(tmp_path, trainlist01="Walk/a.avi 1", testlist01="Walk/b.avi"), 2)
@@ -170,11 +172,56 @@ def test_official_lists_are_found_beside_a_list_of_clips(official_folder: Path) 
     assert groups_of(make_split(load_dataset(official_folder / "clips.csv"), "official:1").test) == {"g03"}
 
 
-def test_clips_of_the_official_lists_that_are_not_there_are_counted_and_the_first_named(official_folder: Path) -> None:
+def test_clips_of_the_official_lists_that_are_not_there_are_counted_and_named(official_folder: Path) -> None:
     for path in official_folder.glob("class1/*_g01_*"):
         path.unlink()
     (warning,) = make_split(load_dataset(official_folder), "official:1").warnings
-    assert warning.startswith("2 clips of the official lists are not there, the first is class1/v_class1_g01_c01")
+    assert warning == ("2 clips of the official lists are not there: class1/v_class1_g01_c01, class1/v_class1_g01_c02")
+
+
+def test_of_many_clips_that_are_not_there_three_are_named(official_folder: Path) -> None:
+    for path in official_folder.glob("class0/*_g0[023]_*"):
+        path.unlink()
+    (warning,) = make_split(load_dataset(official_folder), "official:1").warnings
+    assert warning.startswith("6 clips of the official lists are not there: class0/v_class0_g00_c01, ")
+    assert warning.endswith(", class0/v_class0_g02_c01 and 3 more")
+
+
+def test_clips_that_the_official_lists_do_not_name_are_counted_and_left_out(official_folder: Path) -> None:
+    before = make_split(load_dataset(official_folder), "official:1")
+    for name in ("v_class0_g00_c03", "v_class0_g09_c01"):
+        (official_folder / f"class0/{name}.avi").touch()
+    split = make_split(load_dataset(official_folder), "official:1")
+    first = official_folder / "class0/v_class0_g00_c03.avi"
+    assert split.warnings == (f"2 clips are in neither list and are left out, the first is {first}",)
+    assert (split.train, split.validation, split.test) == (before.train, before.validation, before.test)
+
+
+@pytest.fixture
+def hmdb51_folder(tmp_path: Path) -> Path:
+    """HMDB51's classes, of four titles each: two to train on, one to test on, one that the lists do not use."""
+    for label in load_manifest("hmdb51").classes:
+        uses = {f"Film_{title}_{label}_u_cm_np1_fr_med_0.avi": use for title, use in zip("abcd", "1120", strict=True)}
+        (tmp_path / label).mkdir()
+        for name in uses:
+            (tmp_path / label / name).touch()
+        lists(tmp_path, **{f"{label}_test_split1": "".join(f"{name} {use} \n" for name, use in uses.items())})
+    return tmp_path
+
+
+def test_clips_that_hmdb51_lists_for_no_part_are_not_strangers(hmdb51_folder: Path) -> None:
+    (hmdb51_folder / "wave/Film_e_wave_u_cm_np1_fr_med_0.avi").touch()
+    dataset = load_dataset(hmdb51_folder, group_pattern=load_manifest("hmdb51").group_pattern)
+    (warning,) = make_split(dataset, "official:1").warnings
+    assert warning.startswith("1 clips are in neither list and are left out, the first is ")
+    assert warning.endswith("wave/Film_e_wave_u_cm_np1_fr_med_0.avi")
+
+
+def test_hmdb51s_names_carry_groups_once_its_pattern_is_given(hmdb51_folder: Path) -> None:
+    (warning,) = make_split(load_dataset(hmdb51_folder), "official:1").warnings
+    pattern = load_manifest("hmdb51").group_pattern
+    assert warning.endswith(f"; as HMDB51's they do with --group-regex '{pattern}'")
+    assert make_split(load_dataset(hmdb51_folder, group_pattern=pattern), "official:1").warnings == ()
 
 
 def test_official_lists_of_other_clips_are_refused(official_folder: Path) -> None:

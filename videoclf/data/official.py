@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ class OfficialSplit:
     source: Path
     train: tuple[ClipName, ...]
     test: tuple[ClipName, ...]
+    unused: tuple[ClipName, ...] = ()
+    """Listed for neither part: HMDB51's splits leave clips out, so that every class counts alike."""
 
 
 def read_official_split(data_folder: Path, number: int, split_files: Path | None = None) -> OfficialSplit:
@@ -46,11 +49,13 @@ def read_official_split(data_folder: Path, number: int, split_files: Path | None
     where = str(split_files) if split_files else f"{data_folder} or beside it"
     raise DatasetInvalid(
         f"--split official:{number}: no trainlist{number:02}.txt (UCF101) nor *_test_split{number}.txt (HMDB51) in "
-        f"{where}; give their folder with --split-files"
+        f"{where}; give their folder with --split-files, or see `videoclf datasets` for where to get them"
     )
 
 
-def _checked(source: Path, train: list[ClipName], test: list[ClipName]) -> OfficialSplit:
+def _checked(
+    source: Path, train: list[ClipName], test: list[ClipName], unused: Iterable[ClipName] = ()
+) -> OfficialSplit:
     """The split, each clip once.
 
     Raises:
@@ -60,7 +65,7 @@ def _checked(source: Path, train: list[ClipName], test: list[ClipName]) -> Offic
     if on_both_sides:
         name = min(on_both_sides)
         raise DatasetInvalid(f"{source}: its lists name {'/'.join(name)} for training and for test; get them again")
-    return OfficialSplit(source, tuple(dict.fromkeys(train)), tuple(dict.fromkeys(test)))
+    return OfficialSplit(source, *(tuple(dict.fromkeys(names)) for names in (train, test, unused)))
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
@@ -90,6 +95,7 @@ def _read_hmdb51(folder: Path, number: int) -> OfficialSplit:
     """``walk_test_split1.txt``: ``clip.avi 1`` trains, ``2`` tests, ``0`` does neither."""
     train: list[ClipName] = []
     test: list[ClipName] = []
+    unused: list[ClipName] = []
     ending = f"_test_split{number}.txt"
     for path in sorted(folder.glob(f"*{ending}")):
         label = path.name.removesuffix(ending)
@@ -97,5 +103,5 @@ def _read_hmdb51(folder: Path, number: int) -> OfficialSplit:
             file, _, use = line.rpartition(" ")
             if use not in {"0", "1", "2"} or not file:
                 raise DatasetInvalid(f"{path}, line {line_number}: expected clip.avi 0, 1 or 2, got {line!r}")
-            {"0": [], "1": train, "2": test}[use].append((label, Path(file.strip()).stem))
-    return _checked(folder, train, test)
+            {"0": unused, "1": train, "2": test}[use].append((label, Path(file.strip()).stem))
+    return _checked(folder, train, test, unused)

@@ -3,15 +3,17 @@ from the training side, and every class keeps clips to train on."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from videoclf.data.dataset import Dataset, LabelledClip
-from videoclf.data.official import ClipName, read_official_split
+from videoclf.data.manifest import Manifest, recognise
+from videoclf.data.official import ClipName, OfficialSplit, read_official_split
 from videoclf.errors import DatasetInvalid, UsageInvalid
 
 _TEST_SHARE = 0.25
@@ -91,11 +93,19 @@ def _has_groups(clips: Sequence[LabelledClip]) -> bool:
 
 def _warn_of_missing_groups(rest: Sequence[LabelledClip], dataset: Dataset) -> list[str]:
     if not any(clip.group for clip in rest):
-        return ["the names carry no groups: the validation clips are cut from the training clips at random"]
+        remedy = _how_to_group(rest, recognise(dataset.labels))
+        return [f"the names carry no groups: the validation clips are cut from the training clips at random{remedy}"]
     num_without = sum(clip.group is None for clip in dataset.clips)
     if not num_without:
         return []
     return [f"{num_without} of {len(dataset.clips)} clips carry no group: each of them counts as a group of its own"]
+
+
+def _how_to_group(clips: Sequence[LabelledClip], known: Manifest | None) -> str:
+    """The end of a warning: the pattern of a public data set, where these are its names."""
+    if known is None or not all(re.search(known.group_pattern, clip.path.name) for clip in clips):
+        return ""
+    return f"; as {known.title}'s they do with --group-regex '{known.group_pattern}'"
 
 
 def _seed(text: str, spec: str) -> int:
@@ -130,15 +140,23 @@ def _official(
         by_name.setdefault((clip.label, clip.path.stem), []).append(clip)
     train = [clip for name in official.train for clip in by_name.get(name, [])]
     test = [clip for name in official.test for clip in by_name.get(name, [])]
-    missing = [name for name in (*official.train, *official.test) if name not in by_name]
-    warnings = []
-    if missing:
-        warnings.append(
-            f"{len(missing)} clips of the official lists are not there, the first is {'/'.join(missing[0])}"
-        )
     if not train or not test:
         raise DatasetInvalid(f"--split official:{number}: of the lists in {official.source}, no clip is there")
-    return train, test, warnings
+    return train, test, _warn_of_differences(official, by_name)
+
+
+def _warn_of_differences(official: OfficialSplit, by_name: Mapping[ClipName, Sequence[LabelledClip]]) -> list[str]:
+    """What the lists name and the data lack, and the other way round: figures are then not quite the official ones."""
+    warnings = []
+    missing = ["/".join(name) for name in (*official.train, *official.test) if name not in by_name]
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        warnings.append(f"{len(missing)} clips of the official lists are not there: {', '.join(missing[:3])}{more}")
+    listed = {*official.train, *official.test, *official.unused}
+    unlisted = [clip for name, clips in by_name.items() if name not in listed for clip in clips]
+    if unlisted:
+        warnings.append(f"{len(unlisted)} clips are in neither list and are left out, the first is {unlisted[0].path}")
+    return warnings
 
 
 def _cut(
