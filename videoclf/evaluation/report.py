@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,7 +14,15 @@ from matplotlib.figure import Figure
 from pydantic import BaseModel, ConfigDict
 
 from videoclf.atomic import write_atomically
-from videoclf.evaluation.metrics import Metrics
+from videoclf.evaluation.metrics import ClassMetrics, Metrics
+
+MAX_MISTAKES = 20
+MAX_MESSAGES = 50
+"""Notes, and clips that failed: of thousands, the first tell what is wrong."""
+MAX_IN_LABEL_ORDER = 20
+"""More classes than can be looked over are sorted by recall."""
+MAX_NUMBERED = 40
+"""Up to so many classes, the matrix shows its counts; beyond, they are read by pointing at a cell."""
 
 
 class EpochRecord(BaseModel):
@@ -34,6 +42,23 @@ class EpochRecord(BaseModel):
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """The clips of one class that were called one class, where there are any."""
+
+    true: int
+    """Index of the class, as `called`."""
+    called: int
+    num_clips: int
+    num_in_class: int
+    """Clips of the true class."""
+
+    @property
+    def share(self) -> float:
+        """Of the true class's clips, in (0, 1]."""
+        return self.num_clips / self.num_in_class
+
+
 def write_report(
     path: Path,
     *,
@@ -50,23 +75,35 @@ def write_report(
         title: its heading.
         metrics: of the clips that judge.
         epochs: of a training run, for the curves.
-        notes: sentences under the heading: where the data came from, what was left out.
+        notes: sentences under the heading: where the data came from, what was left out. The first `MAX_MESSAGES`.
         recipe_toml: shown at the end, if given.
 
     Raises:
         RunFolderUnusable: the file cannot be written.
     """
-    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(
         files("videoclf.evaluation").joinpath("report.html.j2").read_text(encoding="utf-8")
     )
+    cells = _cells(metrics.confusion)
+    mistakes = sorted((cell for cell in cells if cell.true != cell.called), key=lambda c: (-c.num_clips, -c.share))
     html = template.render(
         title=title,
         metrics=metrics,
-        epochs=epochs,
         notes=notes,
         recipe_toml=recipe_toml,
         curves_svg=_curves(epochs) if epochs else "",
-        confusion_svg=_confusion(metrics),
+        labels=list(metrics.per_class),
+        rows=_rows(metrics),
+        weakest_first=len(metrics.per_class) > MAX_IN_LABEL_ORDER,
+        right=[cell for cell in cells if cell.true == cell.called],
+        mistakes=mistakes,
+        side_px=_side_px(metrics.confusion),
+        numbered=len(metrics.per_class) <= MAX_NUMBERED,
+        max_mistakes=MAX_MISTAKES,
+        max_messages=MAX_MESSAGES,
     )
     write_atomically(path, html.encode("utf-8", "backslashreplace"))  # file names may be no UTF-8
 
@@ -81,37 +118,34 @@ def _curves(epochs: Sequence[EpochRecord]) -> str:
     losses.legend()
     accuracy.plot(x, [record.validation_top1 for record in epochs], color="C1")
     accuracy.set(xlabel="epoch", ylabel="validation top-1", ylim=(0, 1.02))
-    return _svg(figure)
-
-
-def _confusion(metrics: Metrics) -> str:
-    """Rows are true classes; each cell is the share of its row."""
-    labels = list(metrics.per_class)
-    side = max(4.0, 0.32 * len(labels) + 2) if len(labels) <= 40 else 14.0
-    figure = Figure(figsize=(side + 1, side), layout="constrained")
-    axes = figure.subplots()
-    shares = [[count / max(1, sum(row)) for count in row] for row in metrics.confusion]
-    image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
-    figure.colorbar(image, ax=axes, shrink=0.7, label="share of the true class")
-    font_size = 8 if len(labels) <= 40 else 4
-    names = [label if len(label) <= 40 else f"{label[:39]}…" for label in labels]
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=font_size, parse_math=False)
-    axes.set_yticks(range(len(names)), names, fontsize=font_size, parse_math=False)
-    axes.set(xlabel="called", ylabel="true")
-    if len(labels) <= 40:
-        for i, row in enumerate(metrics.confusion):
-            for j, count in enumerate(row):
-                if count:
-                    axes.text(j, i, str(count), ha="center", va="center", fontsize=7,
-                              color="white" if shares[i][j] > 0.5 else "black")  # fmt: skip
-    return _svg(figure)
-
-
-def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
-    # text stays text, which the browser draws: smaller, and letters that matplotlib's own font lacks do not matter
-    with mpl.rc_context({"svg.fonttype": "none"}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    with mpl.rc_context({"svg.fonttype": "none"}):  # text stays text, which the browser draws: smaller
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
+
+
+def _cells(confusion: Sequence[Sequence[int]]) -> list[_Cell]:
+    return [
+        _Cell(true, called, num_clips, num_in_class)
+        for true, (row, num_in_class) in enumerate(zip(confusion, map(sum, confusion), strict=True))
+        for called, num_clips in enumerate(row)
+        if num_clips
+    ]
+
+
+def _side_px(confusion: Sequence[Sequence[int]]) -> int:
+    """Side of a cell: room for its number up to `MAX_NUMBERED` classes, for a label's line beyond. (Of 8 pt, a line is
+    about 13 px high, a digit 7 px wide.)"""
+    if len(confusion) > MAX_NUMBERED:
+        return 14
+    num_digits = len(str(max(map(max, confusion))))
+    return max(32 if len(confusion) <= 16 else 22, 8 + 7 * num_digits)
+
+
+def _rows(metrics: Metrics) -> list[tuple[str, ClassMetrics]]:
+    """The classes in label order; of many the weakest first, and those without a clip last."""
+    rows = list(metrics.per_class.items())
+    if len(rows) > MAX_IN_LABEL_ORDER:
+        rows.sort(key=lambda row: (row[1].num_clips == 0, row[1].recall))
+    return rows
