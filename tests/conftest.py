@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
 import numpy as np
 import pytest
 import torch
+import torchvision
 from hypothesis import settings
 
 from videoclf.data.demo import render_demo_data
@@ -68,6 +69,30 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Recipe) ->
         path, build_classifier(tiny_recipe, 4), ModelHeader(name="random-tiny", recipe=tiny_recipe, labels=labels)
     )
     return path
+
+
+class PlantWeights(Protocol):
+    """What the fixture `plant_weights` gives."""
+
+    def __call__(self, name: str) -> dict[str, torch.Tensor]:
+        """Put random weights of one of torchvision's networks where torch keeps downloads."""
+        ...
+
+
+@pytest.fixture
+def plant_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlantWeights:
+    """torch's cache in a folder of the test's own, with files of the right names and shapes: the loading is real."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    folder = tmp_path / "torch" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+
+    def plant(name: str) -> dict[str, torch.Tensor]:
+        tensors: dict[str, torch.Tensor] = torchvision.models.get_model(name).state_dict()
+        url = torchvision.models.get_model_weights(name).DEFAULT.url
+        torch.save(tensors, folder / url.rpartition("/")[2])
+        return tensors
+
+    return plant
 
 
 def numbered_frame(number: int, width: int = BLOCK * NUM_BITS, height: int = 2 * BLOCK) -> UInt8Array:

@@ -6,11 +6,16 @@ install they lie beside the package.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from videoclf.errors import ModelFileInvalid, RecipeInvalid
 
 DEFAULT_MODEL_NAME = "actions16"
+EVERYDAY_MODEL_NAME = "kinetics400-s3d"
+"""Of the downloadable models the most accurate, as published, and the smallest: named where the default is unsure."""
+
 DEFAULT_RECIPE_NAME = "mobilenet_v2-gru"
 
 _PACKAGE = Path(__file__).parent
@@ -49,6 +54,23 @@ def model_names() -> list[str]:
 def downloadable_names() -> list[str]:
     """The names of the zoo's models that predict with torchvision's weights, which are downloaded once, sorted."""
     return [name for name in recipe_names() if name.startswith("kinetics400-")]
+
+
+def measured() -> dict[str, dict[str, Any]]:
+    """What benchmarks/zoo.py found of each recipe's network: ``num_parameters``, ``size_bytes`` (of a model file),
+    ``gflops`` and ``network_ms`` for a clip of 16 frames; by recipe."""
+    figures: dict[str, dict[str, Any]] = json.loads(_measured_json())["models"]
+    return figures
+
+
+def measured_how() -> dict[str, str]:
+    """How that was measured: command, machine, versions, date."""
+    how: dict[str, str] = json.loads(_measured_json())["how"]
+    return how
+
+
+def _measured_json() -> str:
+    return (models_folder() / "measured.json").read_text(encoding="utf-8")
 
 
 def find_recipe(name_or_path: str | Path) -> Path:

@@ -33,19 +33,19 @@ def test_all_batches_are_full_but_one(num_steps: list[int], batch_size: int, see
     assert smaller == ([len(num_steps) % batch_size] if len(num_steps) % batch_size else [])
 
 
-@given(num_steps=st.lists(st.integers(1, 50), min_size=8, max_size=8), seed=SEEDS)
+@given(num_steps=st.lists(st.integers(1, 50), min_size=10, max_size=10), seed=SEEDS)
 def test_batches_of_one_pool_do_not_overlap_in_length(num_steps: list[int], seed: int) -> None:
-    spans = sorted((min(map(len, batch)), max(map(len, batch))) for batch in batches_of(num_steps, 2, seed))
+    spans = sorted((min(map(len, batch)), max(map(len, batch))) for batch in batches_of(num_steps, 2, seed)[1:])
     assert all(longest <= shortest for (_, longest), (shortest, _) in pairwise(spans))
 
 
 def test_no_order_by_length_is_learnt() -> None:
-    orders = {tuple(len(batch[0]) for batch in batches_of([1, 2, 3, 4], 1, seed)) for seed in range(20)}
+    orders = {tuple(len(batch[0]) for batch in batches_of([9, 1, 2, 3, 4], 1, seed)[1:]) for seed in range(20)}
     assert len(orders) > 10
 
 
 def test_examples_of_one_length_share_a_batch_with_others_each_time() -> None:
-    partners = {tuple(sorted(e.start for e in batches_of([5] * 8, 2, seed)[0])) for seed in range(20)}
+    partners = {tuple(sorted(e.start for e in batches_of([5] * 10, 2, seed)[1])) for seed in range(20)}
     assert len(partners) > 10
 
 
@@ -62,8 +62,9 @@ def test_four_batches_worth_is_held_at_most() -> None:
             taken.append(1)
             yield range(len(taken) % 7)
 
-    first = list(islice(bucket_by_length(endless(), 3, np.random.default_rng(0)), 4))
-    assert (len(first), len(taken)) == (4, 12)
+    batches = bucket_by_length(endless(), 3, np.random.default_rng(0))
+    assert (len(next(batches)), len(taken)) == (3, 3)  # training starts as soon as the first batch has been read
+    assert (len(list(islice(batches, 4))), len(taken)) == (4, 15)
 
 
 def test_no_examples_are_no_batches() -> None:

@@ -226,7 +226,7 @@ def test_hmdb51s_names_carry_groups_once_its_pattern_is_given(hmdb51_folder: Pat
 
 def test_official_lists_of_other_clips_are_refused(official_folder: Path) -> None:
     (official_folder / "testlist01.txt").write_text("class0/v_other_g03_c01.avi\n")
-    with pytest.raises(DatasetInvalid, match=r"official:1: of the lists in .*, no clip is there"):
+    with pytest.raises(DatasetInvalid, match=r"of the official lists in .*, no clip is in"):
         make_split(load_dataset(official_folder), "official:1")
 
 

@@ -62,7 +62,9 @@ def test_a_source_that_cannot_be_read_is_raised_from_predict(default_model: vide
 
 
 def test_an_unknown_model_names_what_there_is() -> None:
-    with pytest.raises(ModelFileInvalid, match=r"no model 'actoins16': .* nor a shipped model \(actions16\)"):
+    with pytest.raises(
+        ModelFileInvalid, match=r"no model 'actoins16': .* nor a model by name \(shipped: actions16; downloaded"
+    ):
         videoclf.load("actoins16")
 
 

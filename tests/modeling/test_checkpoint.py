@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import struct
-import urllib.error
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torchvision
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from videoclf.errors import ModelFileInvalid, RunFolderUnusable, WeightsUnavailable
-from videoclf.modeling.checkpoint import initialise_from, load_model, load_pretrained, save_model
-from videoclf.modeling.classifier import VideoClassifier, build_classifier
+from videoclf.modeling.backbone2d import FrameBackbone
+from videoclf.modeling.checkpoint import initialise_from, load_model, restore_weights, save_model
+from videoclf.modeling.classifier import build_classifier
 from videoclf.recipe.header import METADATA_KEY, ModelHeader, read_header
-from videoclf.recipe.recipe import Backbone, Recipe
+from videoclf.recipe.recipe import Recipe
 
 
 def with_header(path: Path, source: Path, change: Callable[[dict[str, Any]], None]) -> Path:
@@ -141,67 +141,10 @@ def test_saving_over_a_model_keeps_the_old_one_when_the_disk_is_full(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def pretrained(backbone: str, weights: str | Path) -> VideoClassifier:
-    recipe = Recipe.model_validate({"backbone": {"name": backbone}})
-    classifier = build_classifier(recipe, 2)
-    load_pretrained(classifier, Backbone.model_validate({"name": backbone, "weights": str(weights)}))
-    return classifier
-
-
-def test_torchvisions_own_names_fit(tmp_path: Path) -> None:
-    for name in ("mobilenet_v2", "resnet18"):
-        network = getattr(torchvision.models, name)()
-        save_file(network.state_dict(), tmp_path / f"{name}.safetensors")
-        given = next(iter(network.state_dict().values()))
-        loaded = next(iter(pretrained(name, tmp_path / f"{name}.safetensors").backbone.state_dict().values()))
-        assert torch.equal(given, loaded)
-
-
-def test_a_part_of_torchvisions_model_fits(shared_data: Path) -> None:
-    path = shared_data.parent / "weights" / "mobilenet_v2-imagenet-features.safetensors"
-    loaded = pretrained("mobilenet_v2", path).backbone.state_dict()["network.0.0.0.weight"]
-    assert torch.equal(loaded, load_file(path)["0.0.weight"])
-
-
-def test_a_model_file_lends_its_backbone(tiny_model: Path) -> None:
-    theirs = load_model(tiny_model)[0].backbone.state_dict()
-    mine = pretrained("tiny", tiny_model).backbone.state_dict()
-    assert all(torch.equal(theirs[name], mine[name]) for name in theirs)
-
-
-def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    save_file(torchvision.models.resnet18().state_dict(), tmp_path / "r.safetensors")
-    with pytest.raises(WeightsUnavailable, match=r"does not hold the weights of resnet50 \(.* is .* instead of .*\)"):
-        pretrained("resnet50", tmp_path / "r.safetensors")
-    with pytest.raises(WeightsUnavailable, match=r"does not hold the weights of mobilenet_v2 \(.* is missing\)"):
-        pretrained("mobilenet_v2", tmp_path / "r.safetensors")
-
-
-def test_a_missing_weights_file_says_what_is_allowed() -> None:
-    with pytest.raises(
-        WeightsUnavailable, match="'imagnet': no such file; allowed are none, imagenet, a shipped model"
-    ):
-        pretrained("resnet18", "imagnet")
-
-
-def test_an_unreachable_hub_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise urllib.error.URLError("Name or service not known")
-
-    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
-    with pytest.raises(WeightsUnavailable, match="cannot be downloaded .*Name or service not known.*backbone.weights="):
-        pretrained("resnet18", "imagenet")
-
-
-def test_there_are_no_imagenet_weights_of_tiny() -> None:
-    with pytest.raises(WeightsUnavailable, match="there are none for the backbone 'tiny'"):
-        pretrained("tiny", "imagenet")
-
-
 def test_starting_from_a_model_takes_all_but_its_head(tiny_model: Path, tiny_recipe: Recipe) -> None:
     classifier = build_classifier(tiny_recipe, 9)
     before = {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
-    initialise_from(classifier, tiny_model)
+    initialise_from(classifier, load_model(tiny_model)[0], source=str(tiny_model))
     theirs = load_model(tiny_model)[0].state_dict()
     for name, tensor in classifier.state_dict().items():
         assert torch.equal(tensor, before[name] if name.startswith("head.") else theirs[name]), name
@@ -210,4 +153,36 @@ def test_starting_from_a_model_takes_all_but_its_head(tiny_model: Path, tiny_rec
 def test_starting_from_a_model_of_other_shapes_is_refused(tiny_model: Path) -> None:
     classifier = build_classifier(Recipe.model_validate({"backbone": {"name": "tiny"}}), 4)
     with pytest.raises(WeightsUnavailable, match="its temporal does not fit the recipe"):
-        initialise_from(classifier, tiny_model)
+        initialise_from(classifier, load_model(tiny_model)[0], source=str(tiny_model))
+
+
+def custom_backbone() -> FrameBackbone:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    network.register_buffer("table", torch.arange(3.0), persistent=False)
+    return FrameBackbone(network, 4)
+
+
+def test_a_model_with_a_backbone_of_ones_own_is_loaded_with_one_of_the_same_make(tmp_path: Path) -> None:
+    recipe = Recipe.model_validate({"backbone": {"name": "custom"}})
+    classifier = build_classifier(recipe, 2, custom_backbone()).eval()
+    save_model(tmp_path / "m", classifier, ModelHeader(name="x", recipe=recipe, labels=("a", "b")))
+    mine = custom_backbone()
+    loaded, _ = load_model(tmp_path / "m", backbone=mine)
+    clips, num_frames = torch.randn(1, 4, 3, 16, 16), torch.tensor([4])
+    with torch.inference_mode():
+        assert torch.equal(loaded(clips, num_frames), classifier(clips, num_frames))
+    assert dict(mine.network.named_buffers())["table"].tolist() == [0, 1, 2]
+
+
+def test_a_model_with_a_backbone_of_ones_own_says_so(tmp_path: Path) -> None:
+    recipe = Recipe.model_validate({"backbone": {"name": "custom"}})
+    classifier = build_classifier(recipe, 2, custom_backbone())
+    save_model(tmp_path / "m", classifier, ModelHeader(name="x", recipe=recipe, labels=("a", "b")))
+    with pytest.raises(ModelFileInvalid, match=r"m: backbone.name = 'custom'.*videoclf.load\(..., backbone=...\)"):
+        load_model(tmp_path / "m")
+
+
+def test_weights_changed_behind_our_back_are_not_restored(tmp_path: Path, tiny_model: Path) -> None:
+    classifier = build_classifier(Recipe.model_validate({"backbone": {"name": "tiny"}}), 4)
+    with pytest.raises(ModelFileInvalid, match="is not what was written there"):
+        restore_weights(classifier, tiny_model)

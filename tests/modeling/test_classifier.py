@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from videoclf.modeling.backbone2d import FrameBackbone, build_backbone
-from videoclf.modeling.classifier import VideoClassifier, build_classifier
+from videoclf.errors import RecipeInvalid
+from videoclf.modeling.backbone2d import FrameBackbone
+from videoclf.modeling.backbone3d import ClipBackbone
+from videoclf.modeling.classifier import Backbone, VideoClassifier, build_backbone, build_classifier
 from videoclf.modeling.sequences import length_mask, pad_sequences
 from videoclf.modeling.temporal import TemporalModel
 from videoclf.recipe.recipe import Recipe, Temporal
@@ -24,14 +27,48 @@ temporal_settings = st.fixed_dictionaries(
         "pooling": st.sampled_from(["last", "mean", "attention"]),
         "bidirectional": st.booleans(),
         "num_layers": st.integers(1, 3),
+        "projection_size": st.sampled_from([0, 32]),
     }
 )
 
+BACKBONES: list[dict[str, Any]] = [
+    {"name": "resnet18"},
+    {"name": "mobilenet_v2"},
+    {"name": "efficientnet_b0"},
+    {"name": "convnext_tiny"},
+    {"name": "regnet_y_400mf"},
+    {"name": "r3d_18", "temporal_stride": 2},
+    {"name": "mc3_18"},
+    {"name": "r2plus1d_18"},
+    {"name": "r2plus1d_18", "temporal_stride": 8},
+    {"name": "s3d"},
+    {"name": "s3d", "temporal_stride": 4},
+    {"name": "inflated:tiny"},
+    {"name": "inflated:mobilenet_v2"},
+    {"name": "inflated:convnext_tiny"},
+]
+"""One of each kind; 32×32 pixels keep them fast."""
+
+
+def logits_alone(model: VideoClassifier, clip: Tensor) -> Tensor:
+    with torch.inference_mode():
+        logits: Tensor = model(clip[None], torch.tensor([len(clip)]))
+    return logits
+
 
 def logits_of(model: VideoClassifier, clips: list[Tensor]) -> Tensor:
+    """In one padded pass, as on a GPU: on a CPU, clips meet a 3D network one by one."""
+    batch = pad_sequences(clips)
     with torch.inference_mode():
-        logits: Tensor = model(*pad_sequences(clips))
+        if isinstance(model.backbone, ClipBackbone):
+            return model.classify(*model.backbone.run_padded(*batch))
+        logits: Tensor = model(*batch)
     return logits
+
+
+def assert_alone_or_in_a_batch_the_same(model: VideoClassifier, clips: list[Tensor]) -> None:
+    alone = torch.cat([logits_alone(model, clip) for clip in clips])
+    torch.testing.assert_close(logits_of(model, clips), alone, atol=ATOL, rtol=RTOL)
 
 
 @settings(max_examples=25)
@@ -40,18 +77,37 @@ def test_alone_or_in_a_batch_the_same(temporal: dict[str, Any], lengths: list[in
     torch.manual_seed(seed)
     recipe = Recipe.model_validate({"backbone": {"name": "tiny"}, "temporal": temporal})
     model = build_classifier(recipe, 7).eval()
-    clips = [torch.randn(length, 3, 32, 32) for length in lengths]
-    alone = torch.cat([logits_of(model, [clip]) for clip in clips])
-    torch.testing.assert_close(logits_of(model, clips), alone, atol=ATOL, rtol=RTOL)
+    assert_alone_or_in_a_batch_the_same(model, [torch.randn(length, 3, 32, 32) for length in lengths])
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18"])
-def test_alone_or_in_a_batch_the_same_behind_the_large_backbones(name: str) -> None:
-    recipe = Recipe.model_validate({"backbone": {"name": name}, "temporal": {"bidirectional": True}})
-    model = build_classifier(recipe, 7).eval()
-    clips = [torch.randn(length, 3, 64, 64) for length in (1, 9, 4)]
-    alone = torch.cat([logits_of(model, [clip]) for clip in clips])
-    torch.testing.assert_close(logits_of(model, clips), alone, atol=ATOL, rtol=RTOL)
+@functools.cache
+def backbone_of(index: int) -> Backbone:
+    return build_backbone(Recipe.model_validate({"backbone": BACKBONES[index]})).eval()
+
+
+@pytest.mark.parametrize("index", range(len(BACKBONES)), ids=lambda i: "-".join(map(str, BACKBONES[i].values())))
+@settings(max_examples=6)
+@given(temporal_settings, st.lists(st.integers(1, 11), min_size=2, max_size=4), st.integers(0, 2**31))
+def test_alone_or_in_a_batch_the_same_behind_every_backbone(
+    index: int, temporal: dict[str, Any], lengths: list[int], seed: int
+) -> None:
+    torch.manual_seed(seed)
+    backbone = backbone_of(index)
+    spec = Temporal.model_validate(temporal)
+    temporal_model = TemporalModel(backbone.feature_size, spec)
+    model = VideoClassifier(backbone, temporal_model, nn.Linear(temporal_model.output_size, 7)).eval()
+    assert_alone_or_in_a_batch_the_same(model, [torch.randn(length, 3, 32, 32) for length in lengths])
+
+
+@pytest.mark.parametrize("name", ["r2plus1d_18", "inflated:mobilenet_v2"])
+def test_clip_by_clip_equals_the_padded_pass(name: str) -> None:
+    backbone = build_backbone(Recipe.model_validate({"backbone": {"name": name}})).eval()
+    assert isinstance(backbone, ClipBackbone)
+    batch = pad_sequences([torch.randn(length, 3, 32, 32) for length in (1, 9, 4)])
+    with torch.inference_mode():
+        (features, num_steps), (padded, num_padded) = backbone(*batch), backbone.run_padded(*batch)
+    torch.testing.assert_close(features, padded, atol=ATOL, rtol=RTOL)
+    assert torch.equal(num_steps, num_padded)
 
 
 @pytest.mark.parametrize("junk", [1e30, torch.nan])
@@ -66,7 +122,8 @@ def test_what_lies_beyond_a_clips_length_is_never_looked_at(tiny_recipe: Recipe,
 
 def test_in_training_batch_norm_does_not_see_padding() -> None:
     short, long = torch.randn(2, 3, 32, 32), torch.randn(9, 3, 32, 32)
-    padded, unpadded = build_backbone("tiny"), build_backbone("tiny")
+    recipe = Recipe.model_validate({"backbone": {"name": "tiny"}})
+    padded, unpadded = build_backbone(recipe), build_backbone(recipe)
     unpadded.load_state_dict(padded.state_dict())
     padded.train()(*pad_sequences([short, long]))
     unpadded.train()(torch.cat([short, long])[None], torch.tensor([11]))
@@ -105,17 +162,36 @@ def test_a_users_own_parts_need_no_registration() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "feature_size"), [("tiny", 432), ("mobilenet_v2", 1280), ("resnet18", 512), ("resnet50", 2048)]
-)
+    ("name", "feature_size"),
+    [("tiny", 432), ("mobilenet_v2", 1280), ("resnet18", 512), ("resnet50", 2048), ("efficientnet_b0", 1280),
+     ("convnext_tiny", 768), ("regnet_y_400mf", 440), ("mobilenet_v3_large", 960), ("r2plus1d_18", 512), ("s3d", 1024),
+     ("inflated:tiny", 432), ("inflated:resnet18", 512)],
+)  # fmt: skip
 def test_backbones_tell_their_feature_size(name: str, feature_size: int) -> None:
-    backbone = build_backbone(name).eval()
+    backbone = build_backbone(Recipe.model_validate({"backbone": {"name": name}})).eval()
     with torch.inference_mode():
         features, num_steps = backbone(torch.randn(1, 2, 3, 64, 64), torch.tensor([2]))
     assert backbone.feature_size == features.shape[2] == feature_size
     assert num_steps.tolist() == [2]
 
 
-def test_a_single_frame_can_be_trained_on() -> None:
-    model = build_classifier(Recipe.model_validate({"backbone": {"name": "resnet18"}}), 3).train()
+@pytest.mark.parametrize("name", ["resnet18", "r2plus1d_18", "s3d", "inflated:mobilenet_v2"])
+def test_a_single_frame_can_be_trained_on(name: str) -> None:
+    model = build_classifier(Recipe.model_validate({"backbone": {"name": name}}), 3).train()
     assert model(torch.randn(1, 1, 3, 32, 32), torch.tensor([1])).isfinite().all()
     assert all(module.training for module in model.modules())
+
+
+def test_a_custom_backbone_is_asked_for() -> None:
+    recipe = Recipe.model_validate({"backbone": {"name": "custom"}})
+    with pytest.raises(RecipeInvalid, match=r"is passed in from Python: videoclf.train\(..., backbone=...\)"):
+        build_classifier(recipe, 3)
+
+
+def test_a_backbone_that_the_recipe_does_not_ask_for_is_refused() -> None:
+    backbone = FrameBackbone(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), 3)
+    with pytest.raises(RecipeInvalid, match="name = 'mobilenet_v2': a backbone was passed in"):
+        build_classifier(Recipe(), 3, backbone)
+    two_views = {"backbone": {"name": "custom"}, "preprocess": {"channels": ["rgb", "moments"]}}
+    with pytest.raises(RecipeInvalid, match="takes 1; give it num_views=2"):
+        build_classifier(Recipe.model_validate(two_views), 3, backbone)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videoclf.errors import RecipeInvalid
+from videoclf.recipe.backbones import TORCHVISION_2D, TORCHVISION_3D
 from videoclf.recipe.recipe import (
-    KNOWN_BACKBONES,
     Backbone,
     Preprocess,
     Recipe,
@@ -42,7 +42,12 @@ RECIPES = st.builds(
         std=st.tuples(*[st.floats(1e-3, 10)] * 3),
     ),
     backbone=st.builds(
-        Backbone, name=st.sampled_from(KNOWN_BACKBONES), weights=st.text(max_size=50), frozen=st.booleans()
+        Backbone,
+        name=st.sampled_from(
+            [*TORCHVISION_2D, *TORCHVISION_3D, "tiny", "inflated:resnet18", "timm:mobilenetv3_large_100"]
+        ),
+        weights=st.text(max_size=50).filter(lambda text: text not in {"imagenet", "kinetics400"}),
+        frozen=st.booleans(),
     ),
     temporal=st.builds(Temporal, num_layers=st.integers(1, 8), dropout=st.floats(0, 1, exclude_max=True)),
     training=st.builds(
@@ -110,7 +115,10 @@ def test_further_mistakes_are_counted(tmp_path: Path) -> None:
         ("preprocess.std=[0.2, 0, 0.2]", r"std\.1 = 0: input should be greater than or equal to 0\.001"),
         ("preprocess.channels=[]", r"preprocess\.channels = \[\]: .*at least 1"),
         ('preprocess.channels=["rgb", "rgb"]', "channels names one twice"),
-        ("backbone.name=os.system", r"backbone\.name = 'os\.system': input should be 'tiny', 'mobilenet_v2'"),
+        (
+            "backbone.name=os.system",
+            r"backbone\.name = 'os\.system': unknown backbone; allowed are tiny, torchvision's",
+        ),
         ("temporal.hidden_size=999999", r"temporal\.hidden_size = 999999: .*less than or equal to 4096"),
         ("temporal.dropout=1", r"temporal\.dropout = 1: .*less than 1"),
         ("training.epochs=1.5", r"training\.epochs = 1\.5: .*integer"),

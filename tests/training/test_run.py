@@ -9,12 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
 
 import videoclf
-from tests.conftest import write_clip
-from videoclf.errors import DatasetInvalid, DeviceUnavailable, RecipeInvalid, RunFolderUnusable, WeightsUnavailable
+from tests.conftest import PlantWeights, write_clip
+from videoclf.errors import (
+    DatasetInvalid,
+    DeviceUnavailable,
+    ModelFileInvalid,
+    RecipeInvalid,
+    RunFolderUnusable,
+    WeightsUnavailable,
+)
 from videoclf.evaluation.report import EpochRecord
 from videoclf.media.video import Video
+from videoclf.modeling.backbone3d import ClipBackbone
 from videoclf.training.observer import SilentObserver
 from videoclf.training.run import Run
 from videoclf.zoo import model_names
@@ -76,7 +87,13 @@ def test_its_figures_are_those_of_the_test_part(run: tuple[Run, Notes]) -> None:
     figures = json.loads((run[0].folder / "metrics.json").read_text())
     assert figures["judged_on"] == "test"
     assert figures["num_clips"] == 2
-    assert figures["split"] == {"spec": "leave-out:g04", "num_train": 5, "num_validation": 2, "num_test": 2}
+    assert figures["split"] == {
+        "spec": "leave-out:g04",
+        "num_train": 5,
+        "num_validation": 2,
+        "num_test": 2,
+        "num_missing": 0,
+    }
     assert figures["top1"] == run[0].metrics.top1
 
 
@@ -165,6 +182,48 @@ def test_behind_a_frozen_backbone_each_video_is_read_once(
     judged = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert judged["judged_on"] == "validation"
     assert len(opened) == 9 + judged["num_clips"] + judged["num_failed"]
+
+
+def own_backbone() -> ClipBackbone:
+    network = nn.Sequential(nn.Conv3d(3, 8, 3, (2, 4, 4), 1), nn.BatchNorm3d(8), nn.ReLU())
+    return ClipBackbone(network, 8, temporal_stride=2)
+
+
+def test_a_backbone_of_ones_own_is_trained_kept_and_loaded(small_data: Path, tmp_path: Path) -> None:
+    run = videoclf.train(small_data, out=tmp_path / "run", recipe="tiny", overrides=SHORT, backbone=own_backbone())
+    clip = small_data / "Long" / "v_Long_g01_c01.avi"
+    with pytest.raises(ModelFileInvalid, match=r"backbone.name = 'custom'.* videoclf.load\(..., backbone=...\)"):
+        videoclf.load(run.folder)
+    model = videoclf.load(run.folder, backbone=own_backbone())
+    assert model.recipe.backbone.temporal_stride == 2
+    assert len(model.features(clip)) == -(-model.predict(clip).num_frames // 2)
+
+
+def test_a_kinetics_model_by_name_is_a_start(small_data: Path, tmp_path: Path, plant_weights: PlantWeights) -> None:
+    theirs = plant_weights("mc3_18")
+    out = tmp_path / "run"
+    overrides = ["training.epochs=1", "training.learning_rate=1e-9", "sampling.max_frames=2", "sampling.fps=2"]
+    videoclf.train(small_data, out=out, init="kinetics400-mc3_18", overrides=overrides, device="cpu")
+    kept = load_file(out / "model.safetensors")
+    torch.testing.assert_close(kept["backbone.network.stem.0.weight"], theirs["stem.0.weight"])
+    assert kept["head.1.weight"].shape == (2, 512)
+
+
+def test_what_the_official_lists_name_and_the_data_lack_is_kept_by_name(small_data: Path, tmp_path: Path) -> None:
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    names = [f"{label}/v_{label}_g{group:02}_c01.avi" for group in range(1, 6) for label in ("Long", "Short")]
+    (lists / "trainlist01.txt").write_text("\r\n".join(f"{name} 1" for name in names[:6]))
+    (lists / "testlist01.txt").write_text("\r\n".join(names[6:]))
+    notes = Notes()
+    run = videoclf.train(
+        small_data, out=tmp_path / "run", recipe="tiny", overrides=SHORT, split="official:1", split_files=lists,
+        observer=notes,
+    )  # fmt: skip
+    missing = ["Long/v_Long_g05_c01", "Short/v_Short_g05_c01"]
+    assert json.loads((run.folder / "split.json").read_text())["missing"] == missing
+    assert json.loads((run.folder / "metrics.json").read_text())["split"]["num_missing"] == 2
+    assert any(text.startswith("2 clips of the official lists are not there: Long/v_Long_g05") for text in notes.texts)
 
 
 def test_what_cannot_be_is_said_before_anything_is_written(small_data: Path, tmp_path: Path) -> None:

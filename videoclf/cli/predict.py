@@ -51,14 +51,16 @@ def predict(
     from videoclf.inference.model import load
     from videoclf.inference.prediction import Failure
     from videoclf.media.sources import expand_sources
+    from videoclf.zoo import DEFAULT_MODEL_NAME, EVERYDAY_MODEL_NAME
 
     loaded = load(model, device=device)
-    num_done = num_failed = 0
+    num_done = num_failed = num_unsure = 0
     with _csv_writer(csv_file) as write_row, ProgressBar() as bar:
         bar.start("videos", None)
         for outcome in loaded.predict_many(expand_sources(sources, sys.stdin), num_threads=num_threads(workers)):
             num_done += 1
             num_failed += isinstance(outcome, Failure)
+            num_unsure += not isinstance(outcome, Failure) and outcome.uncertain
             _print(outcome, top_k, as_json=as_json)
             write_row(outcome)
             bar.advance()
@@ -66,6 +68,11 @@ def predict(
         print_error("no source was named: the list on standard input is empty")
     elif num_done > 1:
         messages().print(f"{num_done - num_failed} of {num_done} videos classified", style="dim")
+    if num_unsure and loaded.header.name == DEFAULT_MODEL_NAME:
+        print_notice(
+            f"{DEFAULT_MODEL_NAME} knows {len(loaded.labels)} actions; for 400 everyday ones: --model "
+            f"{EVERYDAY_MODEL_NAME} (downloaded once)"
+        )
     if num_failed or num_done == 0:
         raise typer.Exit(EXIT_FAILED)
 

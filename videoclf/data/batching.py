@@ -20,7 +20,8 @@ def bucket_by_length(
     """Batches of examples of like length, from a stream whose lengths nobody knows beforehand.
 
     A pool of four batches' worth is sorted by length, cut into batches, and these are given in random order; so a
-    batch never holds the very shortest beside the very longest of its pool, and no order by length is learnt.
+    batch never holds the very shortest beside the very longest of its pool, and no order by length is learnt. The first
+    pool is a single batch: training starts as soon as that has been read.
 
     Args:
         examples: in random order; ``len`` gives their steps.
@@ -28,7 +29,9 @@ def bucket_by_length(
         rng: breaks ties and orders the batches.
     """
     stream = iter(examples)
-    while pool := list(islice(stream, _POOL_BATCHES * batch_size)):
+    num_batches = 1
+    while pool := list(islice(stream, num_batches * batch_size)):
+        num_batches = _POOL_BATCHES
         shuffled = [pool[i] for i in rng.permutation(len(pool))]
         by_length = sorted(shuffled, key=len)
         batches = [by_length[start : start + batch_size] for start in range(0, len(pool), batch_size)]

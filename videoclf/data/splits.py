@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,8 @@ class Split:
     test: tuple[LabelledClip, ...]
     """Empty where every clip was to be trained on (``none``)."""
     warnings: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    """``Class/clip``: what official lists name and the data lack."""
 
     def __repr__(self) -> str:
         return f"Split({self.spec}: {len(self.train)} train, {len(self.validation)} validation, {len(self.test)} test)"
@@ -55,8 +57,10 @@ def make_split(dataset: Dataset, spec: str | None = None, *, split_files: str | 
     chosen = spec or ("group:0" if _has_groups(dataset.clips) else "random:0")
     kind, _, value = chosen.partition(":")
     warnings: list[str] = []
+    missing: list[str] = []
     if kind == "official":
-        rest, test, warnings = _official(dataset, _seed(value, chosen), Path(split_files) if split_files else None)
+        official = _read_official(dataset, _seed(value, chosen), split_files)
+        rest, test, missing, warnings = _match_official(dataset, official)
         seed = 0
     elif kind == "leave-out":
         rest, test = _leave_out(dataset, value)
@@ -84,7 +88,7 @@ def make_split(dataset: Dataset, spec: str | None = None, *, split_files: str | 
         warnings += _warn_of_missing_groups(rest, dataset)
     train, validation = _cut(rest, _VALIDATION_SHARE, seed, by_group=kind != "random")
     _check_parts(train, validation, test, chosen, needs_test=kind != "none")
-    return Split(chosen, tuple(train), tuple(validation), tuple(test), tuple(warnings))
+    return Split(chosen, tuple(train), tuple(validation), tuple(test), tuple(warnings), tuple(missing))
 
 
 def _has_groups(clips: Sequence[LabelledClip]) -> bool:
@@ -130,23 +134,23 @@ def _leave_out(dataset: Dataset, value: str) -> tuple[list[LabelledClip], list[L
     return rest, [clip for clip in dataset.clips if clip.group in groups]
 
 
-def _official(
-    dataset: Dataset, number: int, split_files: Path | None
-) -> tuple[list[LabelledClip], list[LabelledClip], list[str]]:
+def _read_official(dataset: Dataset, number: int, split_files: str | Path | None) -> OfficialSplit:
     root = Path(dataset.source)
-    official = read_official_split(root if root.is_dir() else root.parent, number, split_files)
+    folder = root if root.is_dir() else root.parent
+    return read_official_split(folder, number, Path(split_files) if split_files else None)
+
+
+def _match_official(
+    dataset: Dataset, official: OfficialSplit
+) -> tuple[list[LabelledClip], list[LabelledClip], list[str], list[str]]:
+    """Clips to train and to test on, names that the data lack, and warnings: figures are then not quite official."""
     by_name: dict[ClipName, list[LabelledClip]] = {}
     for clip in dataset.clips:
         by_name.setdefault((clip.label, clip.path.stem), []).append(clip)
     train = [clip for name in official.train for clip in by_name.get(name, [])]
     test = [clip for name in official.test for clip in by_name.get(name, [])]
     if not train or not test:
-        raise DatasetInvalid(f"--split official:{number}: of the lists in {official.source}, no clip is there")
-    return train, test, _warn_of_differences(official, by_name)
-
-
-def _warn_of_differences(official: OfficialSplit, by_name: Mapping[ClipName, Sequence[LabelledClip]]) -> list[str]:
-    """What the lists name and the data lack, and the other way round: figures are then not quite the official ones."""
+        raise DatasetInvalid(f"of the official lists in {official.source}, no clip is in {dataset.source}")
     warnings = []
     missing = ["/".join(name) for name in (*official.train, *official.test) if name not in by_name]
     if missing:
@@ -156,7 +160,7 @@ def _warn_of_differences(official: OfficialSplit, by_name: Mapping[ClipName, Seq
     unlisted = [clip for name, clips in by_name.items() if name not in listed for clip in clips]
     if unlisted:
         warnings.append(f"{len(unlisted)} clips are in neither list and are left out, the first is {unlisted[0].path}")
-    return warnings
+    return train, test, missing, warnings
 
 
 def _cut(

@@ -14,27 +14,30 @@ from videoclf.inference.pipeline import clip_request, predict_clips
 from videoclf.inference.prediction import Failure, Prediction
 from videoclf.inference.torch_engine import TorchEngine
 from videoclf.media.reader import ReadWindow, read_clips
-from videoclf.modeling.checkpoint import load_model
+from videoclf.modeling.classifier import Backbone
+from videoclf.modeling.pretrained import open_model
 from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Recipe
-from videoclf.zoo import find_model
 
 DEFAULT_NUM_THREADS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 """Videos decoded at once; more gain nothing once the network waits for nobody."""
 
 
-def load(model: str | Path | None = None, *, device: str = "auto") -> Model:
-    """A model that is ready to predict; nothing is downloaded.
+def load(model: str | Path | None = None, *, device: str = "auto", backbone: Backbone | None = None) -> Model:
+    """A model that is ready to predict.
 
     Args:
         model: nothing (the embedded default), a name from ``videoclf models``, a model file, or a run's folder.
+            Only the ``kinetics400-`` names are downloaded, once.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, ...
+        backbone: for a model that was trained with a backbone of your own: one of the same make.
 
     Raises:
         ModelFileInvalid: no such model, or a file that is damaged, foreign or newer.
+        WeightsUnavailable: the weights cannot be downloaded.
         DeviceUnavailable: this machine has no such device.
     """
-    classifier, header = load_model(find_model(model))
+    classifier, header = open_model(model, backbone=backbone)
     return Model(TorchEngine(classifier, header.recipe.preprocess, device), header)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,9 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from videoclf.errors import RecipeInvalid, one_line
 from videoclf.modeling.sequences import length_mask
+from videoclf.recipe.backbones import BackboneFacts
 
 _FRAMES_PER_PASS_CPU, _FRAMES_PER_PASS_GPU = 8, 64
 """In evaluation frames run in groups of this many: memory stays bounded however long and many the clips are. On a CPU
@@ -72,32 +75,79 @@ class FrameBackbone(nn.Module):
         return self
 
 
-def build_backbone(name: str, *, num_views: int = 1) -> FrameBackbone:
-    """The backbone of that name (`recipe.KNOWN_BACKBONES`) with random weights."""
-    build = {"tiny": _tiny, "mobilenet_v2": _mobilenet_v2}.get(name, _resnet)
-    network, network_features = build(name)
-    return FrameBackbone(network, network_features, num_views=num_views)
+@dataclass(frozen=True)
+class Network2d:
+    """A 2D network without its classifier, in two parts."""
+
+    trunk: OrderedDict[str, nn.Module]
+    """``N×3×H×W`` to ``N×C×h×w``, layer after layer; the names are those of its weights."""
+    tail: OrderedDict[str, nn.Module]
+    """``N×C×h×w`` to ``N×F``."""
+    num_features: int
+    """F."""
 
 
-def _tiny(_: str) -> tuple[nn.Module, int]:
+def build_backbone2d(facts: BackboneFacts, *, num_views: int = 1) -> FrameBackbone:
+    """The per-frame backbone of that name, with random weights.
+
+    Raises:
+        RecipeInvalid: a timm network that is not there.
+    """
+    if facts.source == "timm":
+        network, num_features = _timm(facts.network)
+        return FrameBackbone(network, num_features, num_views=num_views)
+    parts = build_network2d(facts.network)
+    joined = nn.Sequential(OrderedDict([*parts.trunk.items(), *parts.tail.items()]))
+    return FrameBackbone(joined, parts.num_features, num_views=num_views)
+
+
+def build_network2d(name: str) -> Network2d:
+    """``tiny``, or a network of torchvision's (`recipe.backbones.TORCHVISION_2D`), with random weights."""
+    if name == "tiny":
+        return _tiny()
+    network: Any = getattr(torchvision.models, name)()
+    if hasattr(network, "features"):  # MobileNet, EfficientNet, ConvNeXt
+        return _with_features(network)
+    trunk = OrderedDict(network.named_children())  # ResNet, RegNet
+    num_features: int = trunk.pop("fc").in_features
+    return Network2d(trunk, OrderedDict(avgpool=trunk.pop("avgpool"), flatten=nn.Flatten()), num_features)
+
+
+def _tiny() -> Network2d:
     """Four strided convolutions that keep a 3×3 grid of places: small enough to train from nothing in a minute."""
     widths = (3, 16, 24, 32, 48)
     blocks: list[nn.Module] = []
     for narrow, wide in pairwise(widths):
         blocks += [nn.Conv2d(narrow, wide, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(wide), nn.ReLU()]
-    return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(3), nn.Flatten()), widths[-1] * 9
+    trunk = OrderedDict((str(i), block) for i, block in enumerate(blocks))
+    return Network2d(trunk, OrderedDict(avgpool=nn.AdaptiveAvgPool2d(3), flatten=nn.Flatten()), widths[-1] * 9)
 
 
-def _mobilenet_v2(_: str) -> tuple[nn.Module, int]:
-    """Sandler et al. 2018, without its classifier."""
-    network = torchvision.models.mobilenet_v2()
-    return nn.Sequential(network.features, nn.AdaptiveAvgPool2d(1), nn.Flatten()), network.last_channel
+def _with_features(network: Any) -> Network2d:
+    """A norm with which the classifier starts (ConvNeXt) is kept: the features were trained to be seen through it."""
+    tail: OrderedDict[str, nn.Module] = OrderedDict(avgpool=nn.AdaptiveAvgPool2d(1))
+    if isinstance(network.classifier[0], torchvision.models.convnext.LayerNorm2d):
+        tail["classifier"] = network.classifier[:1]
+    tail["flatten"] = nn.Flatten()
+    num_features: int = next(m.in_features for m in network.classifier if isinstance(m, nn.Linear))
+    # "0" and not "features": model files name it so
+    return Network2d(OrderedDict({"0": network.features}), tail, num_features)
 
 
-def _resnet(name: str) -> tuple[nn.Module, int]:
-    """He et al. 2016, without its classifier."""
-    build: Callable[[], Any] = getattr(torchvision.models, name)
-    network = build()
-    feature_size: int = network.fc.in_features
-    network.fc = nn.Identity()
-    return network, feature_size
+def _timm(name: str) -> tuple[nn.Module, int]:
+    """Any network of timm's that gives one vector an image (https://github.com/huggingface/pytorch-image-models)."""
+    try:
+        import timm
+    except ImportError as error:
+        raise RecipeInvalid(
+            f"backbone.name = 'timm:{name}': needs timm ({one_line(error)}); pip install 'videoclf[timm]'"
+        ) from error
+    if not timm.is_model(name):
+        near = ", ".join(timm.list_models(f"*{name.partition('_')[0]}*")[:5])
+        raise RecipeInvalid(
+            f"backbone.name = 'timm:{name}': timm {timm.__version__} has no such network"
+            f"{f'; it has {near}, ...' if near else ''}"
+        )
+    network = timm.create_model(name, pretrained=False, num_classes=0)
+    num_features: Any = getattr(network, "head_hidden_size", None) or network.num_features
+    return network, int(num_features)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from videoclf.modeling.backbone2d import build_backbone
+from videoclf.errors import RecipeInvalid
+from videoclf.modeling.backbone2d import FrameBackbone, build_backbone2d
+from videoclf.modeling.backbone3d import ClipBackbone, build_backbone3d
 from videoclf.modeling.temporal import TemporalModel
+from videoclf.recipe.backbones import backbone_facts
 from videoclf.recipe.recipe import Recipe
+
+Backbone = FrameBackbone | ClipBackbone
+"""What a user's own network is wrapped in to become part of a model."""
 
 
 class VideoClassifier(nn.Module):
@@ -49,11 +55,51 @@ class VideoClassifier(nn.Module):
         return logits
 
 
-def build_classifier(recipe: Recipe, num_classes: int) -> VideoClassifier:
-    """The network that a recipe describes, with random weights (from torch's global generator)."""
-    backbone = build_backbone(recipe.backbone.name, num_views=len(recipe.preprocess.channels))
-    temporal = TemporalModel(backbone.feature_size, recipe.temporal)
+def build_classifier(recipe: Recipe, num_classes: int, backbone: Backbone | None = None) -> VideoClassifier:
+    """The network that a recipe describes, with random weights (from torch's global generator).
+
+    Args:
+        recipe: its ``backbone.name`` is ``custom`` if, and only if, a backbone is given.
+        num_classes: C.
+        backbone: a user's own.
+
+    Raises:
+        RecipeInvalid: a custom backbone that is not given or is of another make than the recipe says.
+    """
+    built = build_backbone(recipe) if backbone is None else _checked(backbone, recipe)
+    temporal = TemporalModel(built.feature_size, recipe.temporal)
     head = nn.Sequential(nn.Dropout(recipe.temporal.dropout), nn.Linear(temporal.output_size, num_classes))
     if recipe.backbone.frozen:
-        backbone.requires_grad_(False)
-    return VideoClassifier(backbone, temporal, head)
+        built.requires_grad_(False)
+    return VideoClassifier(built, temporal, head)
+
+
+def build_backbone(recipe: Recipe) -> Backbone:
+    """The backbone that a recipe names, with random weights.
+
+    Raises:
+        RecipeInvalid: ``custom``, or a network of timm's where timm is not installed or does not know it.
+    """
+    facts = backbone_facts(recipe.backbone.name)
+    num_views = len(recipe.preprocess.channels)
+    if facts.kind == "2d":
+        return build_backbone2d(facts, num_views=num_views)
+    if facts.kind == "3d":
+        return build_backbone3d(facts, temporal_stride=recipe.backbone.temporal_stride, num_views=num_views)
+    raise RecipeInvalid(
+        "backbone.name = 'custom': the network is its maker's own, and is passed in from Python: "
+        "videoclf.train(..., backbone=...), videoclf.load(..., backbone=...)"
+    )
+
+
+def _checked(backbone: Backbone, recipe: Recipe) -> Backbone:
+    if recipe.backbone.name != "custom":
+        raise RecipeInvalid(
+            f"backbone.name = {recipe.backbone.name!r}: a backbone was passed in, so the recipe must name 'custom'"
+        )
+    if backbone.num_views != len(recipe.preprocess.channels):
+        raise RecipeInvalid(
+            f"preprocess.channels = {list(recipe.preprocess.channels)}: the backbone passed in takes "
+            f"{backbone.num_views}; give it num_views={len(recipe.preprocess.channels)}"
+        )
+    return backbone

@@ -102,21 +102,26 @@ class TemporalModel(nn.Module):
 
     def __init__(self, feature_size: int, spec: Temporal) -> None:
         super().__init__()
-        self.projection = nn.Sequential(
+        self.projection = self._build_projection(feature_size, spec)
+        directions = 2 if spec.bidirectional else 1
+        layers: list[GruLayer] = []
+        self.output_size = spec.projection_size or feature_size
+        for _ in range(spec.num_layers if spec.kind == "gru" else 0):
+            layers.append(GruLayer(self.output_size, spec.hidden_size, bidirectional=spec.bidirectional))
+            self.output_size = spec.hidden_size * directions
+        self.layers = nn.ModuleList(layers)
+        self.pooling = self._build_pooling(spec)
+
+    def _build_projection(self, feature_size: int, spec: Temporal) -> nn.Module:
+        if not spec.projection_size:
+            return nn.Identity()
+        return nn.Sequential(
             nn.LayerNorm(feature_size),  # frozen features differ much in scale; what it gave is in docs/design.md
             nn.Linear(feature_size, spec.projection_size),
             nn.LayerNorm(spec.projection_size),
             nn.GELU(),
             nn.Dropout(spec.dropout),
         )
-        directions = 2 if spec.bidirectional else 1
-        layers: list[GruLayer] = []
-        self.output_size = spec.projection_size
-        for _ in range(spec.num_layers if spec.kind == "gru" else 0):
-            layers.append(GruLayer(self.output_size, spec.hidden_size, bidirectional=spec.bidirectional))
-            self.output_size = spec.hidden_size * directions
-        self.layers = nn.ModuleList(layers)
-        self.pooling = self._build_pooling(spec)
 
     def _build_pooling(self, spec: Temporal) -> nn.Module:
         if spec.kind == "mean" or spec.pooling == "mean":

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from videoclf.errors import RecipeInvalid, one_line
-
-BackboneName = Literal["tiny", "mobilenet_v2", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
-KNOWN_BACKBONES: tuple[str, ...] = get_args(BackboneName)
+from videoclf.recipe.backbones import TORCHVISION_2D, TORCHVISION_3D, backbone_facts
 
 _Mean = Annotated[float, Field(ge=-100, le=100)]
 _Deviation = Annotated[float, Field(ge=1e-3, le=1000)]
@@ -83,17 +81,48 @@ class Preprocess(_Section):
 
 
 class Backbone(_Section):
-    """The network that turns one frame into one feature vector."""
+    """The network that turns frames into feature vectors: each by itself (2D), or all of a clip together (3D)."""
 
-    name: BackboneName = "mobilenet_v2"
-    """One of torchvision's MobileNetV2 and ResNet families, or ``tiny``: four convolutions, trained from nothing."""
+    name: str = Field("mobilenet_v2", max_length=200)
+    """2D: torchvision's ResNet, MobileNet, EfficientNet, ConvNeXt and RegNet families (``resnet50``,
+    ``efficientnet_b0``, ...), ``timm:NAME`` (with the extra ``timm``), or ``tiny``: four convolutions, trained from
+    nothing. 3D: ``r3d_18``, ``mc3_18``, ``r2plus1d_18``, ``s3d``, or ``inflated:NAME`` of a 2D name, its kernels
+    reaching over three frames. ``custom``: a module that is passed in from Python."""
+
+    temporal_stride: Literal[1, 2, 4, 8] = 1
+    """3D only: frames per step of the feature sequence; T frames give ⌈T / temporal_stride⌉ steps. r3d_18, r2plus1d_18
+    and s3d have 8 of their own, which leaves the GRU two steps of sixteen frames; below that, late strides are removed,
+    and later kernels dilated instead."""
 
     weights: str = Field("none", max_length=4096)
-    """Where training starts: ``none`` (random), ``imagenet`` (torchvision's; downloaded once), a shipped model's name
-    (its backbone; nothing is downloaded), or a ``.safetensors`` file. A model file carries its own and ignores this."""
+    """Where training starts: ``none`` (random), ``imagenet`` (torchvision's or timm's; downloaded once; inflated for an
+    ``inflated:`` name), ``kinetics400`` (torchvision's, for its 3D names; downloaded once), a shipped model's name (its
+    backbone; nothing is downloaded), or a ``.safetensors`` file. A model file carries its own and ignores this."""
 
     frozen: bool = False
     """True: the backbone is never trained. Features are then computed once a run instead of once an epoch."""
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        backbone_facts(name)
+        return name
+
+    @model_validator(mode="after")
+    def _weights_and_stride_can_be_had(self) -> Self:
+        facts = backbone_facts(self.name)
+        if facts.kind != "custom" and self.temporal_stride > facts.own_temporal_stride:
+            raise ValueError(
+                f"temporal_stride = {self.temporal_stride}: {self.name} has {facts.own_temporal_stride} at most"
+            )
+        if self.weights == "kinetics400" and self.name not in TORCHVISION_3D:
+            raise ValueError(
+                f"weights = 'kinetics400': there are none for {self.name}, only for {', '.join(TORCHVISION_3D)}"
+            )
+        if self.weights == "imagenet" and (facts.network not in TORCHVISION_2D and facts.source != "timm"):
+            others = "none, kinetics400 or a file" if self.name in TORCHVISION_3D else "none or a file"
+            raise ValueError(f"weights = 'imagenet': there are none for {self.name}; use {others}")
+        return self
 
 
 class Temporal(_Section):
@@ -102,8 +131,8 @@ class Temporal(_Section):
     kind: Literal["gru", "mean"] = "gru"
     """``mean`` is the baseline: the same projection, no GRU, features averaged over time (order cannot matter)."""
 
-    projection_size: int = Field(128, ge=1, le=4096)
-    """Features a step after the projection that stands before the GRU."""
+    projection_size: int = Field(128, ge=0, le=4096)
+    """Features a step after the projection that stands before the GRU; 0: none, features go in as they are."""
 
     hidden_size: int = Field(128, ge=1, le=4096)
     """GRU units, per direction."""
@@ -239,7 +268,7 @@ def describe_validation(error: ValidationError, model: type[BaseModel]) -> str:
     elif first["type"] == "missing":
         text = f"{key} is missing"
     else:
-        reason = one_line(first["msg"])
+        reason = one_line(first["msg"]).removeprefix("Value error, ")
         text = f"{key} = {shortened(first['input'])}: {reason[:1].lower()}{reason[1:]}"
     return text + (f" (and {len(more)} more)" if more else "")
 

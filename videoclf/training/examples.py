@@ -16,6 +16,7 @@ from videoclf.media.reader import Chunks, ReadWindow, read_clips
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.preprocess import preprocess_window
 from videoclf.recipe.recipe import Recipe
+from videoclf.training.features import FeatureStore, StoredFeatures
 from videoclf.training.observer import Observer
 
 Seen = TypeVar("Seen")
@@ -123,46 +124,51 @@ class VideoExamples:
 
 
 class FeatureExamples:
-    """Reads every video once, keeps the frozen backbone's features in memory (for each clip, and for its mirror image
-    where the recipe flips), and serves each epoch from there.
+    """Runs every video through the frozen backbone once, when it is first asked for, keeps the features (of each clip,
+    and of its mirror image where the recipe flips), and serves later epochs from there.
 
     Args:
-        clips: all that will be asked for.
         videos: reads them.
-        classifier: on its device, in evaluation mode.
+        classifier: on its device; its backbone is frozen.
         recipe: how to augment.
+        store: keeps the features.
     """
 
-    def __init__(
-        self, clips: Sequence[LabelledClip], videos: VideoExamples, classifier: VideoClassifier, recipe: Recipe
-    ) -> None:
+    def __init__(self, videos: VideoExamples, classifier: VideoClassifier, recipe: Recipe, store: FeatureStore) -> None:
+        self._videos = videos
+        self._classifier = classifier
         self._recipe = recipe
-        device = next(classifier.parameters()).device
-
-        def encode_views(window: Tensor) -> list[Tensor]:
-            views = [window, window.flip(-1)] if recipe.training.horizontal_flip else [window]
-            return [_encode(classifier, view, device) for view in views]
-
-        # by clip: by window: by view
-        self._features: dict[LabelledClip, list[list[Tensor]]] = dict(videos.for_validation(clips, encode_views))
+        self._store = store
+        self._device = next(classifier.parameters()).device
 
     def for_training(self, clips: Sequence[LabelledClip], rng: np.random.Generator) -> Iterator[Example]:
         """See `Examples`."""
-        for clip in clips:
-            if clip not in self._features:
-                continue
-            windows = self._features[clip]
+        for clip, windows in self._places(clips):
             views = windows[rng.integers(len(windows))]
-            view = views[rng.integers(len(views))]
-            yield Example(crop_steps(view, self._recipe.training.min_crop_share, rng), clip.label)
+            steps = self._store.load(views[rng.integers(len(views))])
+            yield Example(crop_steps(steps, self._recipe.training.min_crop_share, rng), clip.label)
 
     def for_validation(
         self, clips: Sequence[LabelledClip], look: Callable[[Tensor], Seen]
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         """See `Examples`."""
+        for clip, windows in self._places(clips):
+            yield clip, [look(self._store.load(views[0])) for views in windows]
+
+    def _places(self, clips: Sequence[LabelledClip]) -> Iterator[tuple[LabelledClip, list[list[StoredFeatures]]]]:
+        """Where the features of each clip lie, in order; those that are new are computed on the way."""
+        fresh = self._videos.for_validation([clip for clip in clips if clip not in self._store], self._encode_views)
+        upcoming = next(fresh, None)
         for clip in clips:
-            if clip in self._features:
-                yield clip, [look(views[0]) for views in self._features[clip]]
+            if upcoming is not None and upcoming[0] == clip:
+                self._store.put(*upcoming)
+                upcoming = next(fresh, None)
+            if clip in self._store:  # not one that could not be read
+                yield clip, self._store.places(clip)
+
+    def _encode_views(self, window: Tensor) -> list[Tensor]:
+        views = [window, window.flip(-1)] if self._recipe.training.horizontal_flip else [window]
+        return [_encode(self._classifier, view, self._device) for view in views]
 
 
 @torch.inference_mode()

@@ -27,14 +27,16 @@ from videoclf.evaluation.report import EpochRecord, write_report
 from videoclf.inference.model import DEFAULT_NUM_THREADS, Model
 from videoclf.inference.prediction import Failure, Prediction
 from videoclf.inference.torch_engine import TorchEngine, find_device
-from videoclf.modeling.checkpoint import initialise_from, load_model, load_pretrained, save_model
-from videoclf.modeling.classifier import VideoClassifier, build_classifier
+from videoclf.modeling.checkpoint import initialise_from, restore_weights, save_model
+from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier
+from videoclf.modeling.pretrained import load_pretrained, open_model
 from videoclf.recipe.header import Calibration, ModelHeader, read_header
 from videoclf.recipe.recipe import Recipe, describe_validation, load_recipe, parse_recipe, recipe_to_toml
 from videoclf.training.examples import FeatureExamples, Quarantine, VideoExamples
+from videoclf.training.features import FeatureStore
 from videoclf.training.fit import Trainer
 from videoclf.training.observer import Observer, SilentObserver
-from videoclf.zoo import DEFAULT_RECIPE_NAME, find_model, find_recipe
+from videoclf.zoo import DEFAULT_RECIPE_NAME, downloadable_names, find_model, find_recipe
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
@@ -67,6 +69,7 @@ def train(
     recipe: str | Path | Recipe | None = None,
     overrides: Sequence[str] = (),
     init: str | Path | None = None,
+    backbone: Backbone | None = None,
     split: str | None = None,
     split_files: str | Path | None = None,
     group_pattern: str | None = None,
@@ -85,6 +88,9 @@ def train(
         recipe: a zoo name, a TOML file or a `Recipe`; by default the one of ``init``, or ``mobilenet_v2-gru``.
         overrides: ``section.key=value`` changes to it.
         init: a model file or name whose backbone and temporal weights are the start; the head is new.
+        backbone: a network of your own in place of the one that the recipe names, with the weights it has: a
+            `FrameBackbone` around any 2D network, or a `ClipBackbone` around a 3D one. The model file then names it
+            ``custom``, and `videoclf.load` wants one of the same make.
         split: see `videoclf.data.splits.make_split`.
         split_files: folder of the official lists, where they do not lie beside the clips.
         group_pattern: regular expression for groups in file names.
@@ -102,6 +108,8 @@ def train(
     if isinstance(overrides, str):
         raise TypeError(f"overrides must be a list of KEY=VALUE, got the single {overrides!r}")
     settings = _choose_recipe(recipe, init, overrides)
+    if backbone is not None:
+        settings = _with_custom_backbone(settings, backbone)
     dataset = load_dataset(data, group_pattern=group_pattern)
     parts = make_split(dataset, split, split_files=split_files)
     for warning in parts.warnings:
@@ -110,7 +118,7 @@ def train(
     if precision == "16-mixed" and torch_device.type == "cpu":
         raise DeviceUnavailable("--precision 16: a CPU does not compute in it; use bf16 or 32, or a GPU")
     header = _header(Path(out), settings, dataset)
-    classifier = _build(settings, dataset.labels, init)
+    classifier = _build(settings, dataset.labels, init, backbone)
     folder = _open_run_folder(Path(out), overwrite=overwrite)
     model_path = folder / "model.safetensors"
     write_atomically(folder / "recipe.toml", recipe_to_toml(settings).encode())
@@ -122,32 +130,33 @@ def train(
         precision=precision,
     )
     quarantine = Quarantine(watcher)
-    trainer = _build_trainer(fabric, classifier, header, parts, quarantine, num_threads, watcher)
+    trainer = _build_trainer(fabric, classifier, header, folder, quarantine, num_threads, watcher)
     records: list[EpochRecord] = []
-    watcher.stage("training", 0)
+    num_clips = len(parts.train) + len(parts.validation)
+    watcher.stage("epoch 1", num_clips)
     for record, is_best in trainer.epochs(parts.train, parts.validation):
         records.append(record)
         write_atomically(folder / "log.csv", _log_csv(records).encode())
         if is_best:
             save_model(model_path, classifier, header)
         watcher.epoch(record, is_best=is_best)
+        watcher.stage(f"epoch {record.epoch + 1}", num_clips)
 
     for label in sorted(set(dataset.labels) - {clip.label for clip in quarantine.without(parts.train)}):
         watcher.notice(f"class {label!r}: none of its clips could be read for training; the model will not know it")
 
     # the best epoch's weights, calibrated on the clips that chose it
-    best, _ = load_model(model_path)
-    classifier.load_state_dict(best.state_dict())
+    restore_weights(classifier, model_path)
     said = trainer.logits(parts.validation)
     calibration = calibrate(said.window_logits, said.num_frames, trainer.targets(said.clips))
     header = header.model_copy(update={"calibration": calibration})
-    save_model(model_path, best, header)
+    save_model(model_path, classifier, header)
     judged_on: Literal["test", "validation"] = "test" if parts.test else "validation"
     judging = parts.test or parts.validation
-    outcomes = _predict(best, header, judging, torch_device, num_threads, watcher, judged_on)
+    outcomes = _predict(classifier.eval(), header, judging, torch_device, num_threads, watcher, judged_on)
     metrics = metrics_of(outcomes, judging, header.labels)
     figures = {f"{judged_on}_top1": metrics.top1, f"{judged_on}_num_clips": float(metrics.num_clips)}
-    save_model(model_path, best, header.model_copy(update={"figures": figures}))
+    save_model(model_path, classifier, header.model_copy(update={"figures": figures}))
     write_predictions(folder / "predictions.jsonl", outcomes)
     unreadable = {*map(str, (clip.path for clip in quarantine.reasons)), *(clip.source for clip in metrics.failed)}
     summary = _summary(metrics, judged_on, records, parts, calibration, quarantine, precision)
@@ -169,6 +178,8 @@ def _choose_recipe(recipe: str | Path | Recipe | None, init: str | Path | None, 
     if init is not None and any(override.startswith("backbone.weights") for override in overrides):
         raise RecipeInvalid("--init and --set backbone.weights both say where weights come from; give one of them")
     if recipe is None and init is not None:
+        if str(init) in downloadable_names():
+            return load_recipe(find_recipe(init), ["backbone.weights=none", *overrides])
         path = find_model(init)
         return parse_recipe(read_header(path).recipe.model_dump(), list(overrides), source=f"{path}, its recipe")
     return load_recipe(find_recipe(recipe or DEFAULT_RECIPE_NAME), list(overrides))
@@ -191,11 +202,20 @@ def _header(out: Path, recipe: Recipe, dataset: Dataset) -> ModelHeader:
         ) from error
 
 
-def _build(recipe: Recipe, labels: Sequence[str], init: str | Path | None) -> VideoClassifier:
+def _with_custom_backbone(recipe: Recipe, backbone: Backbone) -> Recipe:
+    tree = recipe.model_dump()
+    stride = getattr(backbone, "temporal_stride", 1)
+    tree["backbone"].update(name="custom", weights="none", temporal_stride=stride)
+    return parse_recipe(tree, [], source="the recipe with the backbone passed in")
+
+
+def _build(
+    recipe: Recipe, labels: Sequence[str], init: str | Path | None, backbone: Backbone | None
+) -> VideoClassifier:
     torch.manual_seed(recipe.training.seed)
-    classifier = build_classifier(recipe, len(labels))
+    classifier = build_classifier(recipe, len(labels), backbone)
     if init is not None:
-        initialise_from(classifier, find_model(init))
+        initialise_from(classifier, open_model(init)[0], source=str(init))
     else:
         load_pretrained(classifier, recipe.backbone)
     return classifier
@@ -214,7 +234,7 @@ def _build_trainer(
     fabric: Fabric,
     classifier: VideoClassifier,
     header: ModelHeader,
-    parts: Split,
+    folder: Path,
     quarantine: Quarantine,
     num_threads: int,
     watcher: Observer,
@@ -223,9 +243,7 @@ def _build_trainer(
     videos = VideoExamples(recipe, quarantine, num_threads, watcher.advance)
     if not recipe.backbone.frozen:
         return Trainer(fabric, classifier, videos, header.labels, recipe.training, on_features=False)
-    clips = (*parts.train, *parts.validation)
-    watcher.stage("features of the frozen backbone", len(clips))
-    features = FeatureExamples(clips, videos, classifier.to(fabric.device).eval(), recipe)
+    features = FeatureExamples(videos, classifier.to(fabric.device), recipe, FeatureStore(folder))
     return Trainer(fabric, classifier, features, header.labels, recipe.training, on_features=True)
 
 
@@ -252,7 +270,7 @@ def _predict(
 
 def _split_json(parts: Split) -> str:
     named = {part: [str(clip.path) for clip in getattr(parts, part)] for part in ("train", "validation", "test")}
-    return json.dumps({"spec": parts.spec, **named}, indent=1)
+    return json.dumps({"spec": parts.spec, **named, "missing": list(parts.missing)}, indent=1)
 
 
 def _log_csv(records: Sequence[EpochRecord]) -> str:
@@ -285,6 +303,7 @@ def _summary(
             "num_train": len(parts.train),
             "num_validation": len(parts.validation),
             "num_test": len(parts.test),
+            "num_missing": len(parts.missing),
         },
         "quarantined": {str(clip.path): reason for clip, reason in quarantine.reasons.items()},
         "environment": {

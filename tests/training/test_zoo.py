@@ -1,0 +1,40 @@
+"""Every recipe of the zoo works from end to end: builds, trains a step, saves, loads and predicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from torchvision.models import list_models
+
+import videoclf
+from tests.conftest import PlantWeights, write_clip
+from videoclf.recipe.backbones import backbone_facts
+from videoclf.recipe.recipe import load_recipe
+from videoclf.zoo import find_recipe, recipe_names
+
+ONE_STEP = ("training.epochs=1", "training.batch_size=4", "sampling.max_frames=3", "sampling.fps=3")
+
+
+@pytest.fixture(scope="module")
+def two_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("two")
+    for label in ("Long", "Short"):
+        (folder / label).mkdir()
+        for group in range(1, 4):
+            path = folder / label / f"v_{label}_g{group:02}_c01.avi"
+            write_clip(path, 20 if label == "Long" else 8)
+    return folder
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_goes_all_the_way(name: str, two_classes: Path, tmp_path: Path, plant_weights: PlantWeights) -> None:
+    recipe = load_recipe(find_recipe(name))
+    network = backbone_facts(recipe.backbone.name).network
+    if recipe.backbone.weights in {"imagenet", "kinetics400"} and network in list_models():
+        plant_weights(network)
+    run = videoclf.train(two_classes, out=tmp_path / "run", recipe=name, overrides=ONE_STEP, device="cpu")
+    model = videoclf.load(run.folder)
+    clip = two_classes / "Long" / "v_Long_g01_c01.avi"
+    assert {entry.label for entry in model.predict(clip).labels} == {"Long", "Short"}
+    assert model.features(clip).ndim == 2

@@ -1,0 +1,108 @@
+"""The 3D CNN: clips to a feature sequence that keeps the time axis, whatever the clips' lengths."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from videoclf.modeling.backbone2d import build_network2d
+from videoclf.modeling.inflate import inflate
+from videoclf.modeling.masked_time import mask_time
+from videoclf.modeling.sequences import length_mask
+from videoclf.recipe.backbones import BackboneFacts
+
+
+class ClipBackbone(nn.Module):
+    """Runs a 3D network on a batch of clips of different lengths; any length from one frame up.
+
+    At a clip's ends the network meets its own fill, zeros before a convolution, whatever the clip is padded or batched
+    with; see `mask_time`. In training, batch norm sees no padding.
+
+    Args:
+        network: a module from ``B×3×T×H×W`` to ``B×C×T'×h×w`` (a user's own: see `mask_time` for what it may hold).
+        network_features: F, what ``tail`` gives a step.
+        tail: from ``N×C×h×w`` to ``N×F``, run on each step; by default the mean over places.
+        temporal_stride: frames per step; T' is ⌈T / temporal_stride⌉.
+        num_views: how many times three channels a frame has; the network runs on each three by themselves.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        network_features: int,
+        *,
+        tail: nn.Module | None = None,
+        temporal_stride: int = 1,
+        num_views: int = 1,
+    ) -> None:
+        super().__init__()
+        self.network = mask_time(network, temporal_stride=temporal_stride)
+        for weight in self.network.parameters():
+            if weight.ndim == 5:  # a quarter of the default layout's time on a CPU where kernels are depthwise
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last_3d)
+        self.tail = tail or nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.temporal_stride = temporal_stride
+        self.num_views = num_views
+        self.feature_size = network_features * num_views
+
+    def forward(self, clips: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor]:
+        """The feature sequence of every clip.
+
+        Args:
+            clips: ``B×T×3V×H×W`` float, normalised; anything beyond a clip's length.
+            num_frames: ``B`` int64, each 1 to T.
+
+        Returns:
+            ``B×T'×D`` features (D is V×F), zero beyond a clip's length, and ``B`` the number of steps.
+        """
+        if self.network.training or clips.device.type != "cpu":
+            return self.run_padded(clips, num_frames)
+        # on a CPU, one by one: nothing is computed for padding
+        alone = [self.run_padded(clip[None, :n], n[None])[0][0] for clip, n in zip(clips, num_frames, strict=True)]
+        return nn.utils.rnn.pad_sequence(alone, batch_first=True), self._num_steps(num_frames)
+
+    def run_padded(self, clips: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, all clips in one pass: in training, and wherever a GPU fills its cores that way."""
+        num_clips, max_frames = clips.shape[:2]
+        clips_BTVCHW = clips.view(num_clips, max_frames, self.num_views, 3, *clips.shape[3:])
+        views = clips_BTVCHW.permute(0, 2, 3, 1, 4, 5).flatten(0, 1)  # (B·V)×3×T×H×W
+        lengths = num_frames.repeat_interleave(self.num_views) if bool((num_frames < max_frames).any()) else None
+        maps, _ = self.network(views.contiguous(memory_format=torch.channels_last_3d), lengths)
+        num_steps = self._num_steps(num_frames)
+        valid_BT = length_mask(num_steps, maps.shape[2])
+        maps_BTVChw = maps.view(num_clips, self.num_views, *maps.shape[1:]).permute(0, 3, 1, 2, 4, 5)
+        features_ND = self.tail(maps_BTVChw[valid_BT].flatten(0, 1)).reshape(-1, self.feature_size)
+        features_BTD = features_ND.new_zeros(*valid_BT.shape, self.feature_size)
+        features_BTD[valid_BT] = features_ND
+        return features_BTD, num_steps
+
+    def _num_steps(self, num_frames: Tensor) -> Tensor:
+        return (num_frames + self.temporal_stride - 1) // self.temporal_stride
+
+    def train(self, mode: bool = True) -> ClipBackbone:
+        """Training mode, except that a frozen network stays in evaluation mode (its batch norms must not move)."""
+        super().train(mode)
+        if mode and not any(parameter.requires_grad for parameter in self.parameters()):
+            super().train(False)
+        return self
+
+
+def build_backbone3d(facts: BackboneFacts, *, temporal_stride: int = 1, num_views: int = 1) -> ClipBackbone:
+    """The 3D backbone of that name, with random weights."""
+    if facts.source == "inflated":
+        parts = build_network2d(facts.network)
+        return ClipBackbone(
+            inflate(nn.Sequential(parts.trunk)), parts.num_features, tail=nn.Sequential(parts.tail), num_views=num_views
+        )
+    network: Any = getattr(torchvision.models.video, facts.network)()
+    if facts.network == "s3d":  # Xie et al. 2018
+        trunk, num_features = OrderedDict(features=network.features), network.classifier[1].in_channels
+    else:  # Tran et al. 2018
+        trunk = OrderedDict(network.named_children())
+        num_features = trunk.pop("fc").in_features
+        del trunk["avgpool"]
+    return ClipBackbone(nn.Sequential(trunk), num_features, temporal_stride=temporal_stride, num_views=num_views)

@@ -1,0 +1,173 @@
+"""Pretrained weights by name: backbones to start from, and torchvision's Kinetics-400 models whole.
+
+What is downloaded is what the user named, once, to torch's (or the Hugging Face hub's) cache, checked by its hash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import urllib.error
+from pathlib import Path
+from typing import Any
+
+import torchvision
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from videoclf.errors import WeightsUnavailable, one_line
+from videoclf.modeling.checkpoint import load_model, mismatch
+from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier
+from videoclf.modeling.inflate import inflate_weight
+from videoclf.recipe.backbones import backbone_facts
+from videoclf.recipe.header import ModelHeader
+from videoclf.recipe.recipe import Backbone as BackboneSpec
+from videoclf.recipe.recipe import load_recipe
+from videoclf.zoo import downloadable_names, find_model, find_recipe, model_names
+
+_PARTS = ("network.", "tail.")
+"""Of a backbone; their names are ours, what follows them is torchvision's."""
+
+
+def open_model(
+    name_or_path: str | Path | None, *, backbone: Backbone | None = None
+) -> tuple[VideoClassifier, ModelHeader]:
+    """A model by the name of a shipped or downloadable one, by a path, or (None) the default; on the CPU.
+
+    Args:
+        name_or_path: as `find_model` takes it, or one of `downloadable_names`.
+        backbone: see `load_model`.
+
+    Raises:
+        ModelFileInvalid: no such model, or a file that cannot be used.
+        WeightsUnavailable: the hub cannot be reached.
+    """
+    if str(name_or_path) in downloadable_names():
+        return _open_kinetics400(str(name_or_path))
+    return load_model(find_model(name_or_path), backbone=backbone)
+
+
+def load_pretrained(classifier: VideoClassifier, spec: BackboneSpec) -> None:
+    """Fill a classifier's backbone with pretrained weights.
+
+    Args:
+        classifier: what `build_classifier` gave for a recipe.
+        spec: the recipe's section; see its ``weights``. A file is a model file, or one with the names of the
+            torchvision model or of a part of it; for an ``inflated:`` backbone it holds the 2D network's weights, or
+            inflated ones.
+
+    Raises:
+        WeightsUnavailable: no network, no such file, or other shapes.
+    """
+    if spec.weights == "none":
+        return
+    if spec.weights in {"imagenet", "kinetics400"}:
+        _fill(classifier, _download(spec.name), spec)
+    else:
+        _fill(classifier, _read_weights_file(spec.weights), spec)
+
+
+def _fill(classifier: VideoClassifier, tensors: dict[str, Tensor], spec: BackboneSpec) -> None:
+    place_of = {_without_part(place): place for place in classifier.backbone.state_dict()}
+    wanted = {name: classifier.backbone.state_dict()[place] for name, place in place_of.items()}
+    # counts of batches are dropped by some exporters; nothing reads them where momentum is fixed
+    found = {name: tensor for name, tensor in wanted.items() if name.endswith("num_batches_tracked")}
+    for key, tensor in tensors.items():
+        name = _find(key, wanted)
+        if name is not None:
+            found[name] = inflate_weight(tensor, wanted[name])
+    problem = mismatch(wanted, found)
+    if problem:
+        raise WeightsUnavailable(
+            f"{spec.weights}: does not hold the weights of {spec.name} ({problem}); name another file"
+        )
+    classifier.backbone.load_state_dict({place_of[name]: tensor for name, tensor in found.items()})
+
+
+def _without_part(name: str) -> str:
+    for part in _PARTS:
+        name = name.removeprefix(part)
+    return name
+
+
+def _find(key: str, wanted: dict[str, Tensor]) -> str | None:
+    """The name in our network of a tensor of a model file or of torchvision's (where MobileNet's ``features.`` is our
+    Sequential's ``0.``); classifiers have none."""
+    for candidate in (key, _without_part(key.removeprefix("backbone.")), f"0.{key.removeprefix('features.')}"):
+        if candidate in wanted:
+            return candidate
+    return None
+
+
+def _open_kinetics400(name: str) -> tuple[VideoClassifier, ModelHeader]:
+    """torchvision's network with its own head: classes and weights as they were trained."""
+    recipe = load_recipe(find_recipe(name))
+    weights: Any = torchvision.models.get_model_weights(recipe.backbone.name).DEFAULT
+    labels = tuple(weights.meta["categories"])
+    classifier = build_classifier(recipe, len(labels))
+    tensors = _download(recipe.backbone.name)
+    _fill(classifier, tensors, recipe.backbone)
+    linear = classifier.head[1]  # type: ignore[index]
+    for parameter, ending in ((linear.weight, "weight"), (linear.bias, "bias")):
+        tensor = next(tensors[key] for key in (f"fc.{ending}", f"classifier.1.{ending}") if key in tensors)
+        parameter.data.copy_(tensor.reshape(parameter.shape))  # S3D's is a convolution over one place
+    header = ModelHeader(
+        name=name,
+        recipe=recipe.model_copy(update={"backbone": recipe.backbone.model_copy(update={"weights": "none"})}),
+        labels=labels,
+        figures={f"published_{key.replace('acc@', 'top')}": value / 100 for key, value in _published(weights).items()},
+    )
+    return classifier.requires_grad_(False).eval(), header
+
+
+def _published(weights: Any) -> dict[str, float]:
+    metrics: dict[str, float] = weights.meta["_metrics"]["Kinetics-400"]
+    return metrics
+
+
+def _download(name: str) -> dict[str, Tensor]:
+    """torchvision's or timm's own weights of that backbone, from their cache or else from the hub."""
+    facts = backbone_facts(name)
+    if facts.source == "timm":
+        return _download_timm(facts.network)
+    weights: Any = torchvision.models.get_model_weights(facts.network).DEFAULT
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # torch tells there what it downloads: it is no result
+            tensors: dict[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except (urllib.error.URLError, OSError, RuntimeError) as error:
+        raise WeightsUnavailable(
+            f"{weights.url}: cannot be downloaded ({one_line(error)}); where there is a network, fetch it and either "
+            "put it into torch's cache here, or convert it and use --set backbone.weights=FILE.safetensors "
+            "(docs/recipes.md shows both)"
+        ) from error
+    return tensors
+
+
+def _download_timm(name: str) -> dict[str, Tensor]:
+    import timm
+
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            tensors: dict[str, Tensor] = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise WeightsUnavailable(
+            f"timm:{name}: its weights cannot be downloaded ({one_line(error)}); fetch them where there is a network "
+            "and use --set backbone.weights=FILE.safetensors"
+        ) from error
+    return tensors
+
+
+def _read_weights_file(weights: str) -> dict[str, Tensor]:
+    path = find_model(weights) if weights in model_names() else Path(weights)
+    if not path.is_file():
+        raise WeightsUnavailable(
+            f"backbone.weights = {weights!r}: no such file; allowed are none, imagenet, kinetics400, a shipped model "
+            f"({', '.join(model_names())}) or a .safetensors file"
+        )
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsUnavailable(
+            f"{path}: is no safetensors file, or one cut short ({one_line(error)}); get it again"
+        ) from error
