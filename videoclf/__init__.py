@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from videoclf.inference.prediction import Failure as Failure
     from videoclf.inference.prediction import Prediction as Prediction
     from videoclf.media.video import read_video as read_video
+    from videoclf.modeling.backbone2d import FrameBackbone as FrameBackbone
+    from videoclf.modeling.backbone3d import ClipBackbone as ClipBackbone
     from videoclf.modeling.classifier import VideoClassifier as VideoClassifier
+    from videoclf.modeling.temporal import TemporalModel as TemporalModel
     from videoclf.recipe.recipe import Recipe as Recipe
     from videoclf.training.run import train as train
 
@@ -32,7 +35,10 @@ _PUBLIC = {
     "Failure": "videoclf.inference.prediction",
     "Prediction": "videoclf.inference.prediction",
     "read_video": "videoclf.media.video",
+    "FrameBackbone": "videoclf.modeling.backbone2d",
+    "ClipBackbone": "videoclf.modeling.backbone3d",
     "VideoClassifier": "videoclf.modeling.classifier",
+    "TemporalModel": "videoclf.modeling.temporal",
     "Recipe": "videoclf.recipe.recipe",
     "train": "videoclf.training.run",
 }

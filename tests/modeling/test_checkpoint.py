@@ -16,7 +16,8 @@ from torch import nn
 from videoclf.errors import ModelFileInvalid, RunFolderUnusable, WeightsUnavailable
 from videoclf.modeling.backbone2d import FrameBackbone
 from videoclf.modeling.checkpoint import initialise_from, load_model, restore_weights, save_model
-from videoclf.modeling.classifier import build_classifier
+from videoclf.modeling.classifier import build_backbone, build_classifier
+from videoclf.recipe.backbones import TORCHVISION_2D, TORCHVISION_3D
 from videoclf.recipe.header import METADATA_KEY, ModelHeader, read_header
 from videoclf.recipe.recipe import Recipe
 
@@ -154,6 +155,44 @@ def test_starting_from_a_model_of_other_shapes_is_refused(tiny_model: Path) -> N
     classifier = build_classifier(Recipe.model_validate({"backbone": {"name": "tiny"}}), 4)
     with pytest.raises(WeightsUnavailable, match="its temporal does not fit the recipe"):
         initialise_from(classifier, load_model(tiny_model)[0], source=str(tiny_model))
+
+
+@pytest.mark.parametrize("name", [*TORCHVISION_2D, *TORCHVISION_3D])
+def test_every_network_can_be_built_without_memory_for_its_weights(name: str) -> None:
+    for known in [name, f"inflated:{name}"] if name in TORCHVISION_2D else [name]:
+        with torch.device("meta"):
+            backbone = build_backbone(Recipe.model_validate({"backbone": {"name": known}}))
+        assert all(tensor.is_meta for tensor in (*backbone.parameters(), *backbone.buffers()))
+
+
+@pytest.mark.parametrize("name", ["regnet_y_400mf", "inflated:regnet_x_400mf", "convnext_tiny", "r3d_18"])
+def test_a_model_of_every_family_comes_back(tmp_path: Path, name: str) -> None:
+    recipe = Recipe.model_validate({"backbone": {"name": name}, "preprocess": {"height": 32, "width": 32}})
+    classifier = build_classifier(recipe, 2).eval()
+    save_model(tmp_path / "m", classifier, ModelHeader(name="x", recipe=recipe, labels=("a", "b")))
+    loaded, _ = load_model(tmp_path / "m")
+    clips, num_frames = torch.randn(1, 2, 3, 32, 32), torch.tensor([2])
+    with torch.inference_mode():
+        assert torch.equal(loaded(clips, num_frames), classifier(clips, num_frames))
+
+
+@pytest.mark.parametrize(("name", "size"), [("s3d", 16), ("convnext_tiny", 16), ("inflated:convnext_tiny", 16)])
+def test_images_that_a_network_cannot_take_are_refused(tmp_path: Path, name: str, size: int) -> None:
+    tree = {"backbone": {"name": name}, "preprocess": {"height": size, "width": size}}
+    recipe = Recipe.model_validate(tree)
+    save_model(tmp_path / "m", build_classifier(recipe, 2), ModelHeader(name="x", recipe=recipe, labels=("a", "b")))
+    with pytest.raises(ModelFileInvalid, match=f"height, width = 16, 16: {name} cannot take such images"):
+        load_model(tmp_path / "m")
+
+
+def test_weights_that_are_shared_are_kept(tmp_path: Path) -> None:
+    conv = nn.Conv2d(3, 3, 3)
+    recipe = Recipe.model_validate({"backbone": {"name": "custom"}})
+    backbone = FrameBackbone(nn.Sequential(conv, conv, nn.AdaptiveAvgPool2d(1), nn.Flatten()), 3)
+    header = ModelHeader(name="x", recipe=recipe, labels=("a", "b"))
+    save_model(tmp_path / "m", build_classifier(recipe, 2, backbone), header)
+    loaded, _ = load_model(tmp_path / "m", backbone=backbone)
+    assert torch.equal(loaded.backbone.network[0].weight, conv.weight)  # type: ignore[union-attr, index]
 
 
 def custom_backbone() -> FrameBackbone:

@@ -192,6 +192,11 @@ def test_a_backbone_that_the_recipe_does_not_ask_for_is_refused() -> None:
     backbone = FrameBackbone(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), 3)
     with pytest.raises(RecipeInvalid, match="name = 'mobilenet_v2': a backbone was passed in"):
         build_classifier(Recipe(), 3, backbone)
+    with pytest.raises(TypeError, match="expected a FrameBackbone or a ClipBackbone around the network, got a Linear"):
+        build_classifier(Recipe.model_validate({"backbone": {"name": "custom"}}), 3, nn.Linear(3, 3))  # type: ignore[arg-type]
+    strided = {"backbone": {"name": "custom", "temporal_stride": 2}}
+    with pytest.raises(RecipeInvalid, match="temporal_stride = 2: the backbone passed in has 1"):
+        build_classifier(Recipe.model_validate(strided), 3, backbone)
     two_views = {"backbone": {"name": "custom"}, "preprocess": {"channels": ["rgb", "moments"]}}
     with pytest.raises(RecipeInvalid, match="takes 1; give it num_views=2"):
         build_classifier(Recipe.model_validate(two_views), 3, backbone)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import pickle
 
 import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
+from torchvision.ops.misc import Permute
 
+from videoclf.modeling.backbone3d import ClipBackbone
 from videoclf.modeling.masked_layers import MaskedBatchNorm3d, MaskedConv3d, MaskedMaxPool3d, fill_beyond
 from videoclf.modeling.masked_time import mask_time
 from videoclf.modeling.sequences import length_mask
@@ -29,6 +32,20 @@ class Block(nn.Module):
         out += self.short(x)
         result: Tensor = self.act(out)
         return result
+
+
+class Standardised(nn.Conv3d):
+    """A convolution with a forward of its own, which a plain one in its place would lose."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) - 1
+
+
+class MinusMean(nn.Identity):
+    """Something else than its base."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - x.mean(dim=2, keepdim=True)
 
 
 def test_what_is_rewritten_computes_the_same() -> None:
@@ -120,6 +137,14 @@ def test_a_removed_stride_leaves_the_steps_that_were_there() -> None:
         (nn.Conv3d(3, 3, 3), "0: a kernel of 3 in time needs padding that keeps the edges"),
         (nn.Conv3d(3, 3, 3, padding=1, padding_mode="replicate"), "0: only zeros"),
         (nn.Conv3d(3, 3, 3, padding="same"), "0: only zeros, in numbers"),
+        (nn.MaxPool3d(3, 1), "0: a kernel of 3 in time needs padding that keeps the edges"),
+        (nn.MaxPool3d(2, 2, ceil_mode=True), "0: ceil_mode and return_indices cannot be kept"),
+        (nn.BatchNorm3d(3, track_running_stats=False), "0: without running statistics a batch norm mixes the clips"),
+        (nn.utils.parametrizations.weight_norm(nn.Conv3d(3, 3, 1)), "0: does more than a Conv3d"),
+        (Standardised(3, 3, 1), "0: does more than a Conv3d"),
+        (MinusMean(), "mean.*may mix the steps of a clip"),
+        (nn.Linear(3, 3), "0: Linear may mix the steps"),
+        (Permute([0, 2, 1, 3, 4]), "0: Permute may mix the steps"),
     ],
 )
 def test_a_layer_that_could_mix_padding_in_is_refused_by_name(layer: nn.Module, complaint: str) -> None:
@@ -134,6 +159,100 @@ def test_a_function_that_could_mix_padding_in_is_refused() -> None:
 
     with pytest.raises(ValueError, match="mean.*may mix the steps of a clip"):
         mask_time(Mixes())
+
+
+class InPlace(nn.Module):
+    """Changes in place what it uses afterwards."""
+
+    def __init__(self, by: str) -> None:
+        super().__init__()
+        self.by = by
+        self.act = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.by == "layer":
+            self.act(x)
+        else:
+            y = x
+            y += 1
+        return x * 2
+
+
+@pytest.mark.parametrize("by", ["layer", "operator"])
+def test_a_change_in_place_that_is_seen_elsewhere_is_refused(by: str) -> None:
+    with pytest.raises(ValueError, match="changes in place what is used elsewhere"):
+        mask_time(nn.Sequential(nn.Conv3d(3, 3, 1), InPlace(by)))
+
+
+def test_joining_along_time_is_refused() -> None:
+    class Joins(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat([x, x], dim=2)
+
+    with pytest.raises(ValueError, match="cat.*may mix the steps of a clip"):
+        mask_time(Joins())
+
+
+def test_a_strided_layer_that_is_used_twice_is_refused() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv3d(3, 3, 3, (2, 1, 1), 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            result: Tensor = self.conv(self.conv(x))
+            return result
+
+    with pytest.raises(ValueError, match="conv: is used twice"):
+        mask_time(Twice(), temporal_stride=4)
+
+
+def test_a_network_of_two_inputs_is_refused() -> None:
+    class Two(nn.Module):
+        def forward(self, x: Tensor, num_steps: Tensor) -> Tensor:
+            return x * num_steps
+
+    with pytest.raises(ValueError, match="takes 2 inputs"):
+        mask_time(Two())
+
+
+def test_what_is_frozen_stays_frozen() -> None:
+    assert not any(p.requires_grad for p in mask_time(Block().requires_grad_(False)).parameters())
+
+
+def test_a_rewritten_network_survives_pickling() -> None:
+    masked = mask_time(Block(stride=2), temporal_stride=2).eval()
+    again = pickle.loads(pickle.dumps(masked))  # noqa: S301  (our own)
+    clips = torch.randn(2, 3, 5, 4, 4)
+    for lengths in (None, torch.tensor([3, 5])):
+        torch.testing.assert_close(again(clips, lengths)[0], masked(clips, lengths)[0])
+
+
+@pytest.mark.parametrize("num_frames", [[4, 4], [2, 4]])
+def test_gradients_are_right_where_a_map_is_one_place(num_frames: list[int]) -> None:
+    """torch's own batch norm takes gradients of another layout for its own there."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv3d(3, 4, 3, (1, 2, 2), 1), nn.BatchNorm3d(4), nn.ReLU())
+    backbone = ClipBackbone(network, 4).double().train()
+    clips = torch.randn(2, 4, 3, 2, 2, dtype=torch.float64)
+    weight = torch.randn(2, 4, 4, dtype=torch.float64)
+
+    def loss() -> Tensor:
+        features, _ = backbone(clips, torch.tensor(num_frames))
+        total: Tensor = (features * weight).sum()
+        return total
+
+    torch.autograd.backward(loss())
+    for parameter in backbone.parameters():
+        first, step = (0,) * parameter.ndim, 1e-6
+        with torch.no_grad():
+            parameter[first] += step
+            above = loss()
+            parameter[first] -= 2 * step
+            below = loss()
+            parameter[first] += step
+        assert parameter.grad is not None
+        torch.testing.assert_close(parameter.grad[first], (above - below) / (2 * step), rtol=1e-4, atol=1e-6)
 
 
 def test_a_stride_that_the_network_lacks_is_refused() -> None:

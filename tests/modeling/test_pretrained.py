@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
 import sys
 import urllib.error
@@ -138,6 +139,41 @@ def test_an_unreachable_hub_says_what_to_do_for_a_whole_model(name: str, monkeyp
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
     with pytest.raises(WeightsUnavailable, match=r"\.pth: cannot be downloaded .*put it into torch's cache"):
         open_model(name)
+
+
+def spoil(name: str, content: object, plant_weights: PlantWeights) -> Path:
+    """Put something else where torch keeps that download."""
+    plant_weights(name)
+    (path,) = (Path(torch.hub.get_dir()) / "checkpoints").iterdir()
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    return path
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>Sign in to the WLAN</html>", b"PK\x03\x04" + bytes(50), [1, 2]])
+def test_a_download_that_is_damaged_is_named_with_the_remedy(content: object, plant_weights: PlantWeights) -> None:
+    path = spoil("mc3_18", content, plant_weights)
+    with pytest.raises(WeightsUnavailable, match=rf"{path}: .*; delete it to download it anew$") as caught:
+        open_model("kinetics400-mc3_18")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("head", [torch.zeros(101, 512), torch.full((400, 512), torch.nan)])
+def test_a_download_with_another_head_is_refused(head: torch.Tensor, plant_weights: PlantWeights) -> None:
+    spoil("mc3_18", {**plant_weights("mc3_18"), "fc.weight": head}, plant_weights)
+    with pytest.raises(WeightsUnavailable, match=r"holds another head \(1.weight"):
+        open_model("kinetics400-mc3_18")
+
+
+def test_a_connection_that_breaks_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_off(*_: object, **__: object) -> None:
+        raise http.client.IncompleteRead(b"")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", break_off)
+    with pytest.raises(WeightsUnavailable, match="cannot be downloaded"):
+        open_model("kinetics400-r3d_18")
 
 
 def test_a_name_that_is_near_a_kinetics_one_is_told_them() -> None:

@@ -37,6 +37,7 @@ def test_kinetics400_weights_exist_for_each_3d_network(name: str) -> None:
         ("tiny", "2d", "tiny"),
         ("resnet50", "2d", "resnet50"),
         ("timm:mobilenetv3_large_100", "2d", "mobilenetv3_large_100"),
+        ("timm:resnet50.a1_in1k", "2d", "resnet50.a1_in1k"),
         ("s3d", "3d", "s3d"),
         ("inflated:mobilenet_v2", "3d", "mobilenet_v2"),
         ("custom", "custom", "custom"),

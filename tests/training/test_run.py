@@ -194,6 +194,10 @@ def test_a_backbone_of_ones_own_is_trained_kept_and_loaded(small_data: Path, tmp
     clip = small_data / "Long" / "v_Long_g01_c01.avi"
     with pytest.raises(ModelFileInvalid, match=r"backbone.name = 'custom'.* videoclf.load\(..., backbone=...\)"):
         videoclf.load(run.folder)
+    again = videoclf.train(
+        small_data, out=tmp_path / "again", init=run.folder, overrides=SHORT, backbone=own_backbone()
+    )
+    assert again.folder == tmp_path / "again"
     model = videoclf.load(run.folder, backbone=own_backbone())
     assert model.recipe.backbone.temporal_stride == 2
     assert len(model.features(clip)) == -(-model.predict(clip).num_frames // 2)

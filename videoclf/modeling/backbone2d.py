@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import torch
 import torchvision
 from torch import Tensor, nn
+from torchvision.models import regnet
 
 from videoclf.errors import RecipeInvalid, one_line
 from videoclf.modeling.sequences import length_mask
@@ -27,7 +30,8 @@ class FrameBackbone(nn.Module):
     statistics of a batch norm.
 
     Args:
-        network: a module from ``N×3×H×W`` to ``N×F``; a user's own needs no registration.
+        network: a module from ``N×3×H×W`` to ``N×F``; a user's own needs no registration. Is taken over: its weights'
+            memory is laid out anew.
         network_features: its F.
         num_views: how many times three channels a frame has; the network runs on each three by themselves.
     """
@@ -105,12 +109,30 @@ def build_network2d(name: str) -> Network2d:
     """``tiny``, or a network of torchvision's (`recipe.backbones.TORCHVISION_2D`), with random weights."""
     if name == "tiny":
         return _tiny()
-    network: Any = getattr(torchvision.models, name)()
+    with _regnet_widths_as_numbers():
+        network: Any = getattr(torchvision.models, name)()
     if hasattr(network, "features"):  # MobileNet, EfficientNet, ConvNeXt
         return _with_features(network)
     trunk = OrderedDict(network.named_children())  # ResNet, RegNet
     num_features: int = trunk.pop("fc").in_features
     return Network2d(trunk, OrderedDict(avgpool=trunk.pop("avgpool"), flatten=nn.Flatten()), num_features)
+
+
+@contextlib.contextmanager
+def _regnet_widths_as_numbers() -> Iterator[None]:
+    """torchvision computes a RegNet's widths with tensors, which have no values where a network is built on torch's
+    meta device; here they are computed on the CPU."""
+    compute = regnet.BlockParams.from_init_params
+
+    def compute_on_cpu(**settings: Any) -> Any:
+        with torch.device("cpu"):
+            return compute(**settings)
+
+    regnet.BlockParams.from_init_params = compute_on_cpu
+    try:
+        yield
+    finally:
+        regnet.BlockParams.from_init_params = compute
 
 
 def _tiny() -> Network2d:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.nn import functional
 
 from videoclf.modeling.backbone2d import build_network2d
 from videoclf.modeling.inflate import inflate
@@ -23,7 +24,8 @@ class ClipBackbone(nn.Module):
     with; see `mask_time`. In training, batch norm sees no padding.
 
     Args:
-        network: a module from ``B×3×T×H×W`` to ``B×C×T'×h×w`` (a user's own: see `mask_time` for what it may hold).
+        network: a module from ``B×3×T×H×W`` to ``B×C×T'×h×w``; is taken over (a user's own: see `mask_time` for what it
+            may hold).
         network_features: F, what ``tail`` gives a step.
         tail: from ``N×C×h×w`` to ``N×F``, run on each step; by default the mean over places.
         temporal_stride: frames per step; T' is ⌈T / temporal_stride⌉.
@@ -44,7 +46,7 @@ class ClipBackbone(nn.Module):
         for weight in self.network.parameters():
             if weight.ndim == 5:  # a quarter of the default layout's time on a CPU where kernels are depthwise
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last_3d)
-        self.tail = tail or nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.tail = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()) if tail is None else tail
         self.temporal_stride = temporal_stride
         self.num_views = num_views
         self.feature_size = network_features * num_views
@@ -63,7 +65,9 @@ class ClipBackbone(nn.Module):
             return self.run_padded(clips, num_frames)
         # on a CPU, one by one: nothing is computed for padding
         alone = [self.run_padded(clip[None, :n], n[None])[0][0] for clip, n in zip(clips, num_frames, strict=True)]
-        return nn.utils.rnn.pad_sequence(alone, batch_first=True), self._num_steps(num_frames)
+        features_BTD = nn.utils.rnn.pad_sequence(alone, batch_first=True)
+        max_steps = -(-clips.shape[1] // self.temporal_stride)
+        return functional.pad(features_BTD, (0, 0, 0, max_steps - features_BTD.shape[1])), self._num_steps(num_frames)
 
     def run_padded(self, clips: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor]:
         """The same, all clips in one pass: in training, and wherever a GPU fills its cores that way."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from videoclf.atomic import write_atomically
 from videoclf.errors import ModelFileInvalid, RecipeInvalid, WeightsUnavailable, one_line
-from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier
+from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier, check_input_size
 from videoclf.recipe.header import ModelHeader, read_header
 
 
@@ -24,7 +24,7 @@ def save_model(path: Path, classifier: VideoClassifier, header: ModelHeader) -> 
     """
     dtype = torch.float16 if header.precision == "float16" else torch.float32
     weights = {
-        name: tensor.detach().to("cpu", dtype if tensor.is_floating_point() else None).contiguous()
+        name: tensor.detach().to("cpu", dtype if tensor.is_floating_point() else None, copy=True).contiguous()
         for name, tensor in classifier.state_dict().items()
     }
     write_atomically(path, save(weights, metadata=header.to_metadata()))
@@ -45,6 +45,7 @@ def load_model(path: Path, *, backbone: Backbone | None = None) -> tuple[VideoCl
     try:
         with torch.device("meta"):  # shapes only: nothing is allocated before the file has shown as many bytes
             classifier = build_classifier(header.recipe, len(header.labels), backbone)
+        check_input_size(header.recipe, classifier.backbone)
     except RecipeInvalid as error:
         raise ModelFileInvalid(f"{path}: {error}") from error
     weights = _read_weights(path)
@@ -92,7 +93,7 @@ def initialise_from(classifier: VideoClassifier, other: VideoClassifier, *, sour
 
 def _holds_more_than_weights(network: nn.Module) -> bool:
     """Whether it has constants that no file keeps (some of timm's networks compute tables when they are built)."""
-    return len(list(network.buffers())) + len(list(network.parameters())) > len(network.state_dict())
+    return not {name for name, _ in network.named_buffers()} <= network.state_dict().keys()
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

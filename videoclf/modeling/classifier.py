@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
-from videoclf.errors import RecipeInvalid
+from videoclf.errors import RecipeInvalid, one_line
 from videoclf.modeling.backbone2d import FrameBackbone, build_backbone2d
 from videoclf.modeling.backbone3d import ClipBackbone, build_backbone3d
 from videoclf.modeling.temporal import TemporalModel
@@ -92,7 +93,48 @@ def build_backbone(recipe: Recipe) -> Backbone:
     )
 
 
+def check_input_size(recipe: Recipe, backbone: nn.Module | None = None) -> None:
+    """Some networks refuse images that are small, or of any size but one: ask before a video is read.
+
+    Args:
+        recipe: whose height and width are tried.
+        backbone: what `build_backbone` gave for it on torch's meta device, where trying is cheap; built if not given.
+
+    Raises:
+        RecipeInvalid: they cannot be had.
+    """
+    if recipe.backbone.name == "custom":
+        return
+    if backbone is None:
+        with torch.device("meta"):
+            backbone = build_backbone(recipe)
+    backbone.eval()
+    spec = recipe.preprocess
+    clips = torch.empty(1, 3, 1, spec.height, spec.width, device="meta")
+    try:
+        if isinstance(backbone, ClipBackbone):
+            backbone.tail(backbone.network(clips, None)[0][:, :, 0])
+        elif isinstance(backbone, FrameBackbone):
+            backbone.network(clips[:, :, 0])
+    except NotImplementedError:
+        return  # something that the meta device does not know
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise RecipeInvalid(
+            f"preprocess.height, width = {spec.height}, {spec.width}: {recipe.backbone.name} cannot take such images "
+            f"({one_line(error)}); choose another size"
+        ) from error
+
+
 def _checked(backbone: Backbone, recipe: Recipe) -> Backbone:
+    if not isinstance(backbone, FrameBackbone | ClipBackbone):
+        raise TypeError(
+            f"expected a FrameBackbone or a ClipBackbone around the network, got a {type(backbone).__name__}"
+        )
+    stride = backbone.temporal_stride if isinstance(backbone, ClipBackbone) else 1
+    if recipe.backbone.name == "custom" and recipe.backbone.temporal_stride != stride:
+        raise RecipeInvalid(
+            f"backbone.temporal_stride = {recipe.backbone.temporal_stride}: the backbone passed in has {stride}"
+        )
     if recipe.backbone.name != "custom":
         raise RecipeInvalid(
             f"backbone.name = {recipe.backbone.name!r}: a backbone was passed in, so the recipe must name 'custom'"

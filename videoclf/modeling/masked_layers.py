@@ -27,8 +27,32 @@ def fill_beyond(x_BCTHW: Tensor, num_steps: Lengths, value: float = 0.0) -> Tens
     return x_BCTHW.where(valid_B1T11, value)
 
 
+class FillBeyond(nn.Module):
+    """Zeros beyond each clip's length. (A layer, because a pickled graph keeps layers and retraces functions.)"""
+
+    def forward(self, x_BCTHW: Tensor, num_steps: Lengths) -> Tensor:
+        """``B×C×T×H×W``, the same shape out."""
+        return fill_beyond(x_BCTHW, num_steps)
+
+
+class StepsAfterStride(nn.Module):
+    """Lengths behind a layer that strides in time: a clip of T steps leaves ⌈T / stride⌉.
+
+    Args:
+        stride: the layer's.
+    """
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, num_steps: Lengths) -> Lengths:
+        """Lengths in, lengths out."""
+        return steps_after_stride(num_steps, self.stride)
+
+
 def steps_after_stride(num_steps: Lengths, stride: int) -> Lengths:
-    """Lengths behind a layer with that stride in time: a clip of T steps leaves ⌈T / stride⌉."""
+    """See `StepsAfterStride`."""
     return None if num_steps is None else (num_steps + stride - 1) // stride
 
 
@@ -89,7 +113,13 @@ class MaskedBatchNorm3d(nn.BatchNorm3d):
             return functional.batch_norm(
                 x_NCTHW, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
             )
-        return super().forward(x_NCTHW)
+        if 1 not in x_NCTHW.shape[3:]:
+            return super().forward(x_NCTHW)
+        # where a map is one place high or wide, torch 2.15 takes a gradient of another layout for its own, silently
+        normed = super().forward(x_NCTHW.contiguous())
+        if normed.requires_grad:
+            normed.register_hook(torch.Tensor.contiguous)  # type: ignore[no-untyped-call]
+        return normed
 
 
 class ChannelNorm3d(nn.LayerNorm):

@@ -1,16 +1,18 @@
 """Pretrained weights by name: backbones to start from, and torchvision's Kinetics-400 models whole.
 
-What is downloaded is what the user named, once, to torch's (or the Hugging Face hub's) cache, checked by its hash.
+What is downloaded is what the user named, once, to torch's (or the Hugging Face hub's) cache; its hash is checked then.
 """
 
 from __future__ import annotations
 
 import contextlib
+import pickle  # for its error only: nothing is unpickled but plain tensors, by torch's weights_only
 import sys
-import urllib.error
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+import torch
 import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -25,6 +27,9 @@ from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Backbone as BackboneSpec
 from videoclf.recipe.recipe import load_recipe
 from videoclf.zoo import downloadable_names, find_model, find_recipe, model_names
+
+_LOADING_ERRORS = (OSError, RuntimeError, ValueError, EOFError, AttributeError, pickle.UnpicklingError, HTTPException)
+"""What torch and the hubs raise for networks that fail and for files that are not what they should be."""
 
 _PARTS = ("network.", "tail.")
 """Of a backbone; their names are ours, what follows them is torchvision's."""
@@ -43,7 +48,7 @@ def open_model(
         ModelFileInvalid: no such model, or a file that cannot be used.
         WeightsUnavailable: the hub cannot be reached.
     """
-    if str(name_or_path) in downloadable_names():
+    if str(name_or_path) in downloadable_names() and backbone is None:
         return _open_kinetics400(str(name_or_path))
     return load_model(find_model(name_or_path), backbone=backbone)
 
@@ -69,8 +74,9 @@ def load_pretrained(classifier: VideoClassifier, spec: BackboneSpec) -> None:
 
 
 def _fill(classifier: VideoClassifier, tensors: dict[str, Tensor], spec: BackboneSpec) -> None:
-    place_of = {_without_part(place): place for place in classifier.backbone.state_dict()}
-    wanted = {name: classifier.backbone.state_dict()[place] for name, place in place_of.items()}
+    weights = classifier.backbone.state_dict()
+    place_of = {_without_part(place): place for place in weights}
+    wanted = {name: weights[place] for name, place in place_of.items()}
     # counts of batches are dropped by some exporters; nothing reads them where momentum is fixed
     found = {name: tensor for name, tensor in wanted.items() if name.endswith("num_batches_tracked")}
     for key, tensor in tensors.items():
@@ -94,7 +100,8 @@ def _without_part(name: str) -> str:
 def _find(key: str, wanted: dict[str, Tensor]) -> str | None:
     """The name in our network of a tensor of a model file or of torchvision's (where MobileNet's ``features.`` is our
     Sequential's ``0.``); classifiers have none."""
-    for candidate in (key, _without_part(key.removeprefix("backbone.")), f"0.{key.removeprefix('features.')}"):
+    short = _without_part(key.removeprefix("backbone."))
+    for candidate in (key, short, f"0.{key.removeprefix('features.')}", f"features.{key}"):
         if candidate in wanted:
             return candidate
     return None
@@ -108,10 +115,15 @@ def _open_kinetics400(name: str) -> tuple[VideoClassifier, ModelHeader]:
     classifier = build_classifier(recipe, len(labels))
     tensors = _download(recipe.backbone.name)
     _fill(classifier, tensors, recipe.backbone)
-    linear = classifier.head[1]  # type: ignore[index]
-    for parameter, ending in ((linear.weight, "weight"), (linear.bias, "bias")):
-        tensor = next(tensors[key] for key in (f"fc.{ending}", f"classifier.1.{ending}") if key in tensors)
-        parameter.data.copy_(tensor.reshape(parameter.shape))  # S3D's is a convolution over one place
+    head = {
+        f"1.{key.rpartition('.')[2]}": tensor.flatten(1) if tensor.ndim > 1 else tensor  # S3D's is a 1×1×1 convolution
+        for key, tensor in tensors.items()
+        if key.startswith(("fc.", "classifier.1."))
+    }
+    problem = mismatch(classifier.head.state_dict(), head)
+    if problem:
+        raise WeightsUnavailable(f"{_cached_file(weights)}: holds another head ({problem}); delete it to download anew")
+    classifier.head.load_state_dict(head)
     header = ModelHeader(
         name=name,
         recipe=recipe.model_copy(update={"backbone": recipe.backbone.model_copy(update={"weights": "none"})}),
@@ -135,13 +147,29 @@ def _download(name: str) -> dict[str, Tensor]:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # torch tells there what it downloads: it is no result
             tensors: dict[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except (urllib.error.URLError, OSError, RuntimeError) as error:
+    except _LOADING_ERRORS as error:
+        if _cached_file(weights).is_file():
+            raise WeightsUnavailable(
+                f"{_cached_file(weights)}: is damaged ({_describe(error)}); delete it to download it anew"
+            ) from error
         raise WeightsUnavailable(
-            f"{weights.url}: cannot be downloaded ({one_line(error)}); where there is a network, fetch it and either "
+            f"{weights.url}: cannot be downloaded ({_describe(error)}); where there is a network, fetch it and either "
             "put it into torch's cache here, or convert it and use --set backbone.weights=FILE.safetensors "
             "(docs/recipes.md shows both)"
         ) from error
+    if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        raise WeightsUnavailable(f"{_cached_file(weights)}: holds no weights; delete it to download it anew")
     return tensors
+
+
+def _cached_file(weights: Any) -> Path:
+    """Where torch keeps what it downloaded."""
+    name: str = weights.url.rpartition("/")[2]
+    return Path(torch.hub.get_dir()) / "checkpoints" / name
+
+
+def _describe(error: Exception) -> str:
+    return one_line(error) or type(error).__name__
 
 
 def _download_timm(name: str) -> dict[str, Tensor]:
@@ -150,9 +178,9 @@ def _download_timm(name: str) -> dict[str, Tensor]:
     try:
         with contextlib.redirect_stdout(sys.stderr):
             tensors: dict[str, Tensor] = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
-    except (OSError, RuntimeError, ValueError) as error:
+    except _LOADING_ERRORS as error:
         raise WeightsUnavailable(
-            f"timm:{name}: its weights cannot be downloaded ({one_line(error)}); fetch them where there is a network "
+            f"timm:{name}: its weights cannot be downloaded ({_describe(error)}); fetch them where there is a network "
             "and use --set backbone.weights=FILE.safetensors"
         ) from error
     return tensors

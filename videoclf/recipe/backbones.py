@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 TORCHVISION_2D: tuple[str, ...] = (
     "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
@@ -27,21 +28,21 @@ ALLOWED = (
 )
 """What may be named, in words."""
 
-_TIMM_NAME = re.compile(r"[a-z0-9_]{1,100}")
-"""No colon, dot or slash: timm reads ``hf-hub:`` and ``local-dir:`` names as places to load code and weights from."""
+_TIMM_NAME = re.compile(r"[a-z0-9_]{1,100}(\.[a-z0-9_]{1,100})?")
+"""No colon, slash or second dot: timm reads ``hf-hub:`` and ``local-dir:`` names as places to load from."""
 
 
 @dataclass(frozen=True)
 class BackboneFacts:
     """What a name stands for."""
 
-    kind: str
+    kind: Literal["2d", "3d", "custom"]
     """``2d``: runs on each frame by itself. ``3d``: sees time. ``custom``: a module that the user passes in."""
 
     network: str
     """The name without its prefix: ``resnet50`` of ``inflated:resnet50``."""
 
-    source: str
+    source: Literal["tiny", "torchvision", "inflated", "timm", "custom"]
     """Whose it is: ``tiny``, ``torchvision``, ``inflated``, ``timm`` or ``custom``."""
 
     own_temporal_stride: int = 1

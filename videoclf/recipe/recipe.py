@@ -221,9 +221,11 @@ class Recipe(_Section):
 
     @property
     def causal(self) -> bool:
-        """Whether a step's state depends only on frames up to its look-ahead (one direction, frames in time order)."""
+        """Whether a step's state depends only on frames up to its look-ahead: frames one by one, in time order, and one
+        direction. (3D kernels reach both ways; what a custom backbone does is not known.)"""
+        frame_by_frame = backbone_facts(self.backbone.name).kind == "2d"
         one_direction = self.temporal.kind == "mean" or not self.temporal.bidirectional
-        return one_direction and self.sampling.order == "time"
+        return frame_by_frame and one_direction and self.sampling.order == "time"
 
 
 def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:

@@ -157,7 +157,8 @@ class FeatureExamples:
 
     def _places(self, clips: Sequence[LabelledClip]) -> Iterator[tuple[LabelledClip, list[list[StoredFeatures]]]]:
         """Where the features of each clip lie, in order; those that are new are computed on the way."""
-        fresh = self._videos.for_validation([clip for clip in clips if clip not in self._store], self._encode_views)
+        unknown = [clip for clip in dict.fromkeys(clips) if clip not in self._store]
+        fresh = self._videos.for_validation(unknown, self._encode_views)
         upcoming = next(fresh, None)
         for clip in clips:
             if upcoming is not None and upcoming[0] == clip:
@@ -175,7 +176,7 @@ class FeatureExamples:
 def _encode(classifier: VideoClassifier, window: Tensor, device: torch.device) -> Tensor:
     num_frames = torch.tensor([len(window)], device=device)
     features, _ = classifier.encode(window[None].to(device), num_frames)
-    return features[0].cpu().clone()
+    return features[0].float().cpu().clone()
 
 
 def crop_steps(steps: Tensor, min_share: float, rng: np.random.Generator) -> Tensor:

@@ -31,15 +31,21 @@ class FeatureStore:
 
     Args:
         folder: where the file lies; it has no name, and its space is free again when the process ends, however it ends.
+
+    Raises:
+        RunFolderUnusable: nothing can be written there.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        with tempfile.TemporaryFile(dir=folder) as file:
-            self._descriptor = os.dup(file.fileno())
-        weakref.finalize(self, os.close, self._descriptor)
         self._places: dict[LabelledClip, list[list[StoredFeatures]]] = {}
         self._num_bytes = 0
+        try:
+            with tempfile.TemporaryFile(dir=folder) as file:
+                self._descriptor = os.dup(file.fileno())
+        except OSError as error:
+            raise self._unusable(error) from error
+        weakref.finalize(self, os.close, self._descriptor)
 
     def __contains__(self, clip: LabelledClip) -> bool:
         return clip in self._places
@@ -71,8 +77,11 @@ class FeatureStore:
                 self._num_bytes += num_written
                 content = content[num_written:]
         except OSError as error:
-            raise RunFolderUnusable(
-                f"{self._folder}: the frozen backbone's features cannot be kept there ({error.strerror}, "
-                f"{self._num_bytes / 1e9:.1f} GB so far); free some space, or choose another --out"
-            ) from error
+            raise self._unusable(error) from error
         return place
+
+    def _unusable(self, error: OSError) -> RunFolderUnusable:
+        return RunFolderUnusable(
+            f"{self._folder}: the frozen backbone's features cannot be kept there ({error.strerror}, "
+            f"{self._num_bytes / 1e9:.1f} GB so far); free some space, or choose another --out"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import json
@@ -28,7 +29,7 @@ from videoclf.inference.model import DEFAULT_NUM_THREADS, Model
 from videoclf.inference.prediction import Failure, Prediction
 from videoclf.inference.torch_engine import TorchEngine, find_device
 from videoclf.modeling.checkpoint import initialise_from, restore_weights, save_model
-from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier
+from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier, check_input_size
 from videoclf.modeling.pretrained import load_pretrained, open_model
 from videoclf.recipe.header import Calibration, ModelHeader, read_header
 from videoclf.recipe.recipe import Recipe, describe_validation, load_recipe, parse_recipe, recipe_to_toml
@@ -212,10 +213,12 @@ def _with_custom_backbone(recipe: Recipe, backbone: Backbone) -> Recipe:
 def _build(
     recipe: Recipe, labels: Sequence[str], init: str | Path | None, backbone: Backbone | None
 ) -> VideoClassifier:
+    check_input_size(recipe)
     torch.manual_seed(recipe.training.seed)
     classifier = build_classifier(recipe, len(labels), backbone)
     if init is not None:
-        initialise_from(classifier, open_model(init)[0], source=str(init))
+        other, _ = open_model(init, backbone=copy.deepcopy(backbone))
+        initialise_from(classifier, other, source=str(init))
     else:
         load_pretrained(classifier, recipe.backbone)
     return classifier
