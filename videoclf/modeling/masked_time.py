@@ -116,7 +116,7 @@ class _Rewriting:
         self._layers = dict(network.named_modules())
         self._changed_in_place = changed_in_place
         self._temporal_stride = temporal_stride
-        self._reached: set[nn.Module] = set()
+        self._dilations: dict[nn.Module, int] = {}
         with graph.inserting_after(clips):
             lengths = graph.placeholder(f"{clips.name}_num_steps")
         with graph.inserting_after(lengths):
@@ -179,10 +179,9 @@ class _Rewriting:
         keeps_edges = 2 * padding == reach or (isinstance(layer, MaskedMaxPool3d) and padding == reach // 2)
         if not keeps_edges:
             raise ValueError(f"{node.target}: a kernel of {reach + 1} in time needs padding that keeps the edges")
-        if own_stride > 1 or axes.dilation > 1:
-            if layer in self._reached:
-                raise ValueError(f"{node.target}: is used twice, and cannot be dilated for both")
-            self._reached.add(layer)
+        if layer in self._dilations and (own_stride, axes.dilation, self._dilations[layer]) != (1, 1, 1):
+            raise ValueError(f"{node.target}: is used twice, and cannot be strided or dilated for both")
+        self._dilations[layer] = axes.dilation
         layer.dilation = _in_time(layer.dilation, axes.dilation)
         layer.padding = _in_time(layer.padding, axes.dilation)
         if own_stride == 1:
