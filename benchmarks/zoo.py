@@ -95,7 +95,7 @@ def published(name: str) -> dict[str, Any]:
     meta: Any = torchvision.models.get_model_weights(name.removeprefix("kinetics400-")).DEFAULT.meta
     return {
         "num_classes": len(meta["categories"]),
-        "figures": {"published_top1": meta["_metrics"]["Kinetics-400"]["acc@1"] / 100},
+        "figures": {"published_top1": round(meta["_metrics"]["Kinetics-400"]["acc@1"] / 100, 5)},
     }
 
 

@@ -102,6 +102,10 @@ def find_model(name_or_path: str | Path | None) -> Path:
         return path / "model.safetensors"
     if path.is_file():
         return path
+    if path.is_dir():
+        raise ModelFileInvalid(
+            f"{path}: holds no model.safetensors; a run interrupted in its first epoch leaves none: train again"
+        )
     named = f"shipped: {', '.join(model_names()) or 'none'}; downloaded once: {', '.join(downloadable_names())}"
     if name in recipe_names():
         raise ModelFileInvalid(

@@ -37,7 +37,7 @@ def _facts() -> dict[str, dict[str, Any]]:
         "versions": {
             "videoclf": version("videoclf"),
             "python": platform.python_version(),
-            **{name: _version(name) for name in ("torch", "torchvision", "av", "opencv-python", "triton")},
+            **{name: _version(name) for name in ("torch", "torchvision", "av", "opencv-python", "triton", "timm")},
         },
         "devices": {"cpu": f"{os.cpu_count()} cores, {torch.get_num_threads()} torch threads", **gpus},
         "decoders": {"pyav": _import_state("av"), "opencv": _import_state("cv2")},

@@ -31,13 +31,13 @@ def models(as_json: Json = False) -> None:
     for entry in entries:
         table.add_row(
             entry["name"],
-            _WEIGHTS[entry["weights"]],
+            entry["weights"],
             str(entry["num_classes"] or ""),
             next((f"{value:.3f}" for name, value in entry["figures"].items() if name.endswith("top1")), ""),
             f"{entry['num_parameters'] / 1e6:.1f}",
             f"{entry['gflops']:.1f}",
             f"{entry['network_ms']:.0f}",
-            f"{entry['size_bytes'] / 1e6:.3g}",
+            f"{entry['size_bytes'] / 1e6:.{0 if entry['size_bytes'] >= 1e8 else 1}f}",
         )
     output().print(table)
     print_result("")
@@ -51,9 +51,6 @@ def models(as_json: Json = False) -> None:
     print_result("top-1: of held-out clips (actions16, see its card), or as torchvision publishes it (kinetics400-).")
 
 
-_WEIGHTS = {"shipped": "shipped", "downloadable": "download", "none": "train"}
-
-
 def _describe(name: str) -> dict[str, Any]:
     from videoclf.recipe.header import read_header
     from videoclf.recipe.recipe import load_recipe
@@ -63,7 +60,7 @@ def _describe(name: str) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "name": name,
         "description": recipe.description,
-        "weights": "downloadable" if name in downloadable_names() else "none",
+        "weights": "download" if name in downloadable_names() else "train",
         "backbone": recipe.backbone.name,
         "temporal": recipe.temporal.kind,
         "labels": [],

@@ -11,7 +11,7 @@ import numpy as np
 from videoclf.atomic import prepare_folder, write_atomically
 from videoclf.data.dataset import LabelledClip, check_labels, load_dataset
 from videoclf.data.splits import make_split
-from videoclf.errors import DatasetInvalid
+from videoclf.errors import DatasetInvalid, RunFolderUnusable
 from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
 from videoclf.evaluation.report import write_report
 from videoclf.inference.model import DEFAULT_NUM_THREADS, Model, load
@@ -48,7 +48,7 @@ def evaluate(
     Raises:
         DatasetInvalid: no clips, a class that the model does not know, or not one clip that can be read.
         ModelFileInvalid: the model cannot be loaded.
-        RunFolderUnusable: ``out`` cannot be written.
+        RunFolderUnusable: ``out`` cannot be written, or holds a run.
     """
     dataset = load_dataset(data, group_pattern=group_pattern)
     clips = dataset.clips
@@ -59,6 +59,8 @@ def evaluate(
             on_notice(warning)
     if not clips:
         raise DatasetInvalid(f"--split {split}: has no test part in {data}; leave --split out to evaluate on all clips")
+    if out is not None and (Path(out) / "model.safetensors").exists():
+        raise RunFolderUnusable(f"{out}: holds a run, whose figures would be replaced; choose another --out")
     loaded = model if isinstance(model, Model) else load(model, device=device)
     check_labels(clips, loaded.labels, model=loaded.header.name)
     folder = prepare_folder(Path(out)) if out is not None else None

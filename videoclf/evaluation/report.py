@@ -112,11 +112,11 @@ def _curves(epochs: Sequence[EpochRecord]) -> str:
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     losses, accuracy = figure.subplots(1, 2)
     x = [record.epoch for record in epochs]
-    losses.plot(x, [record.train_loss for record in epochs], label="training")
-    losses.plot(x, [record.validation_loss for record in epochs], label="validation")
+    losses.plot(x, [record.train_loss for record in epochs], label="training", marker=".")
+    losses.plot(x, [record.validation_loss for record in epochs], label="validation", marker=".")
     losses.set(xlabel="epoch", ylabel="loss (nats)")
     losses.legend()
-    accuracy.plot(x, [record.validation_top1 for record in epochs], color="C1")
+    accuracy.plot(x, [record.validation_top1 for record in epochs], color="C1", marker=".")
     accuracy.set(xlabel="epoch", ylabel="validation top-1", ylim=(0, 1.02))
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none"}):  # text stays text, which the browser draws: smaller

@@ -54,7 +54,9 @@ class FrameBackbone(nn.Module):
         """
         valid_BT = length_mask(num_frames, clips.shape[1])
         frames = clips[valid_BT].reshape(-1, 3, *clips.shape[3:])  # each view a frame of its own
-        features_ND = self._run(frames).reshape(-1, self.feature_size)
+        features_NF = self._run(frames)
+        check_features(features_NF, self.feature_size // self.num_views)
+        features_ND = features_NF.reshape(-1, self.feature_size)
         features_BTD = features_ND.new_zeros(*clips.shape[:2], self.feature_size)
         features_BTD[valid_BT] = features_ND
         return features_BTD, num_frames
@@ -77,6 +79,17 @@ class FrameBackbone(nn.Module):
         if mode and not any(parameter.requires_grad for parameter in self.network.parameters()):
             self.network.eval()
         return self
+
+
+def check_features(features_NF: Tensor, num_features: int) -> None:
+    """What a network gives is what was said of it.
+
+    Raises:
+        ValueError: a user's own network was announced with another number of features, or gives maps.
+    """
+    if not isinstance(features_NF, Tensor) or features_NF.ndim != 2 or features_NF.shape[1] != num_features:
+        found = f"N×{'×'.join(map(str, features_NF.shape[1:]))}" if isinstance(features_NF, Tensor) else "no tensor"
+        raise ValueError(f"network_features = {num_features}: the network gives {found} instead of N×{num_features}")
 
 
 @dataclass(frozen=True)

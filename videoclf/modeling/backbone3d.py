@@ -10,7 +10,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
 
-from videoclf.modeling.backbone2d import build_network2d
+from videoclf.modeling.backbone2d import build_network2d, check_features
 from videoclf.modeling.inflate import inflate
 from videoclf.modeling.masked_time import mask_time
 from videoclf.modeling.sequences import length_mask
@@ -79,7 +79,9 @@ class ClipBackbone(nn.Module):
         num_steps = self._num_steps(num_frames)
         valid_BT = length_mask(num_steps, maps.shape[2])
         maps_BTVChw = maps.view(num_clips, self.num_views, *maps.shape[1:]).permute(0, 3, 1, 2, 4, 5)
-        features_ND = self.tail(maps_BTVChw[valid_BT].flatten(0, 1)).reshape(-1, self.feature_size)
+        features_NF = self.tail(maps_BTVChw[valid_BT].flatten(0, 1))
+        check_features(features_NF, self.feature_size // self.num_views)
+        features_ND = features_NF.reshape(-1, self.feature_size)
         features_BTD = features_ND.new_zeros(*valid_BT.shape, self.feature_size)
         features_BTD[valid_BT] = features_ND
         return features_BTD, num_steps

@@ -86,7 +86,8 @@ def initialise_from(classifier: VideoClassifier, other: VideoClassifier, *, sour
         problem = mismatch(mine.state_dict(), theirs.state_dict())
         if problem:
             raise WeightsUnavailable(
-                f"{source}: its {part} does not fit the recipe ({problem}); leave --recipe out to take the model's own"
+                f"{source}: its {part} does not fit the recipe ({problem}); leave the recipe as the model's own, or "
+                "take a backbone alone: --set backbone.weights=..."
             )
         mine.load_state_dict(theirs.state_dict())
 

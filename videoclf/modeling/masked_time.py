@@ -16,6 +16,7 @@ import torch
 import torchvision
 from torch import nn
 from torch.fx import Graph, GraphModule, Node, Tracer
+from torch.fx.proxy import TraceError
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
@@ -46,7 +47,12 @@ _TO_CHANNELS_LAST, _TO_CHANNELS_FIRST = [0, 2, 3, 4, 1], [0, 4, 1, 2, 3]
 """The permutations that are allowed, as ConvNeXt uses them."""
 
 _IN_PLACE = {operator.iadd: operator.add, operator.imul: operator.mul}
-_FUNCTIONS = frozenset({operator.add, operator.mul, torch.add, torch.mul, torch.cat, functional.relu, *_IN_PLACE})
+_FUNCTIONS = frozenset({
+    operator.add, operator.sub, operator.mul, operator.truediv, operator.neg, torch.add, torch.mul, torch.cat,
+    torch.relu, torch.sigmoid, torch.tanh, functional.relu, functional.relu6, functional.gelu, functional.silu,
+    functional.hardswish, *_IN_PLACE,
+})  # fmt: skip
+_METHODS = frozenset({"relu", "sigmoid", "tanh", "add", "mul"})
 
 
 class _Tracer(Tracer):
@@ -89,8 +95,13 @@ def mask_time(network: nn.Module, *, temporal_stride: int = 1) -> GraphModule:
     Raises:
         ValueError: a layer that cannot be told lengths, or a stride that cannot be had.
     """
+    if any(isinstance(layer, FillBeyond) for layer in network.modules()):
+        raise ValueError("the network was taken over before; build it anew for another backbone")
     changed_in_place = _replace_layers(network)
-    graph = _Tracer().trace(network)
+    try:
+        graph = _Tracer().trace(network)
+    except TraceError as error:
+        raise ValueError(f"the network's code cannot be followed ({error}); build it of modules instead") from error
     clips, *others = (node for node in graph.nodes if node.op == "placeholder")
     if others:
         raise ValueError(f"the network takes {1 + len(others)} inputs: clips alone can be given to it")
@@ -132,9 +143,9 @@ class _Rewriting:
                 continue
             found = {self._axes_of[source] for source in node.all_input_nodes if source in self._axes_of}
             if len(found) > 1:
-                raise ValueError(f"{node.format_node()}: joins features of different strides or layouts")
+                raise ValueError(f"{_named(node)}: joins features of different strides or layouts")
             if node.op != "output" and not node.users:  # what += leaves behind when its left side is used again
-                raise ValueError(f"{node.format_node()}: changes in place what is used elsewhere, or does nothing")
+                raise ValueError(f"{_named(node)}: changes in place what is used elsewhere, or does nothing")
             for axes in found:
                 if node.op == "output":
                     self._conclude(node, axes)
@@ -156,6 +167,8 @@ class _Rewriting:
 
     def _treat(self, node: Node, axes: _Axes) -> _Axes:
         """Tell a node lengths, if it wants them; returns what its result's dimensions mean."""
+        if node.op == "call_method" and node.target in _METHODS:
+            return axes
         if node.op == "call_function" and node.target in _FUNCTIONS and _joins_channels(node, axes):
             if node.target in _IN_PLACE:
                 _check_is_last_use(node)
@@ -163,7 +176,9 @@ class _Rewriting:
             return axes
         layer = self._layers.get(str(node.target)) if node.op == "call_module" else None
         if layer is None or len(node.args) != 1:
-            raise ValueError(f"{node.format_node()}: may mix the steps of a clip; build the network of modules instead")
+            raise ValueError(
+                f"{_named(node)}: is not known to keep the steps of a clip apart; use a module of torch.nn instead"
+            )
         if layer in self._changed_in_place:
             _check_is_last_use(node)
         if isinstance(layer, MaskedLayer) and not axes.channels_last:
@@ -196,6 +211,11 @@ class _Rewriting:
         return replace(axes, num_steps=self._lengths_at[stride], stride=stride)
 
 
+def _named(node: Node) -> str:
+    """What a node calls, as its reader wrote it."""
+    return str(getattr(node.target, "__name__", node.target))
+
+
 def _joins_channels(node: Node, axes: _Axes) -> bool:
     if node.target is not torch.cat:
         return True
@@ -205,7 +225,7 @@ def _joins_channels(node: Node, axes: _Axes) -> bool:
 def _check_is_last_use(node: Node) -> None:
     """What changed its input in place is made to leave it: nobody may look at that input afterwards."""
     if len(node.all_input_nodes[0].users) > 1:
-        raise ValueError(f"{node.format_node()}: changes in place what is used elsewhere; use what it returns")
+        raise ValueError(f"{_named(node)}: changes in place what is used elsewhere; use what it returns")
 
 
 def _axes_behind(layer: Any, axes: _Axes, name: str) -> _Axes:
@@ -267,7 +287,7 @@ def _plain(layer: _Layer, kind: type[nn.Module], name: str) -> _Layer:
 
 def _masked_conv(conv: nn.Conv3d, name: str) -> MaskedConv3d:
     if conv.padding_mode != "zeros" or isinstance(conv.padding, str):
-        raise ValueError(f"{name}: only zeros, in numbers, can pad a convolution over clips of different lengths")
+        raise ValueError(f"{name}: padding = {conv.padding!r}, {conv.padding_mode}: give numbers, such as 1, and zeros")
     masked = MaskedConv3d(
         conv.in_channels, conv.out_channels, triple(conv.kernel_size), triple(conv.stride), triple(conv.padding),
         triple(conv.dilation), conv.groups, bias=conv.bias is not None, device="meta",

@@ -68,12 +68,12 @@ def load_pretrained(classifier: VideoClassifier, spec: BackboneSpec) -> None:
     if spec.weights == "none":
         return
     if spec.weights in {"imagenet", "kinetics400"}:
-        _fill(classifier, _download(spec.name), spec)
+        _fill(classifier, _download(spec.name), spec, remedy="delete it from the cache to download it anew")
     else:
-        _fill(classifier, _read_weights_file(spec.weights), spec)
+        _fill(classifier, _read_weights_file(spec.weights), spec, remedy="name another file")
 
 
-def _fill(classifier: VideoClassifier, tensors: dict[str, Tensor], spec: BackboneSpec) -> None:
+def _fill(classifier: VideoClassifier, tensors: dict[str, Tensor], spec: BackboneSpec, *, remedy: str) -> None:
     weights = classifier.backbone.state_dict()
     place_of = {_without_part(place): place for place in weights}
     wanted = {name: weights[place] for name, place in place_of.items()}
@@ -85,9 +85,7 @@ def _fill(classifier: VideoClassifier, tensors: dict[str, Tensor], spec: Backbon
             found[name] = inflate_weight(tensor, wanted[name])
     problem = mismatch(wanted, found)
     if problem:
-        raise WeightsUnavailable(
-            f"{spec.weights}: does not hold the weights of {spec.name} ({problem}); name another file"
-        )
+        raise WeightsUnavailable(f"{spec.weights}: does not hold the weights of {spec.name} ({problem}); {remedy}")
     classifier.backbone.load_state_dict({place_of[name]: tensor for name, tensor in found.items()})
 
 
@@ -114,7 +112,7 @@ def _open_kinetics400(name: str) -> tuple[VideoClassifier, ModelHeader]:
     labels = tuple(weights.meta["categories"])
     classifier = build_classifier(recipe, len(labels))
     tensors = _download(recipe.backbone.name)
-    _fill(classifier, tensors, recipe.backbone)
+    _fill(classifier, tensors, recipe.backbone, remedy=f"delete {_cached_file(weights)} to download it anew")
     head = {
         f"1.{key.rpartition('.')[2]}": tensor.flatten(1) if tensor.ndim > 1 else tensor  # S3D's is a 1×1×1 convolution
         for key, tensor in tensors.items()
@@ -169,7 +167,8 @@ def _cached_file(weights: Any) -> Path:
 
 
 def _describe(error: Exception) -> str:
-    return one_line(error) or type(error).__name__
+    """The first sentence: what follows, torch's advice to unpickle anything, is not ours to pass on."""
+    return one_line(error).partition(". ")[0][:200] or type(error).__name__
 
 
 def _download_timm(name: str) -> dict[str, Tensor]:

@@ -134,14 +134,16 @@ def train(
     trainer = _build_trainer(fabric, classifier, header, folder, quarantine, num_threads, watcher)
     records: list[EpochRecord] = []
     num_clips = len(parts.train) + len(parts.validation)
-    watcher.stage("epoch 1", num_clips)
+    num_epochs = settings.training.epochs
+    watcher.stage(f"epoch 1 of {num_epochs}", num_clips)
     for record, is_best in trainer.epochs(parts.train, parts.validation):
         records.append(record)
         write_atomically(folder / "log.csv", _log_csv(records).encode())
         if is_best:
             save_model(model_path, classifier, header)
         watcher.epoch(record, is_best=is_best)
-        watcher.stage(f"epoch {record.epoch + 1}", num_clips)
+        if record.epoch < num_epochs:
+            watcher.stage(f"epoch {record.epoch + 1} of {num_epochs}", num_clips)
 
     for label in sorted(set(dataset.labels) - {clip.label for clip in quarantine.without(parts.train)}):
         watcher.notice(f"class {label!r}: none of its clips could be read for training; the model will not know it")
@@ -180,7 +182,9 @@ def _choose_recipe(recipe: str | Path | Recipe | None, init: str | Path | None, 
         raise RecipeInvalid("--init and --set backbone.weights both say where weights come from; give one of them")
     if recipe is None and init is not None:
         if str(init) in downloadable_names():
-            return load_recipe(find_recipe(init), ["backbone.weights=none", *overrides])
+            return load_recipe(
+                find_recipe(init), [f"description=Started from {init}.", "backbone.weights=none", *overrides]
+            )
         path = find_model(init)
         return parse_recipe(read_header(path).recipe.model_dump(), list(overrides), source=f"{path}, its recipe")
     return load_recipe(find_recipe(recipe or DEFAULT_RECIPE_NAME), list(overrides))
