@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from videoclf.errors import ModelFileInvalid
 from videoclf.modeling.classifier import build_classifier
 from videoclf.recipe.header import read_header
 from videoclf.recipe.recipe import load_recipe
@@ -42,6 +45,12 @@ def test_every_model_is_small_has_a_card_and_the_recipe_beside_it(name: str) -> 
     assert path.stat().st_size <= 12_000_000
     assert (models_folder() / f"{name}.md").is_file()
     assert (kept.sampling, kept.preprocess, kept.temporal) == (recipe.sampling, recipe.preprocess, recipe.temporal)
+
+
+def test_a_run_without_a_model_says_so(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").touch()
+    with pytest.raises(ModelFileInvalid, match=r"holds no model.safetensors; a run interrupted in its first epoch"):
+        find_model(tmp_path)
 
 
 def test_the_measured_figures_are_of_todays_recipes() -> None:

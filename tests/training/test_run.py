@@ -26,6 +26,7 @@ from videoclf.errors import (
 from videoclf.evaluation.report import EpochRecord
 from videoclf.media.video import Video
 from videoclf.modeling.backbone3d import ClipBackbone
+from videoclf.recipe.recipe import load_recipe
 from videoclf.training.observer import SilentObserver
 from videoclf.training.run import Run
 from videoclf.zoo import model_names
@@ -211,6 +212,7 @@ def test_a_kinetics_model_by_name_is_a_start(small_data: Path, tmp_path: Path, p
     kept = load_file(out / "model.safetensors")
     torch.testing.assert_close(kept["backbone.network.stem.0.weight"], theirs["stem.0.weight"])
     assert kept["head.1.weight"].shape == (2, 512)
+    assert load_recipe(out / "recipe.toml").description == "Started from kinetics400-mc3_18."
 
 
 def test_what_the_official_lists_name_and_the_data_lack_is_kept_by_name(small_data: Path, tmp_path: Path) -> None:
