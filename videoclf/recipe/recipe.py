@@ -271,7 +271,8 @@ def describe_validation(error: ValidationError, model: type[BaseModel]) -> str:
         text = f"{key} is missing"
     else:
         reason = one_line(first["msg"]).removeprefix("Value error, ")
-        text = f"{key} = {shortened(first['input'])}: {reason[:1].lower()}{reason[1:]}"
+        value = "" if isinstance(first["input"], dict) else f" = {shortened(first['input'])}"  # no whole sections
+        text = f"{key}{value}: {reason[:1].lower()}{reason[1:]}"
     return text + (f" (and {len(more)} more)" if more else "")
 
 
