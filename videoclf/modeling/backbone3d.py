@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from videoclf.modeling.backbone2d import build_network2d, check_features
 from videoclf.modeling.inflate import inflate
+from videoclf.modeling.masked_layers import steps_after_stride
 from videoclf.modeling.masked_time import mask_time
 from videoclf.modeling.sequences import length_mask
 from videoclf.recipe.backbones import BackboneFacts
@@ -67,7 +68,9 @@ class ClipBackbone(nn.Module):
         alone = [self.run_padded(clip[None, :n], n[None])[0][0] for clip, n in zip(clips, num_frames, strict=True)]
         features_BTD = nn.utils.rnn.pad_sequence(alone, batch_first=True)
         max_steps = -(-clips.shape[1] // self.temporal_stride)
-        return functional.pad(features_BTD, (0, 0, 0, max_steps - features_BTD.shape[1])), self._num_steps(num_frames)
+        return functional.pad(features_BTD, (0, 0, 0, max_steps - features_BTD.shape[1])), steps_after_stride(
+            num_frames, self.temporal_stride
+        )
 
     def run_padded(self, clips: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor]:
         """The same, all clips in one pass: in training, and wherever a GPU fills its cores that way."""
@@ -76,7 +79,7 @@ class ClipBackbone(nn.Module):
         views = clips_BTVCHW.permute(0, 2, 3, 1, 4, 5).flatten(0, 1)  # (B·V)×3×T×H×W
         lengths = num_frames.repeat_interleave(self.num_views) if bool((num_frames < max_frames).any()) else None
         maps, _ = self.network(views.contiguous(memory_format=torch.channels_last_3d), lengths)
-        num_steps = self._num_steps(num_frames)
+        num_steps = steps_after_stride(num_frames, self.temporal_stride)
         valid_BT = length_mask(num_steps, maps.shape[2])
         maps_BTVChw = maps.view(num_clips, self.num_views, *maps.shape[1:]).permute(0, 3, 1, 2, 4, 5)
         features_NF = self.tail(maps_BTVChw[valid_BT].flatten(0, 1))
@@ -85,9 +88,6 @@ class ClipBackbone(nn.Module):
         features_BTD = features_ND.new_zeros(*valid_BT.shape, self.feature_size)
         features_BTD[valid_BT] = features_ND
         return features_BTD, num_steps
-
-    def _num_steps(self, num_frames: Tensor) -> Tensor:
-        return (num_frames + self.temporal_stride - 1) // self.temporal_stride
 
     def train(self, mode: bool = True) -> ClipBackbone:
         """Training mode, except that a frozen network stays in evaluation mode (its batch norms must not move)."""

@@ -117,7 +117,7 @@ def check_input_size(recipe: Recipe, backbone: nn.Module | None = None) -> None:
         elif isinstance(backbone, FrameBackbone):
             backbone.network(clips[:, :, 0])
     except NotImplementedError:
-        return  # something that the meta device does not know
+        return  # the meta device lacks an operation of it, which says nothing of the size: its first video will tell
     except (RuntimeError, AssertionError, ValueError) as error:
         raise RecipeInvalid(
             f"preprocess.height, width = {spec.height}, {spec.width}: {recipe.backbone.name} cannot take such images "

@@ -48,12 +48,12 @@ class StepsAfterStride(nn.Module):
 
     def forward(self, num_steps: Lengths) -> Lengths:
         """Lengths in, lengths out."""
-        return steps_after_stride(num_steps, self.stride)
+        return None if num_steps is None else steps_after_stride(num_steps, self.stride)
 
 
-def steps_after_stride(num_steps: Lengths, stride: int) -> Lengths:
-    """See `StepsAfterStride`."""
-    return None if num_steps is None else (num_steps + stride - 1) // stride
+def steps_after_stride(num_steps: Tensor, stride: int) -> Tensor:
+    """⌈num_steps / stride⌉, ``B`` int64."""
+    return (num_steps + stride - 1) // stride
 
 
 class MaskedConv3d(nn.Conv3d):
@@ -89,7 +89,7 @@ class MaskedMaxPool3d(nn.Module):
             x_BCTHW = functional.pad(x_BCTHW, (0, 0, 0, 0, before, after), value=-torch.inf)
         pooled = functional.max_pool3d(x_BCTHW, self.kernel_size, self.stride, (0, *self.padding[1:]), self.dilation)
         # a window beyond the clip held minus infinity only, and infinity times a gradient of zero is no number
-        return fill_beyond(pooled, steps_after_stride(num_steps, self.stride[0]))
+        return fill_beyond(pooled, None if num_steps is None else steps_after_stride(num_steps, self.stride[0]))
 
 
 class MaskedBatchNorm3d(nn.BatchNorm3d):
