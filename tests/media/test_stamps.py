@@ -14,7 +14,9 @@ class Stamped:
 
 
 def stamps_of(*pairs: tuple[int | None, int | None]) -> list[int | None]:
-    return [stamp for _, stamp in trusted_stamps([Stamped(pts, dts) for pts, dts in pairs])]
+    return [
+        stamp for _, stamp in trusted_stamps([Stamped(pts, dts) for pts, dts in pairs], presentation_is_guessed=False)
+    ]
 
 
 def test_rising_presentation_stamps_are_believed() -> None:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import av
 import av.error
 import av.stream
 import numpy as np
-import numpy.typing as npt
 
 from videoclf.errors import DecodeFailed, NoVideoStream, SourceRefused, one_line
-from videoclf.media.frames import Float64Array
 from videoclf.media.gate import Admission
 from videoclf.media.limits import Limits
+from videoclf.media.options import ReadOptions
+from videoclf.media.packets import Int64Array, PacketTable
 
 _ASSUMED_FPS = 25.0
 """For a bare stream without timestamps, as FFmpeg assumes."""
+
+_WITHOUT_PRESENTATION_STAMPS = frozenset({"avi", "h264", "hevc", "m4v", "mpegvideo", "rm", "vc1"})
+"""Demuxers that know decoding stamps at most, and guess the others."""
+
+_NEVER = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True)
@@ -43,17 +47,44 @@ class PacketTimes:
         return f"cut short or damaged: {self.duration_seconds:.2f} s of the {declared:.2f} s that it declares are there"
 
 
-def open_container(admission: Admission) -> Any:
+@dataclass(frozen=True)
+class StreamScan:
+    """A video stream's packets, read once."""
+
+    times: PacketTimes
+    table: PacketTable | None
+    """None where timestamps are missing, repeated or known to be guesses: then only decoding tells the order."""
+    presentation_is_guessed: bool
+    """The container has no presentation stamps (AVI, most of all), and the codec reorders frames."""
+
+    def from_frame(self, pts_ticks: int | None) -> StreamScan:
+        """The same for a stream whose first frame that can be decoded appears then: its time counts from there."""
+        if self.table is None or pts_ticks is None or pts_ticks <= self.table.shown_ticks[0]:
+            return self
+        if self.table.ordinal_of(pts_ticks) is None:
+            return replace(self, table=None)
+        missing_seconds = float(pts_ticks - self.table.shown_ticks[0]) * self.table.tick_seconds
+        times = replace(
+            self.times,
+            start_seconds=self.times.start_seconds + missing_seconds,
+            duration_seconds=self.times.duration_seconds - missing_seconds,
+        )
+        return replace(self, times=times, table=replace(self.table, first_shown_ticks=pts_ticks))
+
+
+def open_container(admission: Admission, limits: Limits) -> Any:
     """An admitted file in the demuxer that its content asked for; the caller closes it.
 
     Raises:
         DecodeFailed: the container is damaged.
+        SourceRefused: it holds more streams than allowed.
     """
     try:
-        return av.open(
+        container = av.open(
             admission.url,
             format=admission.demuxer,
-            container_options={"protocol_whitelist": "file"},
+            options={"max_pixels": str(limits.max_pixels_per_frame)},
+            container_options={"protocol_whitelist": "file", "max_streams": str(limits.max_streams)},
             metadata_errors="replace",  # names in other encodings than UTF-8 would raise otherwise
         )
     except (av.error.FFmpegError, ValueError) as error:
@@ -62,23 +93,42 @@ def open_container(admission: Admission) -> Any:
             f"{admission.path}: looks like {admission.demuxer}, but cannot be opened ({reason}); "
             "it is damaged or cut short: get it again"
         ) from error
+    if len(container.streams) > limits.max_streams:
+        num_streams = len(container.streams)
+        container.close()
+        raise SourceRefused(
+            f"{admission.path}: holds {num_streams} streams, more than the {limits.max_streams} allowed; keep its "
+            "video with: ffmpeg -i IN -map 0:v:0 -c copy out.mp4"
+        )
+    return container
 
 
-def choose_video_stream(container: Any, path: Path) -> Any:
-    """The stream a player would show; cover pictures of sound files do not count.
+def choose_video_stream(container: Any, admission: Admission, options: ReadOptions) -> Any:
+    """The stream asked for, or the one that a player would show; cover pictures of sound files do not count.
 
     Raises:
-        NoVideoStream: there is none.
+        NoVideoStream: there is none, or none of the number asked for.
         DecodeFailed: its codec is unknown here.
     """
+    path = admission.path
     streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
     if not streams:
         held = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
         raise NoVideoStream(f"{path}: has no video stream (it holds {held}); give a file with pictures")
-    best = container.streams.best("video")
-    stream = best if best in streams else streams[0]
+    if options.video_stream is not None:
+        if options.video_stream >= len(streams):
+            raise NoVideoStream(
+                f"{path}: has {len(streams)} video streams, none of number {options.video_stream} (they count from 0)"
+            )
+        stream = streams[options.video_stream]
+    else:
+        best = container.streams.best("video")
+        stream = best if best in streams else streams[0]
     if stream.codec_context is None:
         raise DecodeFailed(f"{path}: its video codec is unknown here; convert it with: ffmpeg -i IN out.mp4")
+    for other in container.streams:
+        if other is not stream:
+            other.discard = av.stream.Discard.all  # most demuxers then do not even read it
     return stream
 
 
@@ -96,29 +146,65 @@ def iterate_packets(container: Any, stream: Any) -> Iterator[Any]:
         yield packet
 
 
-def scan_times(admission: Admission, limits: Limits) -> PacketTimes:
-    """Read all packets of the video stream, decoding none: when it starts, how long it lasts, whether rates vary.
+def shows_a_frame(packet: Any) -> bool:
+    """Whether a packet counts: neither the empty one that ends a stream nor one that an edit list leaves out."""
+    return packet.size > 0 and not packet.is_discard
+
+
+def scan_packets(
+    packets: Iterable[Any], container: Any, stream: Any, admission: Admission, limits: Limits
+) -> StreamScan:
+    """Read all packets of a video stream, decoding none: when each frame is shown, how long the video lasts.
+
+    Args:
+        packets: from `iterate_packets`.
+        container: that they come from.
+        stream: that they belong to.
+        admission: the file.
+        limits: what is refused.
 
     Raises:
-        NoVideoStream, DecodeFailed: as `choose_video_stream`; or not one packet.
         SourceRefused: longer than the limits allow.
     """
-    container = open_container(admission)
-    try:
-        stream = choose_video_stream(container, admission.path)
-        stamps, last_duration, num_packets = _stamps(container, stream)
-        tick_seconds = float(stream.time_base or 0)
-        declared_fps = float(stream.average_rate) if stream.average_rate else None
-        declared_seconds = _declared_seconds(container, stream)
-    finally:
-        container.close()
-    times = _times(
-        stamps.astype(np.float64) * tick_seconds,
-        last_duration * tick_seconds,
-        num_packets,
-        declared_fps,
-        declared_seconds,
+    pts: list[int] = []
+    dts: list[int] = []
+    last_pts, last_duration = _NEVER, 0
+    keyframes: list[bool] = []
+    for packet in packets:
+        if isinstance(packet, av.error.FFmpegError) or not shows_a_frame(packet):
+            continue
+        packet_pts, packet_dts = packet.pts, packet.dts
+        pts.append(_NEVER if packet_pts is None else packet_pts)
+        dts.append(_NEVER if packet_dts is None else packet_dts)
+        keyframes.append(packet.is_keyframe)
+        stamp = packet_pts if packet_pts is not None else packet_dts
+        if stamp is not None and stamp >= last_pts:
+            last_pts, last_duration = stamp, packet.duration or 0
+    tick_seconds = float(stream.time_base or 0)
+    table = PacketTable(np.array(pts, np.int64), np.array(dts, np.int64), np.array(keyframes, np.bool_), tick_seconds)
+    reorders = stream.codec_context.has_b_frames or stream.codec_context.reorder_depth > 0
+    is_guessed = bool(reorders and admission.demuxer in _WITHOUT_PRESENTATION_STAMPS)
+    first_choice, second_choice = (
+        (table.dts_ticks, table.pts_ticks) if is_guessed else (table.pts_ticks, table.dts_ticks)
     )
+    stamps_ticks = np.where(first_choice == _NEVER, second_choice, first_choice)
+    times = _times(stamps_ticks, tick_seconds, last_duration * tick_seconds, container, stream)
+    _check_times(times, admission, limits)
+    believable = _stamps_differ(table) and not is_guessed and not (reorders and _all_rise(table))
+    return StreamScan(times, table if believable else None, is_guessed)
+
+
+def _stamps_differ(table: PacketTable) -> bool:
+    pts = table.pts_ticks
+    return len(pts) > 0 and not (pts == _NEVER).any() and len(np.unique(pts)) == len(pts)
+
+
+def _all_rise(table: PacketTable) -> bool:
+    """From packet to packet: of a codec that reorders frames, the stamps then say nothing of their order."""
+    return len(table) > 1 and bool((np.diff(table.pts_ticks) > 0).all())
+
+
+def _check_times(times: PacketTimes, admission: Admission, limits: Limits) -> None:
     if times.duration_seconds > limits.max_duration_seconds:
         raise SourceRefused(
             f"{admission.path}: lasts {times.duration_seconds:.0f} s by its timestamps, more than the "
@@ -130,7 +216,6 @@ def scan_times(admission: Admission, limits: Limits) -> PacketTimes:
             f"{admission.path}: shows a frame every {1 / times.average_fps:.0f} s, rarer than one in "
             f"{limits.max_seconds_per_frame:.0f} s; it is damaged: get it again"
         )
-    return times
 
 
 def _declared_seconds(container: Any, stream: Any) -> float | None:
@@ -142,36 +227,17 @@ def _declared_seconds(container: Any, stream: Any) -> float | None:
     return None
 
 
-def _stamps(container: Any, stream: Any) -> tuple[npt.NDArray[np.int64], int, int]:
-    """Ascending presentation stamps in ticks, the last packet's duration in ticks, and how many packets there are."""
-    stamps: list[int] = []
-    durations: list[int] = []
-    num_packets = 0
-    for packet in iterate_packets(container, stream):
-        if isinstance(packet, av.error.FFmpegError) or packet.size == 0 or packet.is_discard:
-            continue
-        num_packets += 1
-        stamp = packet.pts if packet.pts is not None else packet.dts
-        if stamp is not None:
-            stamps.append(stamp)
-            durations.append(packet.duration or 0)
-    order = np.argsort(np.array(stamps, dtype=np.int64), kind="stable")
-    last_duration = durations[order[-1]] if stamps else 0
-    return np.array(stamps, dtype=np.int64)[order], last_duration, num_packets
-
-
 def _times(
-    stamps_seconds: Float64Array,
-    last_seconds: float,
-    num_packets: int,
-    declared_fps: float | None,
-    declared_seconds: float | None,
+    stamps_ticks: Int64Array, tick_seconds: float, last_seconds: float, container: Any, stream: Any
 ) -> PacketTimes:
+    declared_seconds = _declared_seconds(container, stream)
+    stamps_seconds = np.sort(stamps_ticks[stamps_ticks != _NEVER]).astype(np.float64) * tick_seconds
     if len(stamps_seconds) < 2 or stamps_seconds[-1] <= stamps_seconds[0]:
-        fps = declared_fps or _ASSUMED_FPS
+        rate = stream.average_rate if len(stamps_seconds) else stream.guessed_rate or stream.average_rate
+        fps = float(rate) if rate else _ASSUMED_FPS
         start = float(stamps_seconds[0]) if len(stamps_seconds) else 0.0
         varies = False if len(stamps_seconds) == 1 else None
-        return PacketTimes(start, num_packets / fps, fps, varies, declared_seconds)
+        return PacketTimes(start, len(stamps_ticks) / fps, fps, varies, declared_seconds)
     gaps = np.diff(stamps_seconds)
     last_seconds = last_seconds or float(np.median(gaps))
     duration = float(stamps_seconds[-1] - stamps_seconds[0]) + last_seconds

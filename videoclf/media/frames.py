@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,50 @@ class RgbFrame:
 
     rgb: UInt8Array
     """``H×W×3`` in [0, 255]; a frame that serves several moments is the same array each time."""
+    pts_seconds: float
+    """When it appeared, counted from the video's first frame."""
+
+
+class ColourMatrix(StrEnum):
+    """How luma and chroma mix to red, green and blue."""
+
+    BT601 = "bt601"
+    BT709 = "bt709"
+    BT2020 = "bt2020"
+
+
+@dataclass(frozen=True, repr=False)
+class YuvPlanes:
+    """A frame as it was decoded: 8-bit 4:2:0, to be converted, turned and scaled where it is used."""
+
+    y: UInt8Array
+    """``H×W``, as stored."""
+    u: UInt8Array
+    """``⌈H/2⌉×⌈W/2⌉``; zero chroma is 128."""
+    v: UInt8Array
+    """As ``u``."""
+    matrix: ColourMatrix
+    is_full_range: bool
+    """True: 0 to 255 throughout. False: luma from 16 to 235, chroma from 16 to 240."""
+    rotation_degrees: int
+    """How far to turn it counter-clockwise for display: 0, 90, 180 or 270."""
+    is_mirrored: bool
+    """Whether to reverse its columns before turning it."""
+    display_width: int
+    """Columns after turning, pixels made square."""
+    display_height: int
+
+    def __repr__(self) -> str:
+        height, width = self.y.shape
+        return f"YuvPlanes({width}×{height}, {self.matrix}, {'full' if self.is_full_range else 'limited'} range)"
+
+
+@dataclass(frozen=True, repr=False)
+class YuvFrame:
+    """One moment's picture."""
+
+    planes: YuvPlanes
+    """A frame that serves several moments is the same object each time."""
     pts_seconds: float
     """When it appeared, counted from the video's first frame."""
 

@@ -19,6 +19,9 @@ from videoclf.media.sources import videos_below
 
 _HEAD_BYTES = 4096
 
+_PROBED_BYTES = 1 << 20
+"""As much as FFmpeg looks at when it guesses a format."""
+
 
 @dataclass(frozen=True)
 class Admission:
@@ -150,6 +153,22 @@ def admit(path: Path) -> Admission:
     except OSError as error:
         raise SourceRefused(f"{path}: cannot be read ({_reason(error)}); check its permissions") from error
     return Admission(path, _demuxer_for(head, path))
+
+
+def refuse_what_could_be_taken_for_a_script(admission: Admission) -> None:
+    """For a decoder that cannot be told the demuxer. All scripts but one are known by their first bytes, and these are
+    a container's; a DASH manifest is looked for anywhere in the beginning of a file.
+
+    Raises:
+        SourceRefused: it holds one.
+    """
+    with admission.path.open("rb") as file:
+        head = file.read(_PROBED_BYTES).lower()
+    if b"<mpd" in head and b"dash:profile" in head:
+        raise SourceRefused(
+            f"{admission.path}: holds a DASH manifest, which names other files, inside a {admission.demuxer} file; "
+            "a hostile file: do not use it"
+        )
 
 
 def _lists_videos(folder: Path) -> bool:

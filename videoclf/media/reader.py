@@ -8,9 +8,9 @@ number of threads, not by the length of a video or of the list.
 from __future__ import annotations
 
 import os
-import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -20,18 +20,13 @@ import numpy as np
 
 from videoclf.errors import DecodeFailed, MediaError
 from videoclf.media.frames import RgbFrame, RgbFrames, VideoInfo
-from videoclf.media.limits import DEFAULT_LIMITS, Limits
+from videoclf.media.lanes import LaneLimits, Stopped, work_in_lanes
+from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.sampling import SamplingPlan
-from videoclf.media.video import Video
+from videoclf.media.video import open_video
 
 _CHUNK_FRAMES = 16
 """Frames handed to the transform at a time: of a 4K video 400 MB, where a whole window could be 1.6 GB."""
-
-_STOP_CHECK_SECONDS = 0.1
-
-_STOP_WAIT_SECONDS = 2.0
-"""How long a closing reader waits for a thread; one that is held up in the caller's own iterable (a pipe, say) or in a
-codec is left to end by itself."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +74,13 @@ Chunks: TypeAlias = Iterator[RgbFrames]
 Transform: TypeAlias = Callable[[Chunks], T]
 """Turns one window, given as chunks of frames, into what the consumer wants. Runs in the reader's threads."""
 
-_Item: TypeAlias = ReadWindow[T] | ReadEnd
-_Lane: TypeAlias = "queue.Queue[_Item[T] | BaseException]"
-"""Where one clip's items wait for the consumer; an exception in it is a bug or a lack of memory, not a bad file."""
-
 
 def read_clips(
     requests: Iterable[ClipRequest],
     transform: Transform[T],
     *,
     num_threads: int,
-    limits: Limits = DEFAULT_LIMITS,
+    options: ReadOptions = DEFAULT_READ_OPTIONS,
 ) -> Iterator[ReadWindow[T] | ReadEnd]:
     """Read videos in the order asked for: the windows of the first and its end, those of the second, ...
 
@@ -97,13 +88,13 @@ def read_clips(
         requests: taken one by one, shortly before they are needed; may be endless.
         transform: see `Transform`.
         num_threads: videos in work at once; as many more may wait, decoded, for the consumer.
-        limits: what is refused.
+        options: who decodes, and how.
 
     Yields:
         For each request zero or more `ReadWindow`, then one `ReadEnd`. A video that cannot be read ends with a
         failure; an exception that is no `MediaError` (a bug, memory) is raised here.
     """
-    for item in read_clips_or_wait(requests, transform, num_threads=num_threads, limits=limits):
+    for item in read_clips_or_wait(requests, transform, num_threads=num_threads, options=options):
         if item is not None:
             yield item
 
@@ -113,107 +104,45 @@ def read_clips_or_wait(
     transform: Transform[T],
     *,
     num_threads: int,
-    limits: Limits = DEFAULT_LIMITS,
+    options: ReadOptions = DEFAULT_READ_OPTIONS,
     max_wait_seconds: float | None = None,
 ) -> Iterator[ReadWindow[T] | ReadEnd | None]:
     """As `read_clips`, but gives None whenever nothing has come for ``max_wait_seconds``: time to use what is there."""
-    if num_threads < 1:
-        raise ValueError(f"num_threads must be at least 1, got {num_threads}")
-    team = _Team(requests, transform, num_threads, limits)
-    try:
-        yield from team.results(max_wait_seconds)
-    finally:
-        team.stop()
+    reader = _Reader(transform, options, num_threads)
+    limits = LaneLimits(num_threads, max_jobs=2 * num_threads, max_results_per_lane=2)
+    yield from work_in_lanes(enumerate(requests), reader.worker, limits, max_wait_seconds=max_wait_seconds)
 
 
-class _Team(Generic[T]):
-    """The threads behind `read_clips`: each takes the next request and fills a lane of its own for it."""
+class _Reader(Generic[T]):
+    """What the threads behind `read_clips` do with each request."""
 
-    def __init__(
-        self, requests: Iterable[ClipRequest], transform: Transform[T], num_threads: int, limits: Limits
-    ) -> None:
-        self._requests = enumerate(requests)
+    def __init__(self, transform: Transform[T], options: ReadOptions, num_threads: int) -> None:
         self._transform = transform
-        self._limits = limits
-        self._stopped = threading.Event()
-        self._take_lock = threading.Lock()
-        self._lanes: queue.Queue[_Lane[T] | BaseException | None] = queue.Queue()
-        """One lane a clip, in the order of the requests; None: a thread ended."""
-        self._room = threading.Semaphore(2 * num_threads)
-        self._codec_threads = 0 if num_threads == 1 else 1
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(num_threads)]
-        for thread in self._threads:
-            thread.start()
+        self._options = options
+        self._num_threads = num_threads
+        self._num_clips_in_work = 0
+        self._lock = threading.Lock()
 
-    def results(self, max_wait_seconds: float | None) -> Iterator[_Item[T] | None]:
-        num_ended = 0
-        while num_ended < len(self._threads):
-            try:
-                lane = self._lanes.get(timeout=max_wait_seconds)
-            except queue.Empty:
-                yield None
-                continue
-            if lane is None:
-                num_ended += 1
-                continue
-            if isinstance(lane, BaseException):
-                raise lane
-            yield from self._drain(lane, max_wait_seconds)
+    @contextmanager
+    def worker(
+        self, stopped: threading.Event
+    ) -> Iterator[Callable[[tuple[int, ClipRequest]], Iterator[ReadWindow[T] | ReadEnd]]]:
+        yield lambda job: self._read(*job, stopped)
 
-    def _drain(self, lane: _Lane[T], max_wait_seconds: float | None) -> Iterator[_Item[T] | None]:
-        while True:
-            try:
-                item = lane.get(timeout=max_wait_seconds)
-            except queue.Empty:
-                yield None
-                continue
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-            if isinstance(item, ReadEnd):
-                self._room.release()
-                return
-
-    def stop(self) -> None:
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join(_STOP_WAIT_SECONDS)
-
-    def _work(self) -> None:
-        try:
-            while self._wait_for_room() and (taken := self._take()) is not None:
-                lane, index, request = taken
-                try:
-                    for item in self._read(index, request):
-                        self._put(lane, item)
-                except Exception as error:
-                    self._put(lane, error)
-        except _Stopped:
-            pass
-        except BaseException as error:
-            self._lanes.put(error)
-        finally:
-            self._lanes.put(None)
-
-    def _take(self) -> tuple[_Lane[T], int, ClipRequest] | None:
-        with self._take_lock:  # taking a request and queueing its lane are one act, so that order is kept
-            for index, request in self._requests:
-                lane: _Lane[T] = queue.Queue(maxsize=2)
-                self._lanes.put(lane)
-                return lane, index, request
-            return None
-
-    def _read(self, index: int, request: ClipRequest) -> Iterator[_Item[T]]:
+    def _read(self, index: int, request: ClipRequest, stopped: threading.Event) -> Iterator[ReadWindow[T] | ReadEnd]:
         info: VideoInfo | None = None
         warnings: tuple[str, ...] = ()
         tally = _Tally()
         failure: MediaError | None = None
         try:
-            with Video(request.path, limits=self._limits, num_threads=self._codec_threads) as video:
+            with (
+                self._share_of_threads() as codec_threads,
+                open_video(request.path, self._options, num_threads=codec_threads) as video,
+            ):
                 info = video.info
                 windows = _windows(video.plan(request.fps), request)
                 moments = SamplingPlan(np.concatenate([w.timestamps_seconds for w in windows]), request.fps)
-                frames = self._unless_stopped(tally.count(video.frames(moments)))
+                frames = _unless(stopped, tally.count(video.frames(moments)))
                 for window in windows:
                     first = next(frames, None)
                     if first is None:
@@ -227,29 +156,24 @@ class _Team(Generic[T]):
             failure = DecodeFailed(f"{request.path}: ends before the first moment asked for; get the file again")
         yield ReadEnd(index, info, warnings, tally.num_repeated, failure)
 
-    def _wait_for_room(self) -> bool:
-        while not self._room.acquire(timeout=_STOP_CHECK_SECONDS):
-            if self._stopped.is_set():
-                return False
-        return not self._stopped.is_set()
-
-    def _unless_stopped(self, frames: Iterator[RgbFrame]) -> Iterator[RgbFrame]:
-        for frame in frames:
-            if self._stopped.is_set():
-                raise _Stopped
-            yield frame
-
-    def _put(self, lane: _Lane[T], item: _Item[T] | BaseException) -> None:
-        while not self._stopped.is_set():
-            try:
-                return lane.put(item, timeout=_STOP_CHECK_SECONDS)
-            except queue.Full:
-                continue
-        raise _Stopped
+    @contextmanager
+    def _share_of_threads(self) -> Iterator[int]:
+        """Threads for one more codec: all of them where no other clip is in work, so that a single one is fast too."""
+        with self._lock:
+            self._num_clips_in_work += 1
+            share = max(1, self._num_threads // self._num_clips_in_work)
+        try:
+            yield share
+        finally:
+            with self._lock:
+                self._num_clips_in_work -= 1
 
 
-class _Stopped(BaseException):
-    """The consumer has gone; no `Exception`, so that nothing takes it for a failure."""
+def _unless(stopped: threading.Event, frames: Iterator[RgbFrame]) -> Iterator[RgbFrame]:
+    for frame in frames:
+        if stopped.is_set():
+            raise Stopped
+        yield frame
 
 
 class _Tally:

@@ -33,9 +33,13 @@ _FRAMES_AHEAD = 8
 """Seen before the first stamp is believed: a packed B-frame shows within three."""
 
 
-def trusted_stamps(frames: Iterable[Frame]) -> Iterator[tuple[Frame, int | None]]:
-    """Each frame, in the order of display, with its stamp in ticks: the presentation stamps, unless the decoding
-    stamps have run backwards less often so far; None where the chosen one is missing and the other too.
+def trusted_stamps(frames: Iterable[Frame], *, presentation_is_guessed: bool) -> Iterator[tuple[Frame, int | None]]:
+    """Each frame, in the order of display, with its stamp in ticks; None where it has none.
+
+    Args:
+        frames: in the order of display.
+        presentation_is_guessed: the container has decoding stamps only; then they are believed. Elsewhere the
+            presentation stamps are, unless the decoding stamps have run backwards less often so far.
     """
     stream = iter(frames)
     ahead = list(islice(stream, _FRAMES_AHEAD))
@@ -47,7 +51,7 @@ def trusted_stamps(frames: Iterable[Frame]) -> Iterator[tuple[Frame, int | None]
         if number >= len(ahead):
             presentation.note(frame.pts)
             decoding.note(frame.dts)
-        believes_decoding = presentation.num_faults > decoding.num_faults
+        believes_decoding = presentation.num_faults + presentation_is_guessed > decoding.num_faults
         first, second = (frame.dts, frame.pts) if believes_decoding else (frame.pts, frame.dts)
         yield frame, first if first is not None else None if believes_decoding else second
 

@@ -1,32 +1,38 @@
-"""One open video: what it is, and its frames at the moments of a plan. (PyAV: FFmpeg inside the wheel.)"""
+"""One open video: what it is, and its frames at the moments of a plan."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain, islice
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from itertools import chain, islice, repeat
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import av
-import av.error
 import numpy as np
 
-from videoclf.errors import DecodeFailed, SourceRefused, one_line
-from videoclf.media.container import (
-    choose_video_stream,
-    iterate_packets,
-    open_container,
-    scan_times,
-)
-from videoclf.media.frames import RgbFrame, RgbFrames, UInt8Array, VideoInfo
+from videoclf.errors import DecodeFailed, UsageInvalid
+from videoclf.media.budget import Budget
+from videoclf.media.display import Display
+from videoclf.media.frames import RgbFrame, RgbFrames, UInt8Array, VideoInfo, YuvFrame
 from videoclf.media.gate import admit
 from videoclf.media.limits import DEFAULT_LIMITS, Limits
-from videoclf.media.sampling import MOMENT_TOLERANCE_SECONDS, SamplingPlan, plan_constant_rate
+from videoclf.media.opencv_decoder import OpencvDecoder
+from videoclf.media.options import DEFAULT_READ_OPTIONS, DecoderName, Picking, ReadOptions
+from videoclf.media.packets import PacketTable, ShownTimes, stamp_rounding_seconds
+from videoclf.media.picking import cheap_frames_nearby, frames_on_display, max_fast_shift_seconds, shift_seconds
+from videoclf.media.pyav_decoder import PacketsMislead, PyavDecoder
+from videoclf.media.sampling import SamplingPlan, plan_constant_rate
 from videoclf.media.stamps import trusted_stamps
+from videoclf.media.torchcodec_decoder import TorchcodecDecoder
 
-_MAX_STAMP_ROUNDING_SECONDS = 0.5e-3
-"""Containers round timestamps to their time base; Matroska's millisecond is the coarsest that is not exact anyway."""
+T = TypeVar("T")
+
+_LONGER_THAN_A_FRAME = 1.5
+"""Where damage was met, a frame stays on display for so many times its own duration at most: what comes after would
+be invented."""
 
 
 class Video:
@@ -34,48 +40,48 @@ class Video:
 
     Args:
         path: a file; the gate decides whether a decoder may see it.
-        limits: what is refused.
-        num_threads: threads of the codec; 1 where several videos are read at once, 0 for as many as there are cores.
+        options: who decodes, and how.
+        num_threads: of the decoder; 1 where several videos are read at once, 0 for as many as there are cores.
 
     Raises:
         SourceMissing, SourceRefused: the gate, or a limit.
         NoVideoStream: sound or subtitles only.
-        DecodeFailed: the container cannot be opened, or its codec is unknown here.
+        DecodeFailed: the container cannot be opened, its codec is unknown here, or no frame could be decoded.
     """
 
-    def __init__(self, path: str | Path, *, limits: Limits = DEFAULT_LIMITS, num_threads: int = 0) -> None:
-        admission = admit(Path(path))
+    def __init__(self, path: str | Path, options: ReadOptions = DEFAULT_READ_OPTIONS, *, num_threads: int = 0) -> None:
+        self._admission = admission = admit(Path(path))
         self.path = admission.path
-        self._num_damaged = 0
-        self._damage = "no frame in it"
-        self._ended_early = ""
-        self._limits = limits
-        self._times = scan_times(admission, limits)
-        self._container = open_container(admission)
+        self._num_threads = num_threads or len(os.sched_getaffinity(0))
+        self._options = options
+        self._budget = Budget(self.path, options.limits)
+        self._notes: list[str] = []
+        self._num_lost = 0
+        self._decoder = PyavDecoder(admission, options, self._budget, self._num_threads)
         try:
-            self._stream = choose_video_stream(self._container, self.path)
-            _check_size(self._stream.codec_context.width, self._stream.codec_context.height, self.path, limits)
-            self._stream.thread_type = "AUTO"
-            self._stream.codec_context.thread_count = num_threads
-            self._decoded_frames = self._decode()
-            first = next(self._decoded_frames)
-            self.info = self._describe(first)
+            frames = self._decoder.all_frames(only_first=self._decoder.scan.table is not None)
+            first = next(frames)
+            self._scan = self._decoder.scan.from_frame(first.pts)
+            self._frames_in_order = chain([first], frames) if self._scan.table is None else None
+            self._display = Display.of(first, self._decoder.pixel_aspect)
+            self._budget.check_size(self._display.width, self._display.height)
+            self.info = self._describe()
         except BaseException:
-            self._container.close()
+            self._decoder.close()
             raise
-        self._frames = chain([first], self._decoded_frames)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._container.close()
+        self._decoder.close()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was found wrong so far; complete once `frames` is exhausted."""
-        damage = f"{self._num_damaged} damaged packets were passed over ({self._damage})" if self._num_damaged else ""
-        return tuple(filter(None, (self._times.shortfall, damage, self._ended_early)))
+        num_damaged = self._budget.num_damaged
+        damage = f"{num_damaged} damaged packets were passed over ({self._budget.damage})" if num_damaged else ""
+        return tuple(filter(None, (self._scan.times.shortfall, damage, *self._notes)))
 
     def plan(self, fps: float) -> SamplingPlan:
         """All moments of this video at a constant rate (moments a second)."""
@@ -84,123 +90,187 @@ class Video:
     def frames(self, plan: SamplingPlan) -> Iterator[RgbFrame]:
         """The frame on display at each moment of the plan, in order; call it once for an open video.
 
-        Fewer come where the video ends, or is damaged beyond reading, before the plan does; `warnings` then says so.
+        Fewer come where damage took some, or where the video ends before the plan does; `warnings` then says so.
 
         Raises:
-            DecodeFailed: not one frame could be decoded.
-            SourceRefused: a frame over the limits.
+            DecodeFailed: after the good frames, where damage took more than half of them.
+            SourceRefused: a frame, or the time spent, is over the limits.
         """
-        moments = plan.timestamps_seconds
-        num_served = 0
-        for shown, from_seconds, until_seconds in self._shown_intervals():
-            rgb: UInt8Array | None = None
-            while num_served < len(moments) and moments[num_served] < until_seconds:
-                if rgb is None:
-                    rgb = self._to_rgb(shown)
-                yield RgbFrame(rgb, from_seconds)
-                num_served += 1
-            if num_served == len(moments):
-                return
-        if num_served < len(moments) - 1:  # one moment may fall to rounding at the very end
-            self._ended_early = f"ended early: {num_served} of {len(moments)} moments could be read"
+        if self._options.decoder is DecoderName.PYAV:
+            pictures = self._moments(plan, self._display.rgb)
+        else:
+            pictures = self._moments_of_other_decoder(plan)
+        for rgb, pts_seconds in self._good(pictures, plan):
+            yield RgbFrame(rgb, pts_seconds)
 
-    def _shown_intervals(self) -> Iterator[tuple[av.VideoFrame, float, float]]:
-        """Each decoded frame with the seconds, from the first frame, between which it is on display."""
-        tick_seconds = float(self._stream.time_base or 0)
-        rounding_seconds = min(tick_seconds / 2, _MAX_STAMP_ROUNDING_SECONDS) + MOMENT_TOLERANCE_SECONDS
+    def yuv_frames(self, plan: SamplingPlan) -> Iterator[YuvFrame]:
+        """As `frames`, but the planes as they were decoded, so that a GPU can do the conversion.
+
+        Raises:
+            UsageInvalid: by a decoder that gives RGB only.
+        """
+        if self._options.decoder is not DecoderName.PYAV:
+            raise UsageInvalid(f"--decoder {self._options.decoder}: gives RGB only; planes come from pyav")
+        for planes, pts_seconds in self._good(self._moments(plan, self._display.yuv), plan):
+            yield YuvFrame(planes, pts_seconds)
+
+    def _good(self, pictures: Iterable[tuple[T, float] | None], plan: SamplingPlan) -> Iterator[tuple[T, float]]:
+        """Each moment's picture and when it appeared; keeps account of those that damage took."""
+        num_served = 0
+        for item in pictures:
+            if item is None:
+                self._num_lost += 1
+            else:
+                num_served += 1
+                yield item
+        num_moments = num_served + self._num_lost
+        if self._num_lost:
+            self._notes.append(f"{self._num_lost} of {num_moments} moments were left out: damage took their frames")
+        if self._num_lost > num_served:
+            raise DecodeFailed(
+                f"{self.path}: damage ({self._budget.damage}) took the frames of {self._num_lost} of {num_moments} "
+                "moments, too few are left; get the file again"
+            )
+        if num_moments < len(plan) - 1:  # one moment may fall to rounding at the very end
+            self._notes.append(f"ended early: {num_moments} of {len(plan)} moments could be read")
+
+    def _moments(self, plan: SamplingPlan, convert: Callable[[av.VideoFrame], T]) -> Iterator[tuple[T, float] | None]:
+        num_done = 0
+        if self._scan.table is not None:
+            try:
+                for item in self._fetched(plan, self._scan.table, convert):
+                    num_done += 1
+                    yield item
+                return
+            except PacketsMislead:  # decode all from the start, and go on at the moment reached
+                self._budget.forget_damage()
+        yield from islice(self._decoded_in_order(plan, convert), num_done, None)
+
+    def _fetched(
+        self, plan: SamplingPlan, table: PacketTable, convert: Callable[[av.VideoFrame], T]
+    ) -> Iterator[tuple[T, float]]:
+        """Decodes only what the plan needs."""
+        ordinals, num_moments = self._pick(plan, table)
+        fetched = self._decoder.fetch(table, ordinals, convert)
+        for (ordinal, value), repeats in zip(fetched, num_moments, strict=True):
+            yield from repeat((value, float(table.shown_seconds[ordinal])), repeats)
+
+    def _pick(self, plan: SamplingPlan, table: PacketTable) -> tuple[list[int], list[int]]:
+        """The wanted frames in the order of display, and how many moments each serves."""
+        moments = plan.timestamps_seconds[plan.timestamps_seconds < self._scan.times.duration_seconds]
+        ordinals = frames_on_display(table.shown_seconds, moments, table.tick_seconds)
+        if self._options.picking is Picking.FAST:
+            ordinals = cheap_frames_nearby(table, ordinals, moments, max_fast_shift_seconds(plan))
+            self._note_shift(float(shift_seconds(table, ordinals, moments).max(initial=0.0)))
+        wanted, num_moments = np.unique(ordinals, return_counts=True)
+        return wanted.tolist(), num_moments.tolist()
+
+    def _moments_of_other_decoder(self, plan: SamplingPlan) -> Iterator[tuple[UInt8Array, float]]:
+        """By OpenCV or TorchCodec: the same frames, or a failure; neither is taken at its word for which they are."""
+        if self._scan.table is not None:
+            ordinals, num_moments = self._pick(plan, self._scan.table)
+            table = self._scan.table
+            shown = ShownTimes(
+                table.shown_seconds, self._scan.times.start_seconds, table.tick_seconds, table.num_never_shown, True
+            )
+        else:
+            intervals = [(at, until) for _, at, until, _ in self._shown_intervals()]
+            shown_seconds, until_seconds = np.array(intervals).T
+            shown = ShownTimes(shown_seconds, 0.0, self._decoder.tick_seconds, num_before=0, are_certain=False)
+            moments = plan.timestamps_seconds[plan.timestamps_seconds < until_seconds[-1]]
+            on_display = np.maximum(np.searchsorted(until_seconds, moments, side="right"), 0)
+            wanted, counts = np.unique(on_display, return_counts=True)
+            ordinals, num_moments = wanted.tolist(), counts.tolist()
+        with closing(self._open_other_decoder()) as decoder:
+            fetched = decoder.fetch(ordinals, shown, self._display)
+            for (ordinal, rgb), repeats in zip(fetched, num_moments, strict=True):
+                yield from repeat((rgb, float(shown.seconds[ordinal])), repeats)
+
+    def _open_other_decoder(self) -> OpencvDecoder | TorchcodecDecoder:
+        open_decoder = OpencvDecoder if self._options.decoder is DecoderName.OPENCV else TorchcodecDecoder
+        return open_decoder(self._admission, self._decoder, self._budget, self._num_threads)
+
+    def _note_shift(self, seconds: float) -> None:
+        if seconds:
+            self._notes.append(f"fast: frames up to {seconds:.3f} s from the moments asked for were taken")
+
+    def _decoded_in_order(
+        self, plan: SamplingPlan, convert: Callable[[av.VideoFrame], T]
+    ) -> Iterator[tuple[T, float] | None]:
+        """Decodes all, and believes the frames rather than the packets. None: damage took the moment's frame."""
+        moments = plan.timestamps_seconds
+        num_done = 0
+        for shown, from_seconds, until_seconds, next_seconds in self._shown_intervals():
+            converted: list[T] = []
+            while num_done < len(moments) and moments[num_done] < next_seconds:
+                if moments[num_done] < until_seconds:
+                    converted = converted or [convert(shown)]
+                    yield converted[0], from_seconds
+                else:
+                    yield None
+                num_done += 1
+            if num_done == len(moments):
+                return
+        if self._budget.num_damaged:
+            yield from [None] * int(np.count_nonzero(moments[num_done:] < self._scan.times.duration_seconds))
+
+    def _shown_intervals(self) -> Iterator[tuple[av.VideoFrame, float, float, float]]:
+        """Each decoded frame with the seconds, from the first frame, between which it is on display, and when the next
+        good one appears: later where damage lies between them."""
+        tick_seconds = self._decoder.tick_seconds
+        rounding_seconds = stamp_rounding_seconds(tick_seconds)
         frame_seconds = 1 / self.info.average_fps
         shown: av.VideoFrame | None = None
         shown_at = zero = 0.0
-        for frame, stamp in trusted_stamps(self._frames):
+        frames = self._frames_in_order or self._decoder.all_frames()
+        is_guessed = self._scan.presentation_is_guessed
+        for frame, stamp in trusted_stamps(frames, presentation_is_guessed=is_guessed):
             if shown is None:
                 zero = stamp * tick_seconds if stamp is not None else 0.0
                 at = 0.0
             elif stamp is None:
-                at = shown_at + frame_seconds
+                at = shown_at + (shown.duration * tick_seconds or frame_seconds)
             else:
                 at = max(stamp * tick_seconds - zero, shown_at)  # a stamp that runs backwards counts as the one before
             if shown is not None:
-                yield shown, shown_at, at - rounding_seconds
+                next_at = at - rounding_seconds
+                own_seconds = shown.duration * tick_seconds or frame_seconds
+                good_until = shown_at + _LONGER_THAN_A_FRAME * own_seconds if self._budget.num_damaged else next_at
+                yield shown, shown_at, min(good_until, next_at), next_at
             shown, shown_at = frame, at
         if shown is not None:
-            last_seconds = shown.duration * tick_seconds if shown.duration else 0.0
-            yield shown, shown_at, shown_at + (last_seconds or frame_seconds)
+            until = shown_at + (shown.duration * tick_seconds or frame_seconds)
+            yield shown, shown_at, until, until
 
-    def _decode(self) -> Iterator[av.VideoFrame]:
-        """All frames in the order of display; damaged packets are passed over and counted. Gives one at least."""
-        num_frames = 0
-        for packet in iterate_packets(self._container, self._stream):
-            try:
-                frames = self._passed_over(packet) if isinstance(packet, av.error.FFmpegError) else packet.decode()
-            except av.error.FFmpegError as error:
-                frames = self._passed_over(error)
-            for frame in frames:
-                _check_size(frame.width, frame.height, self.path, self._limits)
-                num_frames += 1
-                yield frame
-        if num_frames == 0:
-            raise DecodeFailed(
-                f"{self.path}: no frame of its {self._stream.codec_context.name} video could be decoded "
-                f"({self._damage}); it is damaged, encrypted or cut short: get it again"
-            )
-
-    def _passed_over(self, error: av.error.FFmpegError) -> list[av.VideoFrame]:
-        self._num_damaged += 1
-        self._damage = one_line(error.strerror)
-        return []
-
-    def _describe(self, first: av.VideoFrame) -> VideoInfo:
-        aspect = self._stream.sample_aspect_ratio
-        width, height = _square_pixel_size(first.width, first.height, float(aspect) if aspect else 1.0)
-        _check_size(width, height, self.path, self._limits)
-        rotation_degrees = round(first.rotation / 90) * 90 % 360
-        if rotation_degrees in {90, 270}:
-            width, height = height, width
+    def _describe(self) -> VideoInfo:
         return VideoInfo(
             path=self.path,
-            codec=self._stream.codec_context.name,
-            width=width,
-            height=height,
-            rotation_degrees=rotation_degrees,
-            start_seconds=self._times.start_seconds,
-            duration_seconds=self._times.duration_seconds,
-            average_fps=self._times.average_fps,
-            has_variable_fps=self._times.has_variable_fps,
-        )
-
-    def _to_rgb(self, frame: av.VideoFrame) -> UInt8Array:
-        """``H×W×3`` as displayed, in the size that the first frame announced."""
-        turned = self.info.rotation_degrees in {90, 270}
-        width, height = (self.info.height, self.info.width) if turned else (self.info.width, self.info.height)
-        # one thread: for frames of this size, starting swscale's own threads takes longer than the conversion
-        rgb = frame.to_ndarray(format="rgb24", width=width, height=height, threads=1)
-        return np.ascontiguousarray(np.rot90(rgb, k=self.info.rotation_degrees // 90), dtype=np.uint8)
-
-
-def _square_pixel_size(width: int, height: int, aspect: float) -> tuple[int, int]:
-    """The stored size widened or heightened until pixels are square; odd claims (over 4:1) are ignored."""
-    if aspect > 1 and aspect <= 4:
-        return round(width * aspect), height
-    if aspect < 1 and aspect >= 0.25:
-        return width, round(height / aspect)
-    return width, height
-
-
-def _check_size(width: int, height: int, path: Path, limits: Limits) -> None:
-    if width * height > limits.max_pixels_per_frame:
-        raise SourceRefused(
-            f"{path}: its frames are {width}×{height}, more than the {limits.max_pixels_per_frame:,} pixels allowed; "
-            "scale it down with: ffmpeg -i IN -vf scale=1280:-2 out.mp4"
+            codec=self._decoder.codec_name,
+            width=self._display.width,
+            height=self._display.height,
+            rotation_degrees=self._display.rotation_degrees,
+            start_seconds=self._scan.times.start_seconds,
+            duration_seconds=self._scan.times.duration_seconds,
+            average_fps=self._scan.times.average_fps,
+            has_variable_fps=self._scan.times.has_variable_fps,
         )
 
 
-def read_video(path: str | Path, *, fps: float, max_frames: int | None = None) -> RgbFrames:
+def open_video(path: str | Path, options: ReadOptions, *, num_threads: int = 0) -> Video:
+    """As `Video`."""
+    return Video(path, options, num_threads=num_threads)
+
+
+def read_video(
+    path: str | Path, *, fps: float, max_frames: int | None = None, options: ReadOptions = DEFAULT_READ_OPTIONS
+) -> RgbFrames:
     """The frames of a video at a constant rate, all in memory.
 
     Args:
         path: a video file.
         fps: moments a second, from the first frame on; each gives the frame on display then.
         max_frames: stop after so many.
+        options: who decodes, and how.
 
     Returns:
         ``T×H×W×3`` uint8 RGB with the time each frame appeared.
@@ -210,8 +280,11 @@ def read_video(path: str | Path, *, fps: float, max_frames: int | None = None) -
     """
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"max_frames must be at least 1, got {max_frames}")
-    with Video(path) as video:
-        frames = list(islice(video.frames(video.plan(fps)), max_frames))
+    with Video(path, options) as video:
+        plan = video.plan(fps)
+        frames = list(video.frames(SamplingPlan(plan.timestamps_seconds[:max_frames], fps)))
+        if not frames:
+            raise DecodeFailed(f"{path}: ends before the first moment asked for; get the file again")
         return RgbFrames.stack(frames, str(path), video.warnings)
 
 
@@ -221,5 +294,5 @@ def probe(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
     Raises:
         MediaError: as `Video` does.
     """
-    with Video(path, limits=limits) as video:
+    with Video(path, ReadOptions(limits=limits)) as video:
         return video.info

@@ -1,0 +1,117 @@
+"""From decoded frames to pictures as they are displayed: pixels square, rotation applied, colours converted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
+
+from videoclf.media.frames import ColourMatrix, UInt8Array, YuvPlanes
+
+_MATRICES = {1: ColourMatrix.BT709, 9: ColourMatrix.BT2020, 10: ColourMatrix.BT2020}
+"""FFmpeg's AVColorSpace; all others are read as BT.601, as its own conversion does, untagged ones included."""
+
+_FULL_RANGE = 2
+"""FFmpeg's AVCOL_RANGE_JPEG."""
+
+
+@dataclass(frozen=True)
+class Display:
+    """How the frames of one video are shown; all get the size of the first."""
+
+    stored_width: int
+    """Columns before rotation, pixels made square."""
+    stored_height: int
+    rotation_degrees: int
+    """Counter-clockwise: 0, 90, 180 or 270."""
+    is_mirrored: bool = False
+    """Columns are reversed, before the rotation."""
+    is_interlaced: bool = False
+    """Odd and even rows are half a frame apart; they stay as they are."""
+
+    @classmethod
+    def of(cls, first: av.VideoFrame, pixel_aspect: float) -> Display:
+        """As the first frame of a video and its pixels' width over height ask for."""
+        width, height = _square_pixel_size(first.width, first.height, pixel_aspect)
+        is_mirrored = _mirrors(first)
+        # FFmpeg's angle of a matrix that mirrors is that of the matrix as if it did not
+        rotation_degrees = round(first.rotation / 90) * 90 % 360
+        return cls(width, height, (rotation_degrees + 180 * is_mirrored) % 360, is_mirrored, first.interlaced_frame)
+
+    @property
+    def width(self) -> int:
+        """Columns as displayed."""
+        return self.stored_height if self.rotation_degrees in {90, 270} else self.stored_width
+
+    @property
+    def height(self) -> int:
+        """Rows as displayed."""
+        return self.stored_width if self.rotation_degrees in {90, 270} else self.stored_height
+
+    def rgb(self, frame: av.VideoFrame) -> UInt8Array:
+        """``H×W×3`` as displayed; matrix and range as the frame says."""
+        # one thread: for frames of this size, starting swscale's own threads takes longer than the conversion
+        rgb = frame.to_ndarray(format="rgb24", width=self.stored_width, height=self.stored_height, threads=1)
+        return self._turned(np.asarray(rgb, dtype=np.uint8))
+
+    def rgb_of_stored(self, rgb: UInt8Array) -> UInt8Array:
+        """The same for a decoder that gives ``H×W×3`` as stored."""
+        return self._turned(_resized(rgb, self.stored_width, self.stored_height))
+
+    def rgb_of_displayed(self, rgb: UInt8Array) -> UInt8Array:
+        """The same for a decoder that turns the picture, but leaves its pixels as they are."""
+        return np.ascontiguousarray(_resized(rgb, self.width, self.height))
+
+    def yuv(self, frame: av.VideoFrame) -> YuvPlanes:
+        """The planes as stored, where they are 8-bit 4:2:0; other formats are converted to that."""
+        is_full_range = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
+        if frame.format.name not in {"yuv420p", "yuvj420p"}:
+            frame = frame.reformat(format="yuvj420p" if is_full_range else "yuv420p", threads=1)
+        y, u, v = (_plane(frame, index) for index in range(3))
+        matrix = _MATRICES.get(int(frame.colorspace), ColourMatrix.BT601)
+        return YuvPlanes(
+            y, u, v, matrix, is_full_range, self.rotation_degrees, self.is_mirrored, self.width, self.height
+        )
+
+    def _turned(self, rgb: UInt8Array) -> UInt8Array:
+        if self.is_mirrored:
+            rgb = rgb[:, ::-1]
+        return np.ascontiguousarray(np.rot90(rgb, k=self.rotation_degrees // 90), dtype=np.uint8)
+
+
+def _mirrors(frame: av.VideoFrame) -> bool:
+    """Whether the display matrix reverses the picture: whether its determinant is negative."""
+    try:
+        all_side_data: Any = frame.side_data
+        side_data = all_side_data.get(SideDataType.DISPLAYMATRIX)
+    except ValueError:  # PyAV lists none at all where one is of a kind that it does not know
+        return False
+    if side_data is None:
+        return False
+    matrix = np.frombuffer(memoryview(side_data), dtype="<i4")[:9].reshape(3, 3).astype(np.float64)
+    return bool(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0] < 0)
+
+
+def _resized(rgb: UInt8Array, width: int, height: int) -> UInt8Array:
+    if rgb.shape[:2] == (height, width):
+        return rgb
+    return np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def _plane(frame: av.VideoFrame, index: int) -> UInt8Array:
+    plane = frame.planes[index]
+    rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(-1, plane.line_size)
+    return np.array(rows[: plane.height, : plane.width])
+
+
+def _square_pixel_size(width: int, height: int, aspect: float) -> tuple[int, int]:
+    """The stored size widened or heightened until pixels are square; odd claims (over 4:1) are ignored."""
+    if 1 < aspect <= 4:
+        return round(width * aspect), height
+    if 0.25 <= aspect < 1:
+        return width, round(height / aspect)
+    return width, height

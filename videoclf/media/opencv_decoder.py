@@ -1,0 +1,130 @@
+"""Frames by OpenCV: reads a file through and keeps the wanted frames. (OpenCV's seeking is not exact.)"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+
+from videoclf.errors import DecodeFailed
+from videoclf.media.budget import Budget
+from videoclf.media.display import Display
+from videoclf.media.frames import UInt8Array
+from videoclf.media.gate import Admission
+from videoclf.media.packets import ShownTimes
+from videoclf.media.pyav_decoder import PyavDecoder
+
+_OPTIONS_VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+_LOG_LEVEL_VARIABLE = "OPENCV_FFMPEG_LOGLEVEL"
+_QUIET = "-8"
+
+_environment_lock = threading.Lock()
+"""OpenCV takes FFmpeg's options from the process's environment only."""
+
+_MAX_CLOCK_ERROR_SECONDS = 1e-3
+"""OpenCV tells a frame's time in milliseconds, rounded to the container's ticks."""
+
+
+class OpencvDecoder:
+    """An admitted file's frames.
+
+    Args:
+        admission: what the gate let through; its demuxer is the only one that OpenCV may use.
+        known: what PyAV found out about the file.
+        budget: where time is counted.
+        num_threads: of the codec.
+
+    Raises:
+        DecodeFailed: OpenCV cannot open the file.
+    """
+
+    def __init__(self, admission: Admission, known: PyavDecoder, budget: Budget, num_threads: int) -> None:
+        self._path = admission.path
+        self._budget = budget
+        parameters = [cv2.CAP_PROP_N_THREADS, num_threads]
+        if known.has_several_video_streams:  # OpenCV cannot open all files when told which stream to take
+            parameters += [cv2.CAP_PROP_VIDEO_STREAM, known.video_stream]
+        with _quiet_and_confined_to(admission.demuxer):
+            self._capture = cv2.VideoCapture(admission.url, cv2.CAP_FFMPEG, parameters)
+        if not self._capture.isOpened():
+            raise self._failure("cannot open it")
+        self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
+
+    def close(self) -> None:
+        """Give back the file and the codec."""
+        self._capture.release()
+
+    def fetch(
+        self, display_ordinals: Sequence[int], shown: ShownTimes, display: Display
+    ) -> Iterator[tuple[int, UInt8Array]]:
+        """Only these frames (strictly ascending), each with its place in the order of display.
+
+        Raises:
+            DecodeFailed: a frame is missing, or is not the one that should come at its place.
+        """
+        if display.is_interlaced:
+            raise self._failure("gives black pictures for interlaced ones")
+        wanted = set(display_ordinals)
+        last_wanted = max(wanted)
+        first_clock_seconds = clock_seconds = 0.0
+        clocks_tell = shown.are_certain
+        for ordinal in range(last_wanted + 1):
+            with self._budget.spending():
+                if not self._capture.grab():
+                    raise self._failure(f"gave {ordinal} frames, of which number {last_wanted + 1} was wanted")
+            last_clock_seconds, clock_seconds = clock_seconds, self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            if ordinal == 0:
+                first_clock_seconds = clock_seconds
+            elif clock_seconds <= last_clock_seconds:  # it has none for frames that come after the last packet
+                clocks_tell = False
+            if ordinal in wanted:
+                if clocks_tell:
+                    self._check_clock(clock_seconds - first_clock_seconds, float(shown.seconds[ordinal]))
+                yield ordinal, display.rgb_of_stored(self._retrieve())
+        if not clocks_tell:
+            self._check_count(last_wanted + 1, len(shown.seconds))
+
+    def _retrieve(self) -> UInt8Array:
+        with self._budget.spending():
+            is_there, bgr = self._capture.retrieve()
+        if not is_there:
+            raise self._failure("could not convert a frame")
+        self._budget.check_size(bgr.shape[1], bgr.shape[0])
+        return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+    def _check_clock(self, clock_seconds: float, expected_seconds: float) -> None:
+        if abs(clock_seconds - expected_seconds) > _MAX_CLOCK_ERROR_SECONDS:
+            raise self._failure(
+                f"gave the frame of {clock_seconds:.3f} s where that of {expected_seconds:.3f} s is next"
+            )
+
+    def _check_count(self, num_read: int, num_expected: int) -> None:
+        """Where timestamps cannot tell, a frame left out or given twice shows in the number of all."""
+        while num_read <= num_expected and self._capture.grab():
+            num_read += 1
+        if num_read != num_expected:
+            raise self._failure(f"gave {num_read} frames instead of {num_expected}")
+
+    def _failure(self, fault: str) -> DecodeFailed:
+        return DecodeFailed(f"{self._path}: OpenCV {fault}; read it with the default decoder: --decoder pyav")
+
+
+@contextmanager
+def _quiet_and_confined_to(demuxer: str) -> Iterator[None]:
+    with _environment_lock:
+        saved = os.environ.get(_OPTIONS_VARIABLE)
+        os.environ.setdefault(_LOG_LEVEL_VARIABLE, _QUIET)
+        os.environ[_OPTIONS_VARIABLE] = f"protocol_whitelist;file|input_format;{demuxer}"
+        log_level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        try:
+            yield
+        finally:
+            cv2.utils.logging.setLogLevel(log_level)
+            if saved is None:
+                del os.environ[_OPTIONS_VARIABLE]
+            else:
+                os.environ[_OPTIONS_VARIABLE] = saved

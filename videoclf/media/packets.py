@@ -1,0 +1,136 @@
+"""What a video stream's packets say before any is decoded: when each frame is shown, and what decoding it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from videoclf.media.frames import Float64Array
+from videoclf.media.sampling import MOMENT_TOLERANCE_SECONDS
+
+Int64Array = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+_MAX_STAMP_ROUNDING_SECONDS = 0.5e-3
+"""Containers round timestamps to their time base; Matroska's millisecond is the coarsest that is not exact anyway."""
+
+
+def stamp_rounding_seconds(tick_seconds: float) -> float:
+    """How much earlier than its timestamp a frame may be meant to appear."""
+    return min(tick_seconds / 2, _MAX_STAMP_ROUNDING_SECONDS) + MOMENT_TOLERANCE_SECONDS
+
+
+@dataclass(frozen=True)
+class PacketTable:
+    """One entry a packet, in decoding order; every packet gives one frame, and all timestamps differ."""
+
+    pts_ticks: Int64Array
+    dts_ticks: Int64Array
+    is_keyframe: BoolArray
+    tick_seconds: float
+    first_shown_ticks: int | None = None
+    """Frames before this time refer to others that are not in the file, so they are never shown."""
+
+    @cached_property
+    def _sorted_ordinals(self) -> Int64Array:
+        return np.argsort(self.pts_ticks, kind="stable")
+
+    @cached_property
+    def decoding_ordinals(self) -> Int64Array:
+        """For each frame in the order of display, where its packet stands in decoding order."""
+        return self._sorted_ordinals[self.num_never_shown :]
+
+    @cached_property
+    def num_never_shown(self) -> int:
+        """Frames before the first that can be decoded."""
+        return 0 if self.first_shown_ticks is None else int((self.pts_ticks < self.first_shown_ticks).sum())
+
+    @cached_property
+    def shown_ticks(self) -> Int64Array:
+        """When each frame appears, in the order of display."""
+        return self.pts_ticks[self.decoding_ordinals]
+
+    @cached_property
+    def shown_seconds(self) -> Float64Array:
+        """The same, counted from the first."""
+        return np.asarray((self.shown_ticks - self.shown_ticks[0]) * self.tick_seconds, dtype=np.float64)
+
+    @cached_property
+    def keyframe_ordinals(self) -> Int64Array:
+        """In decoding order, where decoding may start; the very first packet always."""
+        return np.union1d([0], np.flatnonzero(self.is_keyframe)).astype(np.int64)
+
+    def start_for(self, decoding_ordinal: int) -> int:
+        """Where decoding has to start for this packet's frame: the last keyframe before it that is also shown no later.
+
+        (A frame that follows a keyframe in the file but is shown before it may need what came before that keyframe.)
+        """
+        starts = self.keyframe_ordinals[: np.searchsorted(self.keyframe_ordinals, decoding_ordinal, side="right")]
+        shown_no_later = np.flatnonzero(self.pts_ticks[starts] <= self.pts_ticks[decoding_ordinal])
+        return int(starts[shown_no_later[-1]]) if len(shown_no_later) else 0
+
+    def ordinal_of(self, pts_ticks: int) -> int | None:
+        """The decoding ordinal of the packet with this timestamp; None where there is none."""
+        place = int(np.searchsorted(self.pts_ticks, pts_ticks, sorter=self._sorted_ordinals))
+        if place == len(self) or self.pts_ticks[self._sorted_ordinals[place]] != pts_ticks:
+            return None
+        return int(self._sorted_ordinals[place])
+
+    def __len__(self) -> int:
+        return len(self.pts_ticks)
+
+
+@dataclass(frozen=True)
+class ShownTimes:
+    """When each frame of a video appears, in the order of display."""
+
+    seconds: Float64Array
+    """Counted from the first."""
+    start_seconds: float
+    """The first one's, by the container's clock."""
+    tick_seconds: float
+    num_before: int
+    """Frames in the file before the first that can be decoded."""
+    are_certain: bool
+    """False: timestamps cannot be believed, and decoding told the order."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Packets that are decoded one after the other for some wanted frames."""
+
+    first_ordinal: int
+    """A keyframe's, in decoding order."""
+    last_ordinal: int
+    """Of the last packet that is needed."""
+    display_ordinals: tuple[int, ...]
+    """The wanted frames, ascending in the order of display."""
+
+    @property
+    def num_packets(self) -> int:
+        """To be read; not all of them are decoded."""
+        return self.last_ordinal - self.first_ordinal + 1
+
+
+def plan_runs(table: PacketTable, display_ordinals: Sequence[int]) -> list[Run]:
+    """The runs of packets that give the wanted frames: between two of them nothing needs to be read or decoded.
+
+    Args:
+        table: the stream's packets.
+        display_ordinals: wanted frames, strictly ascending.
+    """
+    runs: list[Run] = []
+    for display_ordinal in display_ordinals:
+        ordinal = int(table.decoding_ordinals[display_ordinal])
+        start = table.start_for(ordinal)
+        if runs and start <= runs[-1].last_ordinal + 1:
+            last = runs[-1]
+            wanted = (*last.display_ordinals, display_ordinal)
+            runs[-1] = Run(last.first_ordinal, max(last.last_ordinal, ordinal), wanted)
+        else:
+            runs.append(Run(start, ordinal, (display_ordinal,)))
+    return runs

@@ -1,0 +1,113 @@
+"""Frames by TorchCodec: an extra (``pip install 'videoclf[torchcodec]'``), and the FFmpeg of this machine.
+
+It picks frames by their timestamps, so it is used where those can be believed. Importing it imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from videoclf.errors import DecodeFailed, DeviceUnavailable, one_line
+from videoclf.media.budget import Budget
+from videoclf.media.display import Display
+from videoclf.media.frames import UInt8Array
+from videoclf.media.gate import Admission, refuse_what_could_be_taken_for_a_script
+from videoclf.media.packets import ShownTimes
+from videoclf.media.pyav_decoder import PyavDecoder
+
+
+class TorchcodecDecoder:
+    """An admitted file's frames.
+
+    Args:
+        admission: what the gate let through.
+        known: what PyAV found out about the file.
+        budget: where time is counted.
+        num_threads: of the codec.
+
+    Raises:
+        DeviceUnavailable: TorchCodec is not installed, or does not find FFmpeg's libraries.
+        SourceRefused: TorchCodec, which finds out a file's format by itself, could take it for a script.
+        DecodeFailed: TorchCodec cannot open the file.
+    """
+
+    def __init__(self, admission: Admission, known: PyavDecoder, budget: Budget, num_threads: int) -> None:
+        self._path = admission.path
+        self._budget = budget
+        if known.scan.table is None or not known.marks_keyframes:
+            raise self._failure("goes by timestamps and keyframes, which this file does not tell right")
+        refuse_what_could_be_taken_for_a_script(admission)
+        open_decoder = _video_decoder_class()
+        try:
+            with budget.spending():
+                self._decoder = open_decoder(
+                    str(admission.path.absolute()),
+                    stream_index=known.stream_index,
+                    dimension_order="NHWC",
+                    num_ffmpeg_threads=num_threads,
+                    seek_mode="exact",
+                )
+        except (RuntimeError, ValueError) as error:
+            raise self._failure(f"cannot open it ({_first_line(error)})") from error
+
+    def close(self) -> None:
+        """Give back the file and the codec."""
+        del self._decoder
+
+    def fetch(
+        self, display_ordinals: Sequence[int], shown: ShownTimes, display: Display
+    ) -> Iterator[tuple[int, UInt8Array]]:
+        """Only these frames (strictly ascending), each with its place in the order of display.
+
+        Raises:
+            DecodeFailed: a frame cannot be decoded, or is not the one that should come at its place.
+        """
+        if display.is_mirrored:
+            raise self._failure("does not mirror pictures, as this file asks for")
+        for ordinal in display_ordinals:
+            pts_seconds = shown.start_seconds + float(shown.seconds[ordinal])
+            frame = self._frame(ordinal + shown.num_before, pts_seconds, shown.tick_seconds)
+            self._budget.check_size(frame.data.shape[1], frame.data.shape[0])
+            yield ordinal, display.rgb_of_displayed(np.asarray(frame.data.numpy(), dtype=np.uint8))
+
+    def _frame(self, index: int, pts_seconds: float, tick_seconds: float) -> Any:
+        """By its place, or else by its time: TorchCodec's own account of a file is off by a frame now and then, but
+        what it gives tells when it is shown."""
+        fault = ""
+        for get, key in (
+            (self._decoder.get_frame_at, index),
+            (self._decoder.get_frame_played_at, pts_seconds + tick_seconds / 4),
+        ):
+            try:
+                with self._budget.spending():
+                    frame = get(key)
+            except (RuntimeError, IndexError) as error:
+                fault = f"cannot decode the frame of {pts_seconds:.3f} s ({_first_line(error)})"
+                continue
+            if abs(float(frame.pts_seconds) - pts_seconds) <= tick_seconds / 2:
+                return frame
+            fault = f"gave the frame of {frame.pts_seconds:.3f} s instead of that of {pts_seconds:.3f} s"
+        raise self._failure(fault)
+
+    def _failure(self, fault: str) -> DecodeFailed:
+        return DecodeFailed(f"{self._path}: TorchCodec {fault}; read it with the default decoder: --decoder pyav")
+
+
+def _video_decoder_class() -> Any:
+    try:
+        from torchcodec.decoders import VideoDecoder  # type: ignore[attr-defined,unused-ignore]
+    except ImportError as error:
+        raise DeviceUnavailable("--decoder torchcodec: not installed; pip install 'videoclf[torchcodec]'") from error
+    except (RuntimeError, OSError) as error:  # its own library does not find FFmpeg's
+        raise DeviceUnavailable(
+            "--decoder torchcodec: does not find FFmpeg's libraries (versions 4 to 8); install them (Debian: apt-get "
+            "install ffmpeg), or leave the option out"
+        ) from error
+    return VideoDecoder
+
+
+def _first_line(error: BaseException) -> str:
+    return one_line(str(error).split("\n", 1)[0])[:200]
