@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from videoclf.cli.console import EXIT_FAILED, ProgressBar, print_error, print_metrics, print_notice, print_result
-from videoclf.cli.options import Device, GroupRegex, Json, Split, SplitFiles, Workers, num_threads
+from videoclf.cli.options import (
+    Decoder,
+    Device,
+    GroupRegex,
+    Isolate,
+    Json,
+    Limit,
+    Split,
+    SplitFiles,
+    Workers,
+    num_threads,
+    read_options,
+)
+from videoclf.media.options import DecoderName
 
 if TYPE_CHECKING:
     from videoclf.inference.prediction import Failure, Prediction
@@ -28,6 +41,9 @@ def evaluate(
     ] = None,
     device: Device = "auto",
     workers: Workers = None,
+    decoder: Decoder = DecoderName.PYAV,
+    isolate: Isolate = False,
+    limit: Limit = None,
     as_json: Json = False,
 ) -> None:
     """Measure a model on labelled clips: all of DATA, or with --split its test part.
@@ -60,6 +76,7 @@ def evaluate(
             out=out,
             device=device,
             num_threads=num_threads(workers),
+            reading=read_options(decoder, limit, isolate=isolate),
             on_notice=print_notice,
             on_clip=on_clip,
         )

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from videoclf.media.limits import limits_with
+from videoclf.media.options import DecoderName, Picking, ReadOptions
+
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, max=64, help="Videos decoded at once; by default one a core, four at most.")
+]
+Decoder = Annotated[
+    DecoderName,
+    typer.Option(help="Who decodes. All give the same frames or say that they cannot; pyav reads the most files."),
+]
+Isolate = Annotated[
+    bool,
+    typer.Option("--isolate", help="Decode in child processes: a codec that crashes or hangs costs its clip only."),
+]
+VideoStream = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="Of a file with several video streams, which; from 0."),
+]
+Limit = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="Change what a video may ask of this machine; see docs/decoding.md."),
 ]
 Split = Annotated[
     str | None,
@@ -33,3 +53,21 @@ def num_threads(workers: int | None) -> int:
     from videoclf.inference.model import DEFAULT_NUM_THREADS
 
     return workers or DEFAULT_NUM_THREADS
+
+
+def read_options(
+    decoder: DecoderName,
+    limits: Sequence[str] | None,
+    *,
+    isolate: bool,
+    fast: bool = False,
+    video_stream: int | None = None,
+) -> ReadOptions:
+    """What the options of a command say of reading."""
+    return ReadOptions(
+        decoder=decoder,
+        picking=Picking.FAST if fast else Picking.EXACT,
+        isolate=isolate,
+        video_stream=video_stream,
+        limits=limits_with(limits or ()),
+    )

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from videoclf.cli.console import EXIT_FAILED, ProgressBar, messages, print_error, print_notice, print_result
-from videoclf.cli.options import Device, Json, Workers, num_threads
+from videoclf.cli.options import (
+    Decoder,
+    Device,
+    Isolate,
+    Json,
+    Limit,
+    VideoStream,
+    Workers,
+    num_threads,
+    read_options,
+)
+from videoclf.media.options import DecoderName
 
 if TYPE_CHECKING:
     from videoclf.inference.prediction import Failure, Prediction
@@ -36,6 +47,13 @@ def predict(
     top_k: Annotated[int, typer.Option(min=1, help="How many classes to list of each video.")] = 3,
     device: Device = "auto",
     workers: Workers = None,
+    decoder: Decoder = DecoderName.PYAV,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Where it saves decoding, take a frame up to 0.25 s from the moment wanted.")
+    ] = False,
+    isolate: Isolate = False,
+    video_stream: VideoStream = None,
+    limit: Limit = None,
     as_json: Json = False,
     csv_file: Annotated[
         Path | None,
@@ -53,11 +71,13 @@ def predict(
     from videoclf.media.sources import expand_sources
     from videoclf.zoo import DEFAULT_MODEL_NAME, EVERYDAY_MODEL_NAME
 
+    reading = read_options(decoder, limit, isolate=isolate, fast=fast, video_stream=video_stream)
     loaded = load(model, device=device)
     num_done = num_failed = num_unsure = 0
     with _csv_writer(csv_file) as write_row, ProgressBar() as bar:
         bar.start("videos", None)
-        for outcome in loaded.predict_many(expand_sources(sources, sys.stdin), num_threads=num_threads(workers)):
+        paths = expand_sources(sources, sys.stdin)
+        for outcome in loaded.predict_many(paths, num_threads=num_threads(workers), reading=reading):
             num_done += 1
             num_failed += isinstance(outcome, Failure)
             num_unsure += not isinstance(outcome, Failure) and outcome.uncertain

@@ -16,6 +16,7 @@ from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
 from videoclf.evaluation.report import write_report
 from videoclf.inference.model import DEFAULT_NUM_THREADS, Model, load
 from videoclf.inference.prediction import Failure, Prediction
+from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 
 
 def evaluate(
@@ -28,6 +29,7 @@ def evaluate(
     out: str | Path | None = None,
     device: str = "auto",
     num_threads: int = DEFAULT_NUM_THREADS,
+    reading: ReadOptions = DEFAULT_READ_OPTIONS,
     on_notice: Callable[[str], object] = lambda _text: None,
     on_clip: Callable[[int, Prediction | Failure], object] = lambda _total, _outcome: None,
 ) -> Metrics:
@@ -42,6 +44,7 @@ def evaluate(
         out: a folder for ``metrics.json``, ``predictions.jsonl`` and ``report.html``; nothing is written without.
         device: as for `videoclf.load`.
         num_threads: videos decoded at once.
+        reading: who decodes, and how.
         on_notice: called with each warning that the split gives.
         on_clip: called after each clip with the number of all clips and the outcome.
 
@@ -65,7 +68,7 @@ def evaluate(
     check_labels(clips, loaded.labels, model=loaded.header.name)
     folder = prepare_folder(Path(out)) if out is not None else None
     outcomes: list[Prediction | Failure] = []
-    for outcome in loaded.predict_many([clip.path for clip in clips], num_threads=num_threads):
+    for outcome in loaded.predict_many([clip.path for clip in clips], num_threads=num_threads, reading=reading):
         outcomes.append(outcome)
         on_clip(len(clips), outcome)
     metrics = metrics_of(outcomes, clips, loaded.labels)

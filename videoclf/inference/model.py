@@ -13,6 +13,7 @@ from videoclf import errors
 from videoclf.inference.pipeline import clip_request, predict_clips
 from videoclf.inference.prediction import Failure, Prediction
 from videoclf.inference.torch_engine import TorchEngine
+from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import ReadWindow, read_clips
 from videoclf.modeling.classifier import Backbone
 from videoclf.modeling.pretrained import open_model
@@ -58,29 +59,38 @@ class Model:
         """How it samples, prepares and classifies."""
         return self.header.recipe
 
-    def predict(self, path: str | Path) -> Prediction:
+    def predict(self, path: str | Path, *, reading: ReadOptions = DEFAULT_READ_OPTIONS) -> Prediction:
         """The classes of one video, best first.
+
+        Args:
+            path: the video.
+            reading: who decodes, and how.
 
         Raises:
             MediaError: the video cannot be read; the message says why.
         """
-        outcome = next(self.predict_many([path]))
+        outcome = next(self.predict_many([path], reading=reading))
         if isinstance(outcome, Failure):
             raise getattr(errors, outcome.error.type)(outcome.error.message)
         return outcome
 
     def predict_many(
-        self, paths: Iterable[str | Path], *, num_threads: int = DEFAULT_NUM_THREADS
+        self,
+        paths: Iterable[str | Path],
+        *,
+        num_threads: int = DEFAULT_NUM_THREADS,
+        reading: ReadOptions = DEFAULT_READ_OPTIONS,
     ) -> Iterator[Prediction | Failure]:
         """The classes of many videos, in order; a video that cannot be read gives a `Failure` and the rest goes on.
 
         Args:
             paths: taken as they are needed; may be endless.
             num_threads: videos decoded at once.
+            reading: who decodes, and how.
         """
         if isinstance(paths, str | Path):
             raise TypeError(f"expected several paths, got the single {paths!r}; use predict for one")
-        return predict_clips(self._engine, self.header, map(Path, paths), num_threads=num_threads)
+        return predict_clips(self._engine, self.header, map(Path, paths), num_threads=num_threads, reading=reading)
 
     def features(self, path: str | Path) -> Tensor:
         """What the backbone makes of a video's frames: ``T'×D`` float32, windows one after the other.

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from videoclf.errors import ModelFileInvalid
 from videoclf.inference.engine import Engine, Float32Array, W
 from videoclf.inference.prediction import Failure, LabelScore, Prediction
+from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import ClipRequest, ReadEnd, ReadWindow, read_clips_or_wait
 from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Recipe
@@ -25,7 +26,12 @@ _MAX_WAIT_SECONDS = 0.5
 
 
 def predict_clips(
-    engine: Engine[W], header: ModelHeader, paths: Iterable[Path], *, num_threads: int
+    engine: Engine[W],
+    header: ModelHeader,
+    paths: Iterable[Path],
+    *,
+    num_threads: int,
+    reading: ReadOptions = DEFAULT_READ_OPTIONS,
 ) -> Iterator[Prediction | Failure]:
     """The classes of each video, in the order of the paths.
 
@@ -37,6 +43,7 @@ def predict_clips(
         header: of the model in the engine.
         paths: taken as they are needed; may be endless.
         num_threads: videos decoded at once.
+        reading: who decodes, and how.
 
     Yields:
         A `Prediction` or, for a source that cannot be read, a `Failure`.
@@ -50,7 +57,7 @@ def predict_clips(
 
     batcher = _Batcher(engine, header)
     items = read_clips_or_wait(
-        requests(), engine.preprocess, num_threads=num_threads, max_wait_seconds=_MAX_WAIT_SECONDS
+        requests(), engine.preprocess, num_threads=num_threads, options=reading, max_wait_seconds=_MAX_WAIT_SECONDS
     )
     for item in items:
         if item is None:

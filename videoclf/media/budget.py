@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from videoclf.errors import SourceRefused, one_line
 from videoclf.media.limits import Limits
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
 
 _FRAMES_IN_A_CODEC = 20
 """References and frames being put in order, at most (16 in H.264), and some for its threads."""
@@ -26,28 +29,39 @@ class Budget:
         self.num_damaged = 0
         self.damage = ""
 
-    @contextmanager
-    def spending(self) -> Iterator[None]:
-        """Counts the time inside.
+    def spend(self, seconds: float) -> None:
+        """Count time that the codec took.
 
         Raises:
             SourceRefused: the video has taken longer than allowed, all its threads together.
         """
-        started = time.perf_counter()
-        yield
         with self._lock:
-            self._spent_seconds += time.perf_counter() - started
+            self._spent_seconds += seconds
         if self._spent_seconds > self._limits.max_decode_seconds:
             raise SourceRefused(
                 f"{self._path}: decoding took more than the {self._limits.max_decode_seconds:.0f} s allowed; cut or "
                 "scale it down with: ffmpeg -i IN -t 600 -vf scale=640:-2 out.mp4"
             )
 
+    def timed(self, function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
+        """What a function gives; its time counts."""
+        started_seconds = time.perf_counter()
+        result = function(*args, **kwargs)
+        self.spend(time.perf_counter() - started_seconds)
+        return result
+
     def note_damage(self, reason: object) -> None:
         """A packet or frame that could not be used."""
         with self._lock:
             self.num_damaged += 1
             self.damage = one_line(reason)
+
+    def out_of_memory(self) -> SourceRefused:
+        """What to raise where the operating system gives no more."""
+        return SourceRefused(
+            f"{self._path}: decoding it takes more memory than is to be had; scale it down with: "
+            "ffmpeg -i IN -vf scale=1280:-2 out.mp4"
+        )
 
     def forget_damage(self) -> None:
         """What was counted will be met again."""

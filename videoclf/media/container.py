@@ -87,6 +87,8 @@ def open_container(admission: Admission, limits: Limits) -> Any:
             container_options={"protocol_whitelist": "file", "max_streams": str(limits.max_streams)},
             metadata_errors="replace",  # names in other encodings than UTF-8 would raise otherwise
         )
+    except av.error.MemoryError:
+        raise SourceRefused(f"{admission.path}: opening it takes more memory than is to be had; get it again") from None
     except (av.error.FFmpegError, ValueError) as error:
         reason = one_line(getattr(error, "strerror", None) or error)
         raise DecodeFailed(
@@ -138,6 +140,9 @@ def iterate_packets(container: Any, stream: Any) -> Iterator[Any]:
     while True:
         try:
             packet = next(packets, None)
+        except IndexError:  # PyAV does not know a stream that the demuxer finds only now
+            packets = container.demux(stream)
+            continue
         except av.error.FFmpegError as error:
             yield error
             return

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+
+from videoclf.errors import UsageInvalid
 
 
 @dataclass(frozen=True)
@@ -34,3 +37,32 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+
+
+def limits_with(changes: Iterable[str]) -> Limits:
+    """The default limits with some changed.
+
+    >>> limits_with(["max_duration_seconds=60"]).max_duration_seconds
+    60.0
+
+    Args:
+        changes: ``NAME=VALUE``.
+
+    Raises:
+        UsageInvalid: no such limit, or no number above 0.
+    """
+    limits = DEFAULT_LIMITS
+    known = [field.name for field in fields(Limits)]
+    for change in changes:
+        name, _, text = change.partition("=")
+        if name not in known:
+            raise UsageInvalid(f"--limit {change}: no such limit; there are {', '.join(known)}")
+        kind = type(getattr(limits, name))
+        try:
+            value = kind(float(text))
+        except (ValueError, OverflowError):
+            value = 0
+        if not value > 0:
+            raise UsageInvalid(f"--limit {change}: expected {name}=NUMBER, above 0")
+        limits = replace(limits, **{name: value})
+    return limits

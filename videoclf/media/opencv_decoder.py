@@ -29,6 +29,9 @@ _MAX_CLOCK_ERROR_SECONDS = 1e-3
 """OpenCV tells a frame's time in milliseconds, rounded to the container's ticks."""
 
 
+_CANNOT_CONVERT = "cannot convert interlaced pictures: it gives a black one, or the last one once more"
+
+
 class OpencvDecoder:
     """An admitted file's frames.
 
@@ -44,6 +47,8 @@ class OpencvDecoder:
 
     def __init__(self, admission: Admission, known: PyavDecoder, budget: Budget, num_threads: int) -> None:
         self._path = admission.path
+        self._known = known
+        self._last_bgr: UInt8Array | None = None
         self._budget = budget
         parameters = [cv2.CAP_PROP_N_THREADS, num_threads]
         if known.has_several_video_streams:  # OpenCV cannot open all files when told which stream to take
@@ -67,15 +72,14 @@ class OpencvDecoder:
             DecodeFailed: a frame is missing, or is not the one that should come at its place.
         """
         if display.is_interlaced:
-            raise self._failure("gives black pictures for interlaced ones")
+            raise self._failure(_CANNOT_CONVERT)
         wanted = set(display_ordinals)
         last_wanted = max(wanted)
         first_clock_seconds = clock_seconds = 0.0
         clocks_tell = shown.are_certain
         for ordinal in range(last_wanted + 1):
-            with self._budget.spending():
-                if not self._capture.grab():
-                    raise self._failure(f"gave {ordinal} frames, of which number {last_wanted + 1} was wanted")
+            if not self._budget.timed(self._capture.grab):
+                raise self._failure(f"gave {ordinal} frames, of which number {last_wanted + 1} was wanted")
             last_clock_seconds, clock_seconds = clock_seconds, self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             if ordinal == 0:
                 first_clock_seconds = clock_seconds
@@ -84,15 +88,19 @@ class OpencvDecoder:
             if ordinal in wanted:
                 if clocks_tell:
                     self._check_clock(clock_seconds - first_clock_seconds, float(shown.seconds[ordinal]))
-                yield ordinal, display.rgb_of_stored(self._retrieve())
+                yield ordinal, display.rgb_of_stored(self._retrieve(ordinal))
         if not clocks_tell:
             self._check_count(last_wanted + 1, len(shown.seconds))
 
-    def _retrieve(self) -> UInt8Array:
-        with self._budget.spending():
-            is_there, bgr = self._capture.retrieve()
+    def _retrieve(self, ordinal: int) -> UInt8Array:
+        is_there, image = self._budget.timed(self._capture.retrieve)
         if not is_there:
             raise self._failure("could not convert a frame")
+        bgr = np.asarray(image, dtype=np.uint8)
+        is_stale = not bgr.any() or (self._last_bgr is not None and np.array_equal(bgr, self._last_bgr))
+        if is_stale and self._known.is_interlaced(ordinal):
+            raise self._failure(_CANNOT_CONVERT)
+        self._last_bgr = bgr
         self._budget.check_size(bgr.shape[1], bgr.shape[0])
         return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 

@@ -64,14 +64,18 @@ class PacketTable:
         """In decoding order, where decoding may start; the very first packet always."""
         return np.union1d([0], np.flatnonzero(self.is_keyframe)).astype(np.int64)
 
-    def start_for(self, decoding_ordinal: int) -> int:
-        """Where decoding has to start for this packet's frame: the last keyframe before it that is also shown no later.
+    def starts_for(self, decoding_ordinals: Int64Array) -> Int64Array:
+        """Where decoding has to start for each packet's frame: the last keyframe before it that is also shown no later.
 
         (A frame that follows a keyframe in the file but is shown before it may need what came before that keyframe.)
         """
-        starts = self.keyframe_ordinals[: np.searchsorted(self.keyframe_ordinals, decoding_ordinal, side="right")]
-        shown_no_later = np.flatnonzero(self.pts_ticks[starts] <= self.pts_ticks[decoding_ordinal])
-        return int(starts[shown_no_later[-1]]) if len(shown_no_later) else 0
+        keyframes = self.keyframe_ordinals
+        places = np.searchsorted(keyframes, decoding_ordinals, side="right") - 1
+        while True:
+            too_late = (self.pts_ticks[keyframes[places]] > self.pts_ticks[decoding_ordinals]) & (places > 0)
+            if not too_late.any():
+                return keyframes[places]
+            places = places - too_late
 
     def ordinal_of(self, pts_ticks: int) -> int | None:
         """The decoding ordinal of the packet with this timestamp; None where there is none."""
@@ -124,9 +128,9 @@ def plan_runs(table: PacketTable, display_ordinals: Sequence[int]) -> list[Run]:
         display_ordinals: wanted frames, strictly ascending.
     """
     runs: list[Run] = []
-    for display_ordinal in display_ordinals:
-        ordinal = int(table.decoding_ordinals[display_ordinal])
-        start = table.start_for(ordinal)
+    ordinals = table.decoding_ordinals[np.asarray(display_ordinals, dtype=np.int64)]
+    starts = table.starts_for(ordinals)
+    for display_ordinal, ordinal, start in zip(display_ordinals, ordinals.tolist(), starts.tolist(), strict=True):
         if runs and start <= runs[-1].last_ordinal + 1:
             last = runs[-1]
             wanted = (*last.display_ordinals, display_ordinal)

@@ -45,18 +45,20 @@ def cheap_frames_nearby(
         moments_seconds: of the plan.
         max_shift_seconds: a frame whose time on display begins or ends farther than this from its moment is not taken.
     """
-    last = len(table) - 1
+    last = len(table.shown_seconds) - 1
     chosen = exact_ordinals.copy()
     for index, (exact, moment) in enumerate(zip(exact_ordinals, moments_seconds, strict=True)):
         # frames that end after moment - shift and begin before moment + shift
         first = int(np.searchsorted(table.shown_seconds[1:], moment - max_shift_seconds, side="right"))
         beyond = int(np.searchsorted(table.shown_seconds, moment + max_shift_seconds, side="left"))
-        nearby = np.arange(min(first, last), max(beyond, int(exact) + 1))
+        if index > 0 and exact > exact_ordinals[index - 1]:
+            first = max(first, int(chosen[index - 1]) + 1)  # what were two frames stay two
+        nearby = np.arange(min(first, last, int(exact)), max(beyond, int(exact) + 1))
         ordinals = table.decoding_ordinals[nearby]
-        cost = ordinals - np.array([table.start_for(int(ordinal)) for ordinal in ordinals])
+        cost = ordinals - table.starts_for(ordinals)
         best = nearby[cost == cost.min()]
         chosen[index] = best[np.argmin(np.abs(best - exact))]
-    return np.maximum.accumulate(chosen)
+    return np.asarray(np.maximum.accumulate(chosen), dtype=np.int64)
 
 
 def shift_seconds(table: PacketTable, ordinals: Int64Array, moments_seconds: Float64Array) -> Float64Array:

@@ -45,7 +45,7 @@ _CHEAP_TO_READ_PACKETS = 300
 _SMALL_FRAME_PIXELS = 400 * 300
 """Up to this size, handing packets to a codec's threads takes longer than decoding them."""
 
-_SHORT_RUN_PACKETS = 30
+_SHORT_RUN_PACKETS = 20
 """Less work than this is not worth opening the file a second time for."""
 
 _HELD_BYTES = 48 << 20
@@ -165,6 +165,15 @@ class PyavDecoder:
             for run in runs:
                 yield from stream.fetch(run, table, convert)
 
+    def is_interlaced(self, display_ordinal: int) -> bool:
+        """Whether a frame's odd and even rows are half a frame apart; False where packets do not lead to it."""
+        if self.scan.table is None:
+            return False
+        try:
+            return any(flag for _, flag in self.fetch(self.scan.table, [display_ordinal], _is_interlaced))
+        except PacketsMislead:
+            return False
+
     def _fetch_in_parallel(
         self, runs: list[Run], table: PacketTable, convert: Convert[T], num_workers: int
     ) -> Iterator[Fetched[T]]:
@@ -188,7 +197,7 @@ class PyavDecoder:
         """As many as there are threads, if there is work for them and no run is so long that the others would wait."""
         num_packets = [run.num_packets for run in runs]
         num_workers = min(self._num_threads, len(runs))
-        if self._is_small or num_workers < 2 or sum(num_packets) < _SHORT_RUN_PACKETS * num_workers:
+        if num_workers < 2 or sum(num_packets) < _SHORT_RUN_PACKETS * num_workers:
             return 1
         return num_workers if sum(num_packets) >= 0.75 * num_workers * max(num_packets) else 1
 
@@ -277,7 +286,7 @@ class _OpenStream:
                 raise PacketsMislead
             last_pts = frame.pts
             if frame.pts == awaited[0]:
-                yield wanted[awaited.popleft()], self._spend(convert, frame)
+                yield wanted[awaited.popleft()], self._budget.timed(convert, frame)
                 if not awaited:
                     return
         raise PacketsMislead
@@ -315,7 +324,9 @@ class _OpenStream:
         try:
             if isinstance(packet, av.error.FFmpegError):
                 raise packet
-            frames: list[av.VideoFrame] = self._spend(self.codec.decode, packet)
+            frames: list[av.VideoFrame] = self._budget.timed(self.codec.decode, packet)
+        except av.error.MemoryError:
+            raise self._budget.out_of_memory() from None
         except av.error.EOFError:
             return []  # the codec had been told of the end already
         except av.error.FFmpegError as error:
@@ -324,10 +335,6 @@ class _OpenStream:
         for frame in frames:
             self._budget.check_size(frame.width, frame.height)
         return frames
-
-    def _spend(self, function: Callable[[Any], T], argument: Any) -> T:
-        with self._budget.spending():
-            return function(argument)
 
     def go_to(self, ordinal: int, table: PacketTable | None) -> None:
         """The next packet is the one with this place in decoding order; without a table only 0 can be gone to."""
@@ -387,3 +394,7 @@ class _OpenStream:
 
 def _place(packet: Any) -> tuple[Any, ...]:
     return packet.pos, packet.dts, packet.size
+
+
+def _is_interlaced(frame: av.VideoFrame) -> bool:
+    return frame.interlaced_frame

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -23,7 +23,10 @@ from videoclf.media.frames import RgbFrame, RgbFrames, VideoInfo
 from videoclf.media.lanes import LaneLimits, Stopped, work_in_lanes
 from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.sampling import SamplingPlan
-from videoclf.media.video import open_video
+from videoclf.media.video import Video
+
+if TYPE_CHECKING:
+    from videoclf.media.isolated import IsolatedVideo
 
 _CHUNK_FRAMES = 16
 """Frames handed to the transform at a time: of a 4K video 400 MB, where a whole window could be 1.6 GB."""
@@ -137,7 +140,7 @@ class _Reader(Generic[T]):
         try:
             with (
                 self._share_of_threads() as codec_threads,
-                open_video(request.path, self._options, num_threads=codec_threads) as video,
+                _open(request.path, self._options, codec_threads) as video,
             ):
                 info = video.info
                 windows = _windows(video.plan(request.fps), request)
@@ -167,6 +170,14 @@ class _Reader(Generic[T]):
         finally:
             with self._lock:
                 self._num_clips_in_work -= 1
+
+
+def _open(path: Path, options: ReadOptions, num_threads: int) -> Video | IsolatedVideo:
+    if not options.isolate:
+        return Video(path, options, num_threads=num_threads)
+    from videoclf.media.isolated import IsolatedVideo  # POSIX only
+
+    return IsolatedVideo(path, options, num_threads=num_threads)
 
 
 def _unless(stopped: threading.Event, frames: Iterator[RgbFrame]) -> Iterator[RgbFrame]:

@@ -18,6 +18,9 @@ from videoclf.media.gate import Admission, refuse_what_could_be_taken_for_a_scri
 from videoclf.media.packets import ShownTimes
 from videoclf.media.pyav_decoder import PyavDecoder
 
+_SOUGHT_BY_BISECTION = frozenset({"mpeg", "mpegts"})
+"""FFmpeg guesses where a moment lies in them, and TorchCodec takes the guess: H.265 came out grey."""
+
 
 class TorchcodecDecoder:
     """An admitted file's frames.
@@ -39,17 +42,21 @@ class TorchcodecDecoder:
         self._budget = budget
         if known.scan.table is None or not known.marks_keyframes:
             raise self._failure("goes by timestamps and keyframes, which this file does not tell right")
+        if admission.demuxer in _SOUGHT_BY_BISECTION:
+            raise self._failure(
+                f"may decode from a wrong packet of a {admission.demuxer} stream, and give grey pictures"
+            )
         refuse_what_could_be_taken_for_a_script(admission)
         open_decoder = _video_decoder_class()
         try:
-            with budget.spending():
-                self._decoder = open_decoder(
-                    str(admission.path.absolute()),
-                    stream_index=known.stream_index,
-                    dimension_order="NHWC",
-                    num_ffmpeg_threads=num_threads,
-                    seek_mode="exact",
-                )
+            self._decoder = budget.timed(
+                open_decoder,
+                str(admission.path.absolute()),
+                stream_index=known.stream_index,
+                dimension_order="NHWC",
+                num_ffmpeg_threads=num_threads,
+                seek_mode="exact",
+            )
         except (RuntimeError, ValueError) as error:
             raise self._failure(f"cannot open it ({_first_line(error)})") from error
 
@@ -82,8 +89,7 @@ class TorchcodecDecoder:
             (self._decoder.get_frame_played_at, pts_seconds + tick_seconds / 4),
         ):
             try:
-                with self._budget.spending():
-                    frame = get(key)
+                frame = self._budget.timed(get, key)
             except (RuntimeError, IndexError) as error:
                 fault = f"cannot decode the frame of {pts_seconds:.3f} s ({_first_line(error)})"
                 continue
@@ -98,7 +104,7 @@ class TorchcodecDecoder:
 
 def _video_decoder_class() -> Any:
     try:
-        from torchcodec.decoders import VideoDecoder  # type: ignore[attr-defined,unused-ignore]
+        from torchcodec.decoders import VideoDecoder
     except ImportError as error:
         raise DeviceUnavailable("--decoder torchcodec: not installed; pip install 'videoclf[torchcodec]'") from error
     except (RuntimeError, OSError) as error:  # its own library does not find FFmpeg's

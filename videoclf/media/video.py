@@ -256,11 +256,6 @@ class Video:
         )
 
 
-def open_video(path: str | Path, options: ReadOptions, *, num_threads: int = 0) -> Video:
-    """As `Video`."""
-    return Video(path, options, num_threads=num_threads)
-
-
 def read_video(
     path: str | Path, *, fps: float, max_frames: int | None = None, options: ReadOptions = DEFAULT_READ_OPTIONS
 ) -> RgbFrames:

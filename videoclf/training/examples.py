@@ -12,6 +12,7 @@ from torch import Tensor
 
 from videoclf.data.dataset import LabelledClip
 from videoclf.inference.pipeline import clip_request
+from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import Chunks, ReadWindow, read_clips
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.preprocess import preprocess_window
@@ -74,13 +75,22 @@ class VideoExamples:
         quarantine: takes clips that fail.
         num_threads: videos decoded at once.
         on_clip: called after each clip that was read.
+        reading: who decodes, and how.
     """
 
-    def __init__(self, recipe: Recipe, quarantine: Quarantine, num_threads: int, on_clip: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        quarantine: Quarantine,
+        num_threads: int,
+        on_clip: Callable[[], None],
+        reading: ReadOptions = DEFAULT_READ_OPTIONS,
+    ) -> None:
         self._recipe = recipe
         self._quarantine = quarantine
         self._num_threads = num_threads
         self._on_clip = on_clip
+        self._reading = reading
 
     def for_training(self, clips: Sequence[LabelledClip], rng: np.random.Generator) -> Iterator[Example]:
         """See `Examples`."""
@@ -107,7 +117,8 @@ class VideoExamples:
             for clip, seed in zip(clips, window_seeds, strict=True)
         )
         windows: list[Seen] = []
-        for item in read_clips(requests, self._preprocess, num_threads=self._num_threads):
+        items = read_clips(requests, self._preprocess, num_threads=self._num_threads, options=self._reading)
+        for item in items:
             if isinstance(item, ReadWindow):
                 windows.append(look(item.value))
                 continue

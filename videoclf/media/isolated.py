@@ -1,0 +1,272 @@
+"""One open video, decoded in a child process: a codec that crashes, hangs or swells ends its child, not the run."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from videoclf.errors import DecodeFailed, SourceRefused, VideoclfError
+from videoclf.media.frames import Float64Array, RgbFrame, UInt8Array, VideoInfo
+from videoclf.media.isolated_messages import (
+    Bug,
+    Closed,
+    CloseRequest,
+    Ended,
+    Failed,
+    FrameHead,
+    FramesRequest,
+    Message,
+    Opened,
+    OpenRequest,
+    OutOfMemory,
+)
+from videoclf.media.isolated_pool import Child, children
+from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
+from videoclf.media.sampling import SamplingPlan, plan_constant_rate
+
+_MAX_CLOSE_SECONDS = 2.0
+"""A child that is still at the next frame then is replaced: starting one takes 0.2 s."""
+
+_DEATH_SECONDS = 2.0
+"""Between the end of a child's pipe and its exit status."""
+
+
+class IsolatedVideo:
+    """As `Video`, but its codec runs in a child process. Use it as a context manager, in one thread.
+
+    Children are kept and serve one video after the other; the interpreter's end ends them.
+
+    Args:
+        path: a file; the gate decides, in the child, whether a decoder may see it.
+        options: as for `Video`; ``limits.max_stall_seconds`` and ``limits.max_memory_bytes`` are enforced.
+        num_threads: threads of the codec, as for `Video`.
+
+    Raises:
+        VideoclfError: as `Video` does.
+        DecodeFailed: also where the codec crashed or was stuck; the frames it gave before are good.
+        SourceRefused: also where decoding needs more memory than allowed.
+        DeviceUnavailable: no process can be started.
+        RuntimeError: a bug; the text holds the child's traceback.
+    """
+
+    def __init__(self, path: str | Path, options: ReadOptions = DEFAULT_READ_OPTIONS, *, num_threads: int = 0) -> None:
+        self.path = Path(path)
+        self._limits = options.limits
+        self._process_id = os.getpid()
+        self._num_frames = 0
+        self._num_wanted: int | None = None
+        """Moments asked for; None before that."""
+        self._child: Child | None = None
+        request = OpenRequest(self.path, _current_folder(), dataclasses.replace(options, isolate=False), num_threads)
+        with self._blamed():
+            answer = self._open(request)
+            if isinstance(answer, Opened):
+                self._check(answer.info)
+        if not isinstance(answer, Opened):
+            raise self._failure(answer)
+        self.info: VideoInfo = dataclasses.replace(answer.info, path=self.path)
+        self.warnings = answer.warnings
+        """What was found wrong so far; complete once `frames` is exhausted."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._child is None or self._process_id != os.getpid():  # a forked process must not talk to this child
+            return
+        has_all = self._num_wanted is None or self._num_frames == self._num_wanted
+        try:
+            self._close(self._child)
+        except TimeoutError:
+            self._discard()
+        except DecodeFailed:
+            if kind is None and has_all:  # else it crashed on its way to frames that nobody wants
+                raise
+
+    @property
+    def child_pid(self) -> int | None:
+        """The process that decodes; None where the video is closed or has failed."""
+        return self._child.pid if self._child else None
+
+    def plan(self, fps: float) -> SamplingPlan:
+        """All moments of this video at a constant rate (moments a second)."""
+        return plan_constant_rate(self.info.duration_seconds, fps=fps)
+
+    def frames(self, plan: SamplingPlan) -> Iterator[RgbFrame]:
+        """As `Video.frames`; the child decodes ahead by at most 1 MB and a frame."""
+        if self._child is None or self._num_wanted is not None:
+            raise RuntimeError(f"{self.path}: frames of a video that is closed, or for a second time")
+        self._num_wanted = len(plan)
+        moments: Float64Array = np.ascontiguousarray(plan.timestamps_seconds, np.float64)
+        with self._blamed():
+            self._child.wire.send(FramesRequest(plan.fps), moments.data, self._deadline())
+        rgb: UInt8Array | None = None
+        while True:
+            with self._blamed():
+                answer, payload_bytes = self._child.wire.receive(self._deadline())
+                if isinstance(answer, FrameHead):
+                    rgb = self._read_rgb(self._child, answer, payload_bytes, rgb)
+            if not isinstance(answer, FrameHead) or rgb is None:
+                break
+            self.warnings = self.warnings if answer.warnings is None else answer.warnings
+            self._num_frames += 1
+            yield RgbFrame(rgb, answer.pts_seconds)
+        if not isinstance(answer, Ended):
+            raise self._failure(answer)
+        self._num_wanted = self._num_frames
+        self.warnings = answer.warnings
+
+    def _open(self, request: OpenRequest) -> Message:
+        self._child = children().take()
+        if self._child.num_clips > 0:
+            try:
+                return self._opened(self._child, request)
+            except EOFError:  # perhaps the last video's fault, which may have left memory in ruins: try without
+                self._discard()
+                self._child = children().start()
+        return self._opened(self._child, request)
+
+    def _opened(self, child: Child, request: OpenRequest) -> Message:
+        child.num_clips += 1
+        child.wire.send(request, deadline_seconds=self._deadline())
+        return child.wire.receive(self._deadline())[0]
+
+    def _read_rgb(
+        self, child: Child, head: FrameHead, payload_bytes: int, last_rgb: UInt8Array | None
+    ) -> UInt8Array | None:
+        if self._num_frames == self._num_wanted:
+            raise ValueError("more frames than asked for")
+        if head.is_repeated:
+            return last_rgb
+        self._check_size(head.height, head.width)
+        if payload_bytes != head.height * head.width * 3:
+            raise ValueError(f"{payload_bytes} bytes for {head.width}×{head.height} pixels")
+        return child.wire.read_array((head.height, head.width, 3), np.uint8, self._deadline())
+
+    def _close(self, child: Child) -> None:
+        deadline_seconds = time.monotonic() + _MAX_CLOSE_SECONDS
+        answer: Message = CloseRequest()
+        with self._blamed(but=TimeoutError):
+            child.wire.send(CloseRequest(), deadline_seconds=deadline_seconds)
+            while not isinstance(answer, Closed | Failed | OutOfMemory | Bug):
+                answer, payload_bytes = child.wire.receive(deadline_seconds)
+                child.wire.skip(payload_bytes, deadline_seconds)
+        if isinstance(answer, Closed) and not answer.is_bloated:
+            self._child = None
+            children().give_back(child)
+        else:
+            self._discard()
+
+    def _deadline(self) -> float:
+        return time.monotonic() + self._limits.max_stall_seconds
+
+    def _check(self, info: VideoInfo) -> None:
+        """The child has done so, unless it was taken over."""
+        self._check_size(info.height, info.width)
+        if not 0 <= info.duration_seconds <= self._limits.max_duration_seconds:
+            raise ValueError(f"{info.duration_seconds} s")
+
+    def _check_size(self, height: int, width: int) -> None:
+        if height < 1 or width < 1 or height * width > self._limits.max_pixels_per_frame:
+            raise ValueError(f"{width}×{height} pixels")
+
+    def _discard(self, grace_seconds: float = 0.0) -> int | None:
+        child, self._child = self._child, None
+        return children().discard(child, grace_seconds) if child else None
+
+    def _failure(self, answer: Message) -> Exception:
+        """The exception that an answer stands for; the child is free."""
+        child, self._child = self._child, None
+        assert child is not None
+        if isinstance(answer, Failed) and answer.error_class in _ERRORS:
+            children().give_back(child)
+            return _ERRORS[answer.error_class](answer.message)
+        children().discard(child)
+        if isinstance(answer, OutOfMemory):
+            return SourceRefused(
+                f"{self.path}: decoding it takes more than the {self._limits.max_memory_bytes:,} bytes of memory "
+                "allowed; scale it down with: ffmpeg -i IN -vf scale=1280:-2 out.mp4"
+            )
+        if isinstance(answer, Bug):
+            return RuntimeError(f"{self.path}: a bug in the decoding child: {answer.traceback}")
+        return DecodeFailed(self._nonsense(f"a {type(answer).__name__} out of turn"))
+
+    @contextlib.contextmanager
+    def _blamed(self, but: type[BaseException] | tuple[()] = ()) -> Iterator[None]:
+        """What goes wrong between the processes, said of this video; the child is ended (but for one exception)."""
+        try:
+            yield
+        except but:
+            raise
+        except EOFError:
+            raise DecodeFailed(self._obituary(self._discard(_DEATH_SECONDS))) from None
+        except TimeoutError:
+            self._discard()
+            raise DecodeFailed(
+                f"{self.path}: decoding was stuck for {self._limits.max_stall_seconds:g} s {self._when()} and was "
+                "ended; get the file again, or convert it with: ffmpeg -i IN out.mp4"
+            ) from None
+        except ValueError as error:
+            self._discard()
+            raise DecodeFailed(self._nonsense(str(error))) from None
+        except BaseException:  # Ctrl-C, say, in the midst of a message
+            self._discard()
+            raise
+
+    def _obituary(self, status: int | None) -> str:
+        if status == -signal.SIGKILL:
+            return (
+                f"{self.path}: decoding was killed (SIGKILL) {self._when()}, most likely because the machine ran out "
+                "of memory; free some, or read fewer videos at once"
+            )
+        if status is not None and status < 0:
+            return (
+                f"{self.path}: the codec crashed ({_signal_name(-status)}) {self._when()}; the file is damaged or "
+                "hostile: get it again, or convert it with: ffmpeg -i IN out.mp4"
+            )
+        return (
+            f"{self.path}: the codec ended its process (exit status {status}) {self._when()}; get the file again, or "
+            "convert it with: ffmpeg -i IN out.mp4"
+        )
+
+    def _nonsense(self, what: str) -> str:
+        return (
+            f"{self.path}: decoding gave nonsense ({what}) {self._when()} and was ended; the file is damaged or "
+            "hostile: get it again"
+        )
+
+    def _when(self) -> str:
+        return f"after {self._num_frames} frames" if self._num_wanted is not None else "while opening it"
+
+
+def _error_classes(root: type[VideoclfError]) -> dict[str, type[VideoclfError]]:
+    classes = {root.__name__: root}
+    for child in root.__subclasses__():
+        classes |= _error_classes(child)
+    return classes
+
+
+_ERRORS = _error_classes(VideoclfError)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:  # it was removed: absolute paths work all the same
+        return Path("/")

@@ -1,0 +1,211 @@
+"""Decoding children: started, kept for the next clip, and ended with the interpreter."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import fcntl
+import functools
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from videoclf.errors import DeviceUnavailable
+from videoclf.media.isolated_wire import Wire
+
+_MAX_START_SECONDS = 60.0
+"""It takes 0.2 s; on a machine that is starting hundreds, longer."""
+
+_MAX_END_SECONDS = 5.0
+"""Until a killed process is gone; one that hangs in the kernel (a network disk) is left to it."""
+
+_PIPE_BYTES = 1 << 20
+"""How far a child may run ahead: 13 frames of 180×144, less than one of 1920×1080. Linux's default is 64 KB."""
+
+
+class Child:
+    """One decoding process, and the wire to it.
+
+    A plain new interpreter: forking a process with threads is unsafe, and multiprocessing's spawn would run the user's
+    main script again.
+    """
+
+    def __init__(self) -> None:
+        self.num_clips = 0
+        """How many it has been asked for."""
+        fds: list[int] = []
+        try:
+            for _ in range(3):
+                fds += os.pipe()
+            passed_fds = (fds[2], fds[1], fds[4])  # to read from, to write to, its lifeline
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "videoclf.media.isolated_child", *map(str, passed_fds)],
+                pass_fds=passed_fds,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=_environment(),
+                start_new_session=True,  # the terminal's Ctrl-C and Ctrl-Z are for the parent
+            )
+        except OSError as error:
+            _close(fds)
+            raise DeviceUnavailable(
+                f"a process for isolated decoding cannot be started ({error.strerror}); "
+                "free processes, files or memory, or decode without isolation"
+            ) from error
+        _close(passed_fds)
+        self._fds = read_fd, write_fd, _ = fds[0], fds[3], fds[5]
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):  # over the user's quota of pipe memory: it works with less
+                fcntl.fcntl(read_fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        os.set_blocking(read_fd, False)
+        os.set_blocking(write_fd, False)
+        self.wire = Wire(read_fd, write_fd)
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    def wait_until_ready(self) -> None:
+        """Wait for the imports.
+
+        Raises:
+            RuntimeError: they failed; the text has the child's traceback.
+        """
+        try:
+            self.wire.receive(time.monotonic() + _MAX_START_SECONDS)
+        except (EOFError, TimeoutError, ValueError) as error:
+            self.kill()
+            raise RuntimeError(f"a decoding child did not start: {self._last_words() or repr(error)}") from None
+
+    def kill(self, grace_seconds: float = 0.0) -> int | None:
+        """End the process unless it ends by itself within the grace; the exit status as `subprocess` has it."""
+        if grace_seconds:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(grace_seconds)
+        self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_MAX_END_SECONDS)
+        return self._process.returncode
+
+    def close(self) -> None:
+        """Close this side's ends; once, and by the thread alone that talks with the child."""
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+        _close(self._fds)
+
+    def _last_words(self) -> str:
+        """What a child that never got ready wrote to standard error, and has ended."""
+        assert self._process.stderr is not None
+        return self._process.stderr.read().decode(errors="replace").strip()
+
+
+class ChildPool:
+    """Idle children, for any thread to take; the one used last is taken first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[Child] = []
+        self._busy: set[Child] = set()
+        self._is_closed = False
+        self._process_id = os.getpid()
+        atexit.register(self.close)
+
+    def take(self) -> Child:
+        """A living child of one's own, until it is given back or discarded.
+
+        Raises:
+            DeviceUnavailable, RuntimeError: none can be started.
+        """
+        while child := self._pop_idle():
+            if child.is_alive:
+                return child
+            self.discard(child)
+        return self.start()
+
+    def start(self) -> Child:
+        """As `take`, but a child that has served no clip yet."""
+        with self._lock:  # under it, so that `close` misses no child
+            if self._is_closed:
+                raise RuntimeError("the interpreter is shutting down")
+            child = Child()
+            self._busy.add(child)
+        try:
+            child.wait_until_ready()
+        except BaseException:
+            self.discard(child)
+            raise
+        return child
+
+    def give_back(self, child: Child) -> None:
+        """The child is between two clips; no more idle ones than cores are kept."""
+        with self._lock:
+            is_kept = len(self._idle) < (os.cpu_count() or 1) and not self._is_closed
+            if is_kept:
+                self._busy.discard(child)
+                self._idle.append(child)
+        if not is_kept:
+            self.discard(child)
+
+    def discard(self, child: Child, grace_seconds: float = 0.0) -> int | None:
+        """End a child, see `Child.kill`."""
+        status = child.kill(grace_seconds)
+        child.close()
+        with self._lock:
+            self._busy.discard(child)
+        return status
+
+    def close(self) -> None:
+        """End all children, idle or not; a process that was forked from this one leaves them alone."""
+        if os.getpid() != self._process_id:
+            return
+        with self._lock:
+            self._is_closed = True
+            idle, self._idle = self._idle, []
+            busy = list(self._busy)
+        for child in idle:
+            child.kill()
+            child.close()
+        for child in busy:
+            child.kill()  # whoever talks with it notices
+
+    def _pop_idle(self) -> Child | None:
+        with self._lock:
+            if not self._idle:
+                return None
+            child = self._idle.pop()
+            self._busy.add(child)
+            return child
+
+
+def children() -> ChildPool:
+    """This process's pool."""
+    return _pool_of_process(os.getpid())
+
+
+@functools.cache
+def _pool_of_process(process_id: int) -> ChildPool:
+    """By process: a forked one must not talk to its parent's children."""
+    del process_id
+    return ChildPool()
+
+
+def _environment() -> dict[str, str]:
+    """The child finds what the parent finds; and starts no threads for linear algebra that it will not do."""
+    folders = [str(Path(folder).absolute()) for folder in sys.path]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(folders), "OPENBLAS_NUM_THREADS": "1"}
+
+
+def _close(fds: Iterable[int]) -> None:
+    for fd in fds:
+        os.close(fd)
