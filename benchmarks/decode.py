@@ -2,10 +2,10 @@
 
     python benchmarks/decode.py [--rounds 5] [--weizmann FOLDER] [--only NAME]
 
-Clips are rendered and encoded on the spot (by PyAV: moving colours with a little noise), the 30-minute one by repeating
-half a minute. In each round every reader gives the 16 frames once, in turn, so that whatever else the machine does
-falls on all of them. Medians over the rounds; "of the best peer" is a median over that of the fastest peer. Peers that
-are not installed are left out. ``--weizmann``: a folder of short clips, of which every fourth is read in a round.
+Clips are rendered and encoded on the spot (by PyAV: a panning texture, things that move over it, noise), the 30-minute
+one by repeating half a minute. In each round every reader gives the 16 frames once, in turn, so that whatever else the
+machine does falls on all of them. Medians over the rounds; "of the best peer" is a median over that of the fastest
+peer. Peers that are not installed are left out. ``--weizmann``: a folder of short clips, every fourth read in a round.
 """
 
 from __future__ import annotations
@@ -195,25 +195,46 @@ def resident_bytes(field: str) -> int:
     return int(line.split()[1]) * 1024
 
 
+class Scene:
+    """What a hand-held camera might see: a textured background that pans, things that move across it, sensor noise."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self._width, self._height = width, height
+        self._rng = np.random.default_rng(0)
+        self._background = (
+            self._texture(2 * width, height + 64, width / 40) // 2 + self._texture(2 * width, height + 64, 2) // 2
+        )
+        self._things = [self._texture(height // 4, height // 3, 6) for _ in range(4)]
+        self._noise = self._rng.normal(0, 2.5, (height + 64, width + 64, 3)).astype(np.int16)
+
+    def _texture(self, width: int, height: int, blur_pixels: float) -> Any:
+        noise = cv2.GaussianBlur(self._rng.normal(size=(height, width, 3)), (0, 0), blur_pixels)
+        return (128 + 50 * noise / noise.std()).clip(0, 255).astype(np.int16)
+
+    def frame(self, number: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """``H×W×3`` RGB."""
+        left = int(self._width / 2 * (1 - np.cos(number / 90)))
+        top = int(32 + 30 * np.sin(number / 37))
+        picture = self._background[top : top + self._height, left : left + self._width].copy()
+        for index, thing in enumerate(self._things):
+            height, width, _ = thing.shape
+            x = int((self._width - width) / 2 * (1 + np.sin(number / (25 + 11 * index) + index)))
+            y = int((self._height - height) / 2 * (1 + np.cos(number / (31 + 7 * index) + 2 * index)))
+            picture[y : y + height, x : x + width] = thing
+        down, right = self._rng.integers(0, 64, 2)
+        picture += self._noise[down : down + self._height, right : right + self._width]
+        return picture.clip(0, 255).astype(np.uint8)
+
+
 def make_clip(recipe: ClipRecipe, path: Path) -> None:
     """Encode it; a long one is the same half minute again and again, copied without encoding."""
-    rng = np.random.default_rng(0)
-    noise = rng.integers(-8, 9, (8, recipe.height, recipe.width, 3), dtype=np.int16)
-    rows, columns = np.mgrid[: recipe.height, : recipe.width]
     once = path.with_stem(path.stem + " once") if recipe.repeats > 1 else path
     with av.open(str(once), "w") as container:
         stream: Any = container.add_stream(recipe.encoder, rate=recipe.fps, options=recipe.options)
         stream.width, stream.height, stream.pix_fmt = recipe.width, recipe.height, "yuv420p"
+        scene = Scene(recipe.width, recipe.height)
         for number in range(recipe.fps * recipe.seconds):
-            moving = [
-                128 + 100 * np.sin(columns[:1] / 37 + number / 9) + 27 * np.sin(rows[:, :1] / 23 - number / 7),
-                128 + 100 * np.sin(rows[:, :1] / 41 + number / 11) + 27 * np.sin(columns[:1] / 17 + number / 5),
-                128 + 100 * np.sin((columns[:1] + rows[:, :1]) / 53 - number / 13),
-            ]
-            picture = np.stack(moving, axis=-1).astype(np.int16)
-            left = (number * 7) % max(1, recipe.width - recipe.height // 4)
-            picture[recipe.height // 3 : recipe.height // 2, left : left + recipe.height // 4] = 230, 40, 40
-            rgb = np.clip(picture + noise[number % len(noise)], 0, 255).astype(np.uint8)
+            rgb = scene.frame(number)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
         container.mux(stream.encode(None))
     if once != path:

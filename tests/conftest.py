@@ -120,6 +120,7 @@ def write_clip(
     options: dict[str, str] | None = None,
     rotation: int = 0,
     pixel_format: str = "yuv420p",
+    first_number: int = 0,
 ) -> Path:
     """Encode numbered frames: at a constant rate, or shown at the given stamps (in the time base)."""
     with av.open(str(path), "w") as container:
@@ -132,7 +133,7 @@ def write_clip(
         if rotation:
             stream.set_display_rotation(rotation)
         for number in range(num_frames):
-            frame: Any = av.VideoFrame.from_ndarray(numbered_frame(number), format="rgb24")
+            frame: Any = av.VideoFrame.from_ndarray(numbered_frame(first_number + number), format="rgb24")
             if pts is not None:
                 frame.pts, frame.time_base = pts[number], time_base
             container.mux(stream.encode(frame))

@@ -16,10 +16,11 @@ MAY_IMPORT = {
     "media": set(),
     "modeling": {"recipe", "media"},
     "data": {"media"},
+    "audit": {"media", "data"},
     "inference": {"recipe", "media", "modeling"},
     "evaluation": {"recipe", "media", "modeling", "data", "inference"},
-    "training": {"recipe", "media", "modeling", "data", "inference", "evaluation"},
-    "cli": {"recipe", "media", "modeling", "data", "inference", "evaluation", "training"},
+    "training": {"recipe", "media", "modeling", "data", "audit", "inference", "evaluation"},
+    "cli": {"recipe", "media", "modeling", "data", "audit", "inference", "evaluation", "training"},
 }
 
 

@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from videoclf.audit.check import check as check
     from videoclf.errors import VideoclfError as VideoclfError
     from videoclf.evaluation.evaluate import evaluate as evaluate
     from videoclf.inference.model import Model as Model
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from videoclf.training.run import train as train
 
 _PUBLIC = {
+    "check": "videoclf.audit.check",
     "VideoclfError": "videoclf.errors",
     "evaluate": "videoclf.evaluation.evaluate",
     "Model": "videoclf.inference.model",

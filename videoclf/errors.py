@@ -10,6 +10,7 @@
     ├── ModelFileInvalid            a model file that is cut short, foreign, newer, or hostile
     ├── WeightsUnavailable          pretrained weights that cannot be had: no network, no such file, other shapes
     ├── DatasetInvalid              a folder, list or split that cannot be trained or evaluated on
+    │   └── SplitLeaks              a split with a group, or a clip and its copy, on two sides
     ├── TrainingDiverged            the loss is no longer a number
     ├── UsageInvalid                an argument that means nothing, such as an unknown split
     ├── RunFolderUnusable           an output folder that holds another run or cannot be written
@@ -63,6 +64,10 @@ class WeightsUnavailable(VideoclfError):
 
 class DatasetInvalid(VideoclfError):
     """A folder, list or split that cannot be trained or evaluated on."""
+
+
+class SplitLeaks(DatasetInvalid):
+    """A split with a group, or a clip and its copy, on two sides."""
 
 
 class TrainingDiverged(VideoclfError):

@@ -22,7 +22,7 @@ from videoclf.cli.main import app
 from videoclf.zoo import sample_clip
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "prediction.schema.json").read_text())
-COMMANDS = ["predict", "train", "evaluate", "datasets", "models", "info", "demo-data"]
+COMMANDS = ["predict", "train", "evaluate", "check", "datasets", "models", "info", "demo-data"]
 VIDEOCLF = [sys.executable, "-m", "videoclf"]
 
 
@@ -144,7 +144,8 @@ def test_train_and_evaluate_work_together(tmp_path: Path) -> None:
     for label, num_frames in (("Long", 20), ("Short", 5)):
         (data / label).mkdir(parents=True)
         for group in range(1, 5):
-            write_clip(data / label / f"v_{label}_g0{group}_c01.mp4", num_frames)
+            first_number = 64 * group + (512 if label == "Short" else 0)
+            write_clip(data / label / f"v_{label}_g0{group}_c01.mp4", num_frames, first_number=first_number)
     out = tmp_path / "run"
     code, printed, err = run("train", data, "--out", out, "--recipe", "tiny", "--set", "training.epochs=2")
     assert code == 0, err

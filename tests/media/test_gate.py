@@ -117,3 +117,13 @@ def test_a_folder_is_refused_and_says_whether_it_holds_videos(tmp_path: Path) ->
     write_clip(tmp_path / "clip.avi", 3)
     with pytest.raises(SourceRefused, match="a folder that holds video files"):
         admit(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["rtsp://user:secret@host/x", "http://u:secret@h/clip.mp4", "http://u:p/secret@h/c.mp4"]
+)
+def test_a_password_in_an_address_is_not_printed(name: str) -> None:
+    with pytest.raises(SourceMissing, match=r"^\w+:/\*\*\*@.*addresses are not opened: download") as failure:
+        admit(Path(name))
+    assert "secret" not in str(failure.value)
+    assert failure.value.__cause__ is None

@@ -105,7 +105,7 @@ def test_a_damaged_stretch_is_passed_over_with_a_warning(tmp_path: Path) -> None
     content[middle : middle + 300] = bytes(300)
     clip.write_bytes(content)
     frames = read_video(clip, fps=25)
-    assert len(frames) > 90
+    assert 80 < len(frames) < 100
     assert any("damaged packets were passed over" in warning for warning in frames.warnings)
 
 

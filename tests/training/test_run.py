@@ -15,12 +15,16 @@ from torch import nn
 
 import videoclf
 from tests.conftest import PlantWeights, write_clip
+from videoclf.audit.check import find_leaks
+from videoclf.data.dataset import load_dataset
+from videoclf.data.splits import make_split
 from videoclf.errors import (
     DatasetInvalid,
     DeviceUnavailable,
     ModelFileInvalid,
     RecipeInvalid,
     RunFolderUnusable,
+    SplitLeaks,
     WeightsUnavailable,
 )
 from videoclf.evaluation.report import EpochRecord
@@ -56,7 +60,8 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / label).mkdir()
         for group in range(1, 5):
             path = folder / label / f"v_{label}_g{group:02}_c01.avi"
-            write_clip(path, 20 + group if label == "Long" else 5 + group)
+            num_frames, first_number = (20 + group, 64 * group) if label == "Long" else (5 + group, 512 + 64 * group)
+            write_clip(path, num_frames, first_number=first_number)
     (folder / "Long" / "v_Long_g01_c02.avi").write_bytes(b"RIFF....AVI broken")
     return folder
 
@@ -137,7 +142,8 @@ def test_overwriting_removes_all_of_the_old_run_first(run: tuple[Run, Notes], sm
 
     class Interrupted(SilentObserver):
         def stage(self, name: str, total: int) -> None:
-            raise KeyboardInterrupt
+            if name.startswith("epoch"):
+                raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         videoclf.train(small_data, out=tmp_path / "run", recipe="tiny", overwrite=True, observer=Interrupted())
@@ -171,9 +177,9 @@ def test_behind_a_frozen_backbone_each_video_is_read_once(
     opened: list[str] = []
 
     class CountedVideo(Video):
-        def __init__(self, path: Path, **options: Any) -> None:
+        def __init__(self, path: Path, *arguments: Any, **options: Any) -> None:
             opened.append(path.name)
-            super().__init__(path, **options)
+            super().__init__(path, *arguments, **options)
 
     monkeypatch.setattr("videoclf.media.reader.Video", CountedVideo)
     videoclf.train(
@@ -182,7 +188,8 @@ def test_behind_a_frozen_backbone_each_video_is_read_once(
     )  # fmt: skip
     judged = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert judged["judged_on"] == "validation"
-    assert len(opened) == 9 + judged["num_clips"] + judged["num_failed"]
+    num_looked_for_leaks = 9
+    assert len(opened) == num_looked_for_leaks + 9 + judged["num_clips"] + judged["num_failed"]
 
 
 def own_backbone() -> ClipBackbone:
@@ -263,6 +270,41 @@ def test_a_folder_that_is_a_file_is_named(small_data: Path, tmp_path: Path) -> N
     (tmp_path / "run").touch()
     with pytest.raises(RunFolderUnusable, match="run: cannot be made"):
         videoclf.train(small_data, out=tmp_path / "run", recipe="tiny")
+
+
+@pytest.fixture
+def leaking_data(small_data: Path, tmp_path: Path) -> Path:
+    """The same, and a clip of the test part once more in another group, cut and encoded anew."""
+    folder = tmp_path / "leaking"
+    shutil.copytree(small_data, folder)
+    write_clip(folder / "Long" / "v_Long_g01_c03.mkv", 20, first_number=64 * 4)
+    return folder
+
+
+def test_a_leaking_split_is_refused_before_anything_is_written(leaking_data: Path, tmp_path: Path) -> None:
+    expected = (
+        r"near-duplicate: .*v_Long_g01_c03.mkv \((train|validation)\) and .*v_Long_g04_c01.avi \(test\).*--allow-leaks"
+    )
+    with pytest.raises(SplitLeaks, match=expected):
+        videoclf.train(leaking_data, out=tmp_path / "run", recipe="tiny", overrides=SHORT, split="leave-out:g04")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_leaking_split_may_be_allowed(leaking_data: Path, tmp_path: Path) -> None:
+    notes = Notes()
+    videoclf.train(
+        leaking_data, out=tmp_path / "run", recipe="tiny", overrides=SHORT, split="leave-out:g04", allow_leaks=True,
+        observer=notes,
+    )  # fmt: skip
+    assert any("--split leave-out:g04 leaks" in text for text in notes.texts)
+
+
+def test_of_many_clips_only_groups_and_equal_files_are_looked_for(
+    leaking_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videoclf.audit.check.survey", None)  # would fail if it were called
+    parts = make_split(load_dataset(leaking_data), "leave-out:g04")
+    assert find_leaks(parts, max_clips=9) == ([], False)
 
 
 @pytest.mark.skipif("actions16" not in model_names(), reason="needs the embedded default model")

@@ -23,7 +23,8 @@ def two_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / label).mkdir()
         for group in range(1, 4):
             path = folder / label / f"v_{label}_g{group:02}_c01.avi"
-            write_clip(path, 20 if label == "Long" else 8)
+            num_frames, first_number = (20, 64 * group) if label == "Long" else (8, 512 + 64 * group)
+            write_clip(path, num_frames, first_number=first_number)
     return folder
 
 

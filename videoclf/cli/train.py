@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 
 from videoclf.cli.console import EXIT_FAILED, TrainingDisplay, print_error, print_metrics, print_result
-from videoclf.cli.options import Device, GroupRegex, Split, SplitFiles, Workers, num_threads
+from videoclf.cli.options import (
+    Decoder,
+    Device,
+    GroupRegex,
+    Isolate,
+    Limit,
+    Split,
+    SplitFiles,
+    Workers,
+    num_threads,
+    read_options,
+)
+from videoclf.media.options import DecoderName
 
 
 class Precision(StrEnum):
@@ -44,7 +56,16 @@ def train(
     device: Device = "auto",
     precision: Annotated[Precision, typer.Option(help="Bits of the computation.")] = Precision.FLOAT32,
     workers: Workers = None,
+    decoder: Decoder = DecoderName.PYAV,
+    isolate: Isolate = False,
+    limit: Limit = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that RUN already holds.")] = False,
+    allow_leaks: Annotated[
+        bool,
+        typer.Option(
+            "--allow-leaks", help="Train although a group, or a clip and its copy, is on two sides of the split."
+        ),
+    ] = False,
 ) -> None:
     """Train a classifier on your videos.
 
@@ -70,7 +91,9 @@ def train(
             device=device,
             precision=FABRIC_PRECISION[precision.value],
             num_threads=num_threads(workers),
+            reading=read_options(decoder, limit, isolate=isolate),
             overwrite=overwrite,
+            allow_leaks=allow_leaks,
             observer=display,
         )
     print_metrics(run.metrics, f"{run.judged_on} clips")

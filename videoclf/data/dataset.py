@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videoclf.errors import DatasetInvalid, UsageInvalid, one_line
-from videoclf.media.sources import videos_below
+from videoclf.media.sources import videos_below, without_credentials
 
 UCF_GROUP_PATTERN = r"_(g\d+)_"
 """UCF101's naming: clips of one group come from one video, one person or one place."""
@@ -67,7 +67,7 @@ def load_dataset(source: str | Path, *, group_pattern: str | None = None) -> Dat
     elif path.is_file():
         clips = _read_list(path, pattern)
     else:
-        raise DatasetInvalid(f"{path}: no such folder or list of path,label; check the path")
+        raise DatasetInvalid(f"{without_credentials(path)}: no such folder or list of path,label; check the path")
     return Dataset(str(path), tuple(clips))
 
 

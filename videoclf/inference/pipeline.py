@@ -15,6 +15,7 @@ from videoclf.inference.engine import Engine, Float32Array, W
 from videoclf.inference.prediction import Failure, LabelScore, Prediction
 from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import ClipRequest, ReadEnd, ReadWindow, read_clips_or_wait
+from videoclf.media.sources import without_credentials
 from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Recipe
 
@@ -52,7 +53,7 @@ def predict_clips(
 
     def requests() -> Iterator[ClipRequest]:
         for index, path in enumerate(paths):
-            sources[index] = str(path)
+            sources[index] = without_credentials(path)
             yield clip_request(path, header.recipe)
 
     batcher = _Batcher(engine, header)

@@ -18,6 +18,11 @@ _FRAMES_IN_A_CODEC = 20
 """References and frames being put in order, at most (16 in H.264), and some for its threads."""
 
 
+def codec_memory_bytes(num_pixels: int) -> int:
+    """What one codec may hold of frames of this size."""
+    return num_pixels * 3 * _FRAMES_IN_A_CODEC
+
+
 class Budget:
     """Time spent in the codec, and damage met; shared by the threads that decode one video."""
 
@@ -46,9 +51,10 @@ class Budget:
     def timed(self, function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
         """What a function gives; its time counts."""
         started_seconds = time.perf_counter()
-        result = function(*args, **kwargs)
-        self.spend(time.perf_counter() - started_seconds)
-        return result
+        try:
+            return function(*args, **kwargs)
+        finally:
+            self.spend(time.perf_counter() - started_seconds)
 
     def note_damage(self, reason: object) -> None:
         """A packet or frame that could not be used."""
@@ -77,7 +83,7 @@ class Budget:
         num_pixels = width * height
         if num_pixels > self._limits.max_pixels_per_frame:
             excess = f"more than the {self._limits.max_pixels_per_frame:,} pixels allowed"
-        elif num_pixels * 3 * _FRAMES_IN_A_CODEC > self._limits.max_memory_bytes:
+        elif codec_memory_bytes(num_pixels) > self._limits.max_memory_bytes:
             excess = f"which take more to decode than the {self._limits.max_memory_bytes:,} bytes of memory allowed"
         else:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -84,7 +85,7 @@ def open_container(admission: Admission, limits: Limits) -> Any:
             admission.url,
             format=admission.demuxer,
             options={"max_pixels": str(limits.max_pixels_per_frame)},
-            container_options={"protocol_whitelist": "file", "max_streams": str(limits.max_streams)},
+            container_options={"protocol_whitelist": "file", "max_streams": str(limits.max_streams + 1)},
             metadata_errors="replace",  # names in other encodings than UTF-8 would raise otherwise
         )
     except av.error.MemoryError:
@@ -171,10 +172,10 @@ def scan_packets(
     Raises:
         SourceRefused: longer than the limits allow.
     """
-    pts: list[int] = []
-    dts: list[int] = []
+    pts, dts, keyframes = array("q"), array("q"), bytearray()
     last_pts, last_duration = _NEVER, 0
-    keyframes: list[bool] = []
+    if stream.frames > limits.max_packets:
+        raise _too_many_packets(admission, limits)
     for packet in packets:
         if isinstance(packet, av.error.FFmpegError) or not shows_a_frame(packet):
             continue
@@ -182,6 +183,8 @@ def scan_packets(
         pts.append(_NEVER if packet_pts is None else packet_pts)
         dts.append(_NEVER if packet_dts is None else packet_dts)
         keyframes.append(packet.is_keyframe)
+        if len(pts) > limits.max_packets:
+            raise _too_many_packets(admission, limits)
         stamp = packet_pts if packet_pts is not None else packet_dts
         if stamp is not None and stamp >= last_pts:
             last_pts, last_duration = stamp, packet.duration or 0
@@ -197,6 +200,13 @@ def scan_packets(
     _check_times(times, admission, limits)
     believable = _stamps_differ(table) and not is_guessed and not (reorders and _all_rise(table))
     return StreamScan(times, table if believable else None, is_guessed)
+
+
+def _too_many_packets(admission: Admission, limits: Limits) -> SourceRefused:
+    return SourceRefused(
+        f"{admission.path}: has more than the {limits.max_packets:,} frames allowed; it is damaged, or should be cut: "
+        "ffmpeg -i IN -t 3600 -c copy out.mp4"
+    )
 
 
 def _stamps_differ(table: PacketTable) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +10,14 @@ import av
 import cv2
 import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
+from av.video.reformatter import VideoReformatter
 
 from videoclf.media.frames import ColourMatrix, UInt8Array, YuvPlanes
 
 _MATRICES = {1: ColourMatrix.BT709, 9: ColourMatrix.BT2020, 10: ColourMatrix.BT2020}
 """FFmpeg's AVColorSpace; all others are read as BT.601, as its own conversion does, untagged ones included."""
+
+_kept = threading.local()
 
 _FULL_RANGE = 2
 """FFmpeg's AVCOL_RANGE_JPEG."""
@@ -55,8 +59,10 @@ class Display:
     def rgb(self, frame: av.VideoFrame) -> UInt8Array:
         """``H×W×3`` as displayed; matrix and range as the frame says."""
         # one thread: for frames of this size, starting swscale's own threads takes longer than the conversion
-        rgb = frame.to_ndarray(format="rgb24", width=self.stored_width, height=self.stored_height, threads=1)
-        return self._turned(np.asarray(rgb, dtype=np.uint8))
+        rgb = _reformatter().reformat(
+            frame, format="rgb24", width=self.stored_width, height=self.stored_height, threads=1
+        )
+        return self._turned(np.asarray(rgb.to_ndarray(), dtype=np.uint8))
 
     def rgb_of_stored(self, rgb: UInt8Array) -> UInt8Array:
         """The same for a decoder that gives ``H×W×3`` as stored."""
@@ -70,7 +76,7 @@ class Display:
         """The planes as stored, where they are 8-bit 4:2:0; other formats are converted to that."""
         is_full_range = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
         if frame.format.name not in {"yuv420p", "yuvj420p"}:
-            frame = frame.reformat(format="yuvj420p" if is_full_range else "yuv420p", threads=1)
+            frame = _reformatter().reformat(frame, format="yuvj420p" if is_full_range else "yuv420p", threads=1)
         y, u, v = (_plane(frame, index) for index in range(3))
         matrix = _MATRICES.get(int(frame.colorspace), ColourMatrix.BT601)
         return YuvPlanes(
@@ -81,6 +87,14 @@ class Display:
         if self.is_mirrored:
             rgb = rgb[:, ::-1]
         return np.ascontiguousarray(np.rot90(rgb, k=self.rotation_degrees // 90), dtype=np.uint8)
+
+
+def _reformatter() -> VideoReformatter:
+    """This thread's own: it keeps swscale's tables from frame to frame, which take longer than a small frame."""
+    if not hasattr(_kept, "reformatter"):
+        _kept.reformatter = VideoReformatter()
+    reformatter: VideoReformatter = _kept.reformatter
+    return reformatter
 
 
 def _mirrors(frame: av.VideoFrame) -> bool:

@@ -9,13 +9,15 @@ the containers known here, the demuxer is named outright instead of guessed, and
 
 from __future__ import annotations
 
+import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from videoclf.errors import SourceMissing, SourceRefused, one_line
-from videoclf.media.sources import videos_below
+from videoclf.media.sources import is_url, videos_below, without_credentials
 
 _HEAD_BYTES = 4096
 
@@ -137,9 +139,15 @@ def admit(path: Path) -> Admission:
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
+        if is_url(path):
+            raise SourceMissing(
+                f"{without_credentials(path)}: no such file; addresses are not opened: download the video first"
+            ) from None
         raise SourceMissing(f"{path}: no such file; check the path") from error
     except (OSError, ValueError) as error:
-        raise SourceRefused(f"{path}: cannot be read ({_reason(error)}); check the path and its permissions") from error
+        reason = _reason(error)
+        name = without_credentials(path)
+        raise SourceRefused(f"{name}: cannot be read ({reason}); check the path and its permissions") from None
     if stat.S_ISDIR(status.st_mode):
         held = "holds" if _lists_videos(path) else "holds no"
         raise SourceRefused(f"{path}: is a folder that {held} video files; name a video file, or a folder with some")
@@ -155,18 +163,35 @@ def admit(path: Path) -> Admission:
     return Admission(path, _demuxer_for(head, path))
 
 
+@contextmanager
+def opened_by_number(admission: Admission) -> Iterator[str]:
+    """A name for the file, while it is open, that has no letter of its own: for decoders that read meanings into names
+    (``x%d.png``) or do not take all of them.
+
+    Raises:
+        SourceRefused: this operating system has no such names, and the file's own could mean something.
+    """
+    with admission.path.open("rb") as file:
+        name = f"/proc/self/fd/{file.fileno()}"
+        if not os.path.exists(name):  # noqa: PTH110
+            name = str(admission.path.absolute())
+            if not name.isascii() or set(name) & set("%*?[]{}|"):
+                raise SourceRefused(f"{admission.path}: has a name that this decoder may misread; rename the file")
+        yield name
+
+
 def refuse_what_could_be_taken_for_a_script(admission: Admission) -> None:
-    """For a decoder that cannot be told the demuxer. All scripts but one are known by their first bytes, and these are
-    a container's; a DASH manifest is looked for anywhere in the beginning of a file.
+    """For a decoder that cannot be told the demuxer. Most scripts are known by their first bytes, and these are a
+    container's; DASH manifests and session descriptions (SDP) are looked for anywhere in the beginning of a file.
 
     Raises:
         SourceRefused: it holds one.
     """
     with admission.path.open("rb") as file:
         head = file.read(_PROBED_BYTES).lower()
-    if b"<mpd" in head and b"dash:profile" in head:
+    if (b"<mpd" in head and b"dash:profile" in head) or b"\nc=in ip" in head:
         raise SourceRefused(
-            f"{admission.path}: holds a DASH manifest, which names other files, inside a {admission.demuxer} file; "
+            f"{admission.path}: holds a script that names other files or servers inside a {admission.demuxer} file; "
             "a hostile file: do not use it"
         )
 

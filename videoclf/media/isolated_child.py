@@ -75,7 +75,9 @@ class _Server:
         except MemoryError:
             return OutOfMemory()
         except VideoclfError as error:
-            if os.strerror(errno.ENOMEM) in str(error):  # a codec's way to say it, which may be taken for damage
+            if os.strerror(errno.ENOMEM) in str(error).removeprefix(
+                str(request.path)
+            ):  # a codec's way to say it, which may be taken for damage
                 return OutOfMemory()
             return Failed(type(error).__name__, str(error))
         except Exception:

@@ -138,7 +138,9 @@ class _Team(Generic[Job, Result]):
                         for result in work(job):
                             self._put(lane, result)
                         self._put(lane, _LANE_END)
-                    except Exception as error:
+                    except Stopped:
+                        raise
+                    except BaseException as error:
                         self._put(lane, error)
         except Stopped:
             pass

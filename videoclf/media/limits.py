@@ -18,6 +18,10 @@ class Limits:
     max_streams: int = 100
     """Sound, subtitles and data included; the demuxer allocates for each."""
 
+    max_packets: int = 10_000_000
+    """Of the video stream; a day of 60 frames a second has 5 million. The demuxer's own index is built before they can
+    be counted: only an isolated decoder's memory is bounded there."""
+
     max_duration_seconds: float = 24 * 3600.0
     """A day; a file that claims more is damaged or hostile."""
 
@@ -37,6 +41,10 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+
+_LARGEST = {"max_pixels_per_frame": 2**40, "max_memory_bytes": 2**60}
+_LARGEST_OF_OTHERS = 2_000_000_000
+"""FFmpeg and the operating system count in integers of their own."""
 
 
 def limits_with(changes: Iterable[str]) -> Limits:
@@ -62,7 +70,8 @@ def limits_with(changes: Iterable[str]) -> Limits:
             value = kind(float(text))
         except (ValueError, OverflowError):
             value = 0
-        if not value > 0:
-            raise UsageInvalid(f"--limit {change}: expected {name}=NUMBER, above 0")
+        if not 0 < value <= _LARGEST.get(name, _LARGEST_OF_OTHERS):
+            largest = _LARGEST.get(name, _LARGEST_OF_OTHERS)
+            raise UsageInvalid(f"--limit {change}: expected {name}=NUMBER, above 0 and up to {largest:,}")
         limits = replace(limits, **{name: value})
     return limits

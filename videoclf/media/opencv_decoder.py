@@ -14,7 +14,7 @@ from videoclf.errors import DecodeFailed
 from videoclf.media.budget import Budget
 from videoclf.media.display import Display
 from videoclf.media.frames import UInt8Array
-from videoclf.media.gate import Admission
+from videoclf.media.gate import Admission, opened_by_number
 from videoclf.media.packets import ShownTimes
 from videoclf.media.pyav_decoder import PyavDecoder
 
@@ -49,12 +49,14 @@ class OpencvDecoder:
         self._path = admission.path
         self._known = known
         self._last_bgr: UInt8Array | None = None
+        self._stale_is_interlaced: bool | None = None
+        """Of a row of equal pictures; None where the last one differed from the one before."""
         self._budget = budget
         parameters = [cv2.CAP_PROP_N_THREADS, num_threads]
         if known.has_several_video_streams:  # OpenCV cannot open all files when told which stream to take
             parameters += [cv2.CAP_PROP_VIDEO_STREAM, known.video_stream]
-        with _quiet_and_confined_to(admission.demuxer):
-            self._capture = cv2.VideoCapture(admission.url, cv2.CAP_FFMPEG, parameters)
+        with opened_by_number(admission) as name, _quiet_and_confined_to(admission.demuxer):
+            self._capture = cv2.VideoCapture(f"file:{name}", cv2.CAP_FFMPEG, parameters)
         if not self._capture.isOpened():
             raise self._failure("cannot open it")
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
@@ -98,7 +100,11 @@ class OpencvDecoder:
             raise self._failure("could not convert a frame")
         bgr = np.asarray(image, dtype=np.uint8)
         is_stale = not bgr.any() or (self._last_bgr is not None and np.array_equal(bgr, self._last_bgr))
-        if is_stale and self._known.is_interlaced(ordinal):
+        if not is_stale:
+            self._stale_is_interlaced = None
+        elif self._stale_is_interlaced is None:
+            self._stale_is_interlaced = self._known.is_interlaced(ordinal)
+        if self._stale_is_interlaced:
             raise self._failure(_CANNOT_CONVERT)
         self._last_bgr = bgr
         self._budget.check_size(bgr.shape[1], bgr.shape[0])

@@ -51,8 +51,11 @@ def cheap_frames_nearby(
         # frames that end after moment - shift and begin before moment + shift
         first = int(np.searchsorted(table.shown_seconds[1:], moment - max_shift_seconds, side="right"))
         beyond = int(np.searchsorted(table.shown_seconds, moment + max_shift_seconds, side="left"))
+        # what were two frames stay two
         if index > 0 and exact > exact_ordinals[index - 1]:
-            first = max(first, int(chosen[index - 1]) + 1)  # what were two frames stay two
+            first = max(first, int(chosen[index - 1]) + 1)
+        if index + 1 < len(moments_seconds) and exact < exact_ordinals[index + 1]:
+            beyond = min(beyond, int(exact_ordinals[index + 1]))
         nearby = np.arange(min(first, last, int(exact)), max(beyond, int(exact) + 1))
         ordinals = table.decoding_ordinals[nearby]
         cost = ordinals - table.starts_for(ordinals)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -22,7 +22,7 @@ import av.error
 import numpy as np
 
 from videoclf.errors import DecodeFailed
-from videoclf.media.budget import Budget
+from videoclf.media.budget import Budget, codec_memory_bytes
 from videoclf.media.container import (
     StreamScan,
     choose_video_stream,
@@ -45,8 +45,11 @@ _CHEAP_TO_READ_PACKETS = 300
 _SMALL_FRAME_PIXELS = 400 * 300
 """Up to this size, handing packets to a codec's threads takes longer than decoding them."""
 
-_SHORT_RUN_PACKETS = 20
+_SHORT_RUN_PACKETS = 30
 """Less work than this is not worth opening the file a second time for."""
+
+_HELD_PACKET_BYTES = 8 << 20
+"""Of packets that are kept from the scan to decoding."""
 
 _HELD_BYTES = 48 << 20
 """Of frames that wait for their turn while several runs are decoded at once."""
@@ -87,15 +90,20 @@ class PyavDecoder:
         self._path = admission.path
         self._budget = budget
         self._num_threads = num_threads
-        self._idle: _OpenStream | None = self._open()
+        self._max_memory_bytes = options.limits.max_memory_bytes
+        self._lock = threading.Lock()
+        self._streams: list[_OpenStream] = []
+        """All that were opened; to be closed at the end, whoever still holds them."""
+        self._idle: _OpenStream | None = None
         try:
-            self.scan = self._idle.scan()
-            codec, aspect = self._idle.codec, self._idle.stream.sample_aspect_ratio
+            self._idle = first = self._take_stream()
+            self.scan = first.scan()
+            codec, aspect = first.codec, first.stream.sample_aspect_ratio
             budget.check_size(codec.width, codec.height)
-            self.marks_keyframes = self._idle.marks_keyframes
-            self.stream_index = int(self._idle.stream.index)
-            video_streams = self._idle.container.streams.video
-            self.video_stream = video_streams.index(self._idle.stream)
+            self.marks_keyframes = first.marks_keyframes
+            self.stream_index = int(first.stream.index)
+            video_streams = first.container.streams.video
+            self.video_stream = video_streams.index(first.stream)
             self.has_several_video_streams = len(video_streams) > 1
             self.codec_name = str(codec.name)
             self.tick_seconds = float(self._idle.stream.time_base or 0)
@@ -106,14 +114,29 @@ class PyavDecoder:
             raise
 
     def close(self) -> None:
-        """Give back the file and the codec."""
-        if self._idle is not None:
-            self._idle.close()
+        """Give back the file and the codecs."""
+        with self._lock:
+            for stream in self._streams:
+                stream.close()
+            self._idle = None
 
     def _take_stream(self) -> _OpenStream:
         """The stream that is open already, or one more; who takes it closes it, or sets it idle."""
-        idle, self._idle = self._idle, None
-        return idle or self._open()
+        with self._lock:
+            idle, self._idle = self._idle, None
+        if idle is not None:
+            return idle
+        stream = self._open()
+        with self._lock:
+            self._streams.append(stream)
+        return stream
+
+    def start_anew(self) -> None:
+        """Give up the open codec, which may have been left in a state of its own."""
+        with self._lock:
+            idle, self._idle = self._idle, None
+        if idle is not None:
+            idle.close()
 
     @contextmanager
     def _stream(self) -> Iterator[_OpenStream]:
@@ -132,13 +155,18 @@ class PyavDecoder:
         Raises:
             DecodeFailed: there is none.
         """
-        num_frames = 0
+        num_frames, num_damaged = 0, self._budget.num_damaged
+        refers_to_damage = False
         with self._stream() as stream:
             stream.go_to(0, self.scan.table)
             stream.set_threads(1 if only_first or self._is_small else self._num_threads)
             for frame in stream.frames():
-                if frame.is_corrupt:
+                refers_to_damage |= self._budget.num_damaged > num_damaged and self.marks_keyframes
+                num_damaged = self._budget.num_damaged
+                refers_to_damage &= not frame.key_frame
+                if frame.is_corrupt or refers_to_damage:
                     self._budget.note_damage(_REFERS_TO_MISSING)
+                    num_damaged = self._budget.num_damaged
                     continue
                 num_frames += 1
                 yield frame
@@ -197,8 +225,10 @@ class PyavDecoder:
         """As many as there are threads, if there is work for them and no run is so long that the others would wait."""
         num_packets = [run.num_packets for run in runs]
         num_workers = min(self._num_threads, len(runs))
-        if num_workers < 2 or sum(num_packets) < _SHORT_RUN_PACKETS * num_workers:
+        if self._is_small or num_workers < 2 or sum(num_packets) < _SHORT_RUN_PACKETS * num_workers:
             return 1
+        codec_bytes = codec_memory_bytes(self._num_pixels)
+        num_workers = max(1, min(num_workers, self._max_memory_bytes // (2 * max(1, codec_bytes))))
         return num_workers if sum(num_packets) >= 0.75 * num_workers * max(num_packets) else 1
 
 
@@ -211,6 +241,10 @@ class _OpenStream:
         self._budget = budget
         self._num_threads = 1
         self._beginning: tuple[Any, ...] | None = None
+        self._held: list[Any] = []
+        """All packets of a small file, from the scan on: reading them once more would cost half as much as decoding."""
+        self._held_starts: list[int] = []
+        """For each decoding ordinal its place there, what an edit list leaves out before it included."""
         self._hands_palette_once = False
         """The demuxer does so with the first packet it reads, and never again."""
         self._open()
@@ -238,6 +272,9 @@ class _OpenStream:
             self._num_threads = num_threads
             self.codec.thread_count = num_threads
             self.stream.thread_type = "NONE" if num_threads == 1 else "AUTO"
+            # at once: some codecs (dav1d) look at skip_frame when they are opened, and never again
+            self.codec.skip_frame = "DEFAULT"
+            self.codec.open(strict=False)
 
     def scan(self) -> StreamScan:
         """Read all packets, decoding none; afterwards the container stands at its end."""
@@ -247,11 +284,28 @@ class _OpenStream:
             self._hands_palette_once = first.has_sidedata("palette")
             self._beginning = _place(first)
         packets = chain([first], self._packets) if first is not None else self._packets
-        scan = scan_packets(packets, self.container, self.stream, self.admission, self._options.limits)
+        scan = scan_packets(
+            self._held_while_few(packets), self.container, self.stream, self.admission, self._options.limits
+        )
         if scan.table is not None and not self.marks_keyframes:
             no_keyframes = np.zeros_like(scan.table.is_keyframe)
             return replace(scan, table=replace(scan.table, is_keyframe=no_keyframes))
         return scan
+
+    def _held_while_few(self, packets: Iterable[Any]) -> Iterator[Any]:
+        held: list[Any] = []
+        starts = [0]
+        num_bytes = 0
+        for packet in packets:
+            if num_bytes <= _HELD_PACKET_BYTES:
+                held.append(packet)
+                if not isinstance(packet, av.error.FFmpegError):
+                    num_bytes += packet.size
+                    if shows_a_frame(packet):
+                        starts.append(len(held))
+            yield packet
+        if num_bytes <= _HELD_PACKET_BYTES:
+            self._held, self._held_starts = held, starts
 
     @property
     def marks_keyframes(self) -> bool:
@@ -286,7 +340,7 @@ class _OpenStream:
                 raise PacketsMislead
             last_pts = frame.pts
             if frame.pts == awaited[0]:
-                yield wanted[awaited.popleft()], self._budget.timed(convert, frame)
+                yield wanted[awaited.popleft()], convert(frame)
                 if not awaited:
                     return
         raise PacketsMislead
@@ -342,6 +396,10 @@ class _OpenStream:
             self.codec.flush_buffers()
         at = self._next_ordinal
         if at == ordinal and not self._is_after_discarded:
+            return
+        if self._held:
+            self._packets = iter(self._held[self._held_starts[ordinal] :])
+            self._next_ordinal, self._is_after_discarded = ordinal, False
             return
         if table is None:
             self._reopen()

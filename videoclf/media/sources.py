@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
@@ -14,6 +15,25 @@ VIDEO_SUFFIXES = frozenset({
     ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m",
 })  # fmt: skip
 """What a folder scan takes for a video; a file named outright may have any suffix, since its content decides."""
+
+
+_URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:/")
+_CREDENTIALS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+:/{1,2}).*@", re.DOTALL)
+
+
+def is_url(path: Path) -> bool:
+    """Whether a name looks like an address rather than a file's."""
+    return _URL.match(str(path)) is not None
+
+
+def without_credentials(path: Path) -> str:
+    """A source's name as it may be printed.
+
+    >>> without_credentials(Path("rtsp://user:secret@camera/1"))
+    'rtsp:/***@camera/1'
+    """
+    masked = _CREDENTIALS.sub(r"\1***@", str(path))
+    return re.sub(r"\?.*", "?***", masked, flags=re.DOTALL) if is_url(path) else masked
 
 
 def expand_sources(sources: Iterable[str], stdin: TextIO) -> Iterator[Path]:

@@ -53,7 +53,9 @@ def trusted_stamps(frames: Iterable[Frame], *, presentation_is_guessed: bool) ->
             decoding.note(frame.dts)
         believes_decoding = presentation.num_faults + presentation_is_guessed > decoding.num_faults
         first, second = (frame.dts, frame.pts) if believes_decoding else (frame.pts, frame.dts)
-        yield frame, first if first is not None else None if believes_decoding else second
+        if first is None and not believes_decoding:
+            first = second
+        yield frame, first
 
 
 class _Account:

@@ -14,7 +14,7 @@ from videoclf.errors import DecodeFailed, DeviceUnavailable, one_line
 from videoclf.media.budget import Budget
 from videoclf.media.display import Display
 from videoclf.media.frames import UInt8Array
-from videoclf.media.gate import Admission, refuse_what_could_be_taken_for_a_script
+from videoclf.media.gate import Admission, opened_by_number, refuse_what_could_be_taken_for_a_script
 from videoclf.media.packets import ShownTimes
 from videoclf.media.pyav_decoder import PyavDecoder
 
@@ -49,14 +49,15 @@ class TorchcodecDecoder:
         refuse_what_could_be_taken_for_a_script(admission)
         open_decoder = _video_decoder_class()
         try:
-            self._decoder = budget.timed(
-                open_decoder,
-                str(admission.path.absolute()),
-                stream_index=known.stream_index,
-                dimension_order="NHWC",
-                num_ffmpeg_threads=num_threads,
-                seek_mode="exact",
-            )
+            with opened_by_number(admission) as name:
+                self._decoder = budget.timed(
+                    open_decoder,
+                    name,
+                    stream_index=known.stream_index,
+                    dimension_order="NHWC",
+                    num_ffmpeg_threads=num_threads,
+                    seek_mode="exact",
+                )
         except (RuntimeError, ValueError) as error:
             raise self._failure(f"cannot open it ({_first_line(error)})") from error
 

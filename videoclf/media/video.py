@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from itertools import chain, islice, repeat
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import av
+import av.error
 import numpy as np
 
-from videoclf.errors import DecodeFailed, UsageInvalid
+from videoclf.errors import DecodeFailed, UsageInvalid, one_line
 from videoclf.media.budget import Budget
 from videoclf.media.display import Display
 from videoclf.media.frames import RgbFrame, RgbFrames, UInt8Array, VideoInfo, YuvFrame
@@ -30,9 +31,8 @@ from videoclf.media.torchcodec_decoder import TorchcodecDecoder
 
 T = TypeVar("T")
 
-_LONGER_THAN_A_FRAME = 1.5
-"""Where damage was met, a frame stays on display for so many times its own duration at most: what comes after would
-be invented."""
+_DURATION_ROUNDING_SECONDS = 1e-3
+"""Durations are rounded by containers, as timestamps are."""
 
 
 class Video:
@@ -57,6 +57,7 @@ class Video:
         self._budget = Budget(self.path, options.limits)
         self._notes: list[str] = []
         self._num_lost = 0
+        self._served: list[Generator[Any]] = []
         self._decoder = PyavDecoder(admission, options, self._budget, self._num_threads)
         try:
             frames = self._decoder.all_frames(only_first=self._decoder.scan.table is not None)
@@ -74,6 +75,8 @@ class Video:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for served in self._served:
+            served.close()  # so that its threads end, though the caller may still hold what `frames` gave
         self._decoder.close()
 
     @property
@@ -96,11 +99,9 @@ class Video:
             DecodeFailed: after the good frames, where damage took more than half of them.
             SourceRefused: a frame, or the time spent, is over the limits.
         """
-        if self._options.decoder is DecoderName.PYAV:
-            pictures = self._moments(plan, self._display.rgb)
-        else:
-            pictures = self._moments_of_other_decoder(plan)
-        for rgb, pts_seconds in self._good(pictures, plan):
+        served = self._good(self._rgb_moments(plan), plan)
+        self._served.append(served)
+        for rgb, pts_seconds in served:
             yield RgbFrame(rgb, pts_seconds)
 
     def yuv_frames(self, plan: SamplingPlan) -> Iterator[YuvFrame]:
@@ -111,10 +112,17 @@ class Video:
         """
         if self._options.decoder is not DecoderName.PYAV:
             raise UsageInvalid(f"--decoder {self._options.decoder}: gives RGB only; planes come from pyav")
-        for planes, pts_seconds in self._good(self._moments(plan, self._display.yuv), plan):
+        served = self._good(self._moments(plan, self._display.yuv), plan)
+        self._served.append(served)
+        for planes, pts_seconds in served:
             yield YuvFrame(planes, pts_seconds)
 
-    def _good(self, pictures: Iterable[tuple[T, float] | None], plan: SamplingPlan) -> Iterator[tuple[T, float]]:
+    def _rgb_moments(self, plan: SamplingPlan) -> Iterator[tuple[UInt8Array, float] | None]:
+        if self._options.decoder is DecoderName.PYAV:
+            return self._moments(plan, self._display.rgb)
+        return self._moments_of_other_decoder(plan)
+
+    def _good(self, pictures: Iterable[tuple[T, float] | None], plan: SamplingPlan) -> Generator[tuple[T, float]]:
         """Each moment's picture and when it appeared; keeps account of those that damage took."""
         num_served = 0
         for item in pictures:
@@ -134,7 +142,20 @@ class Video:
         if num_moments < len(plan) - 1:  # one moment may fall to rounding at the very end
             self._notes.append(f"ended early: {num_moments} of {len(plan)} moments could be read")
 
-    def _moments(self, plan: SamplingPlan, convert: Callable[[av.VideoFrame], T]) -> Iterator[tuple[T, float] | None]:
+    def _moments(
+        self, plan: SamplingPlan, to_picture: Callable[[av.VideoFrame], T]
+    ) -> Iterator[tuple[T, float] | None]:
+        def convert(frame: av.VideoFrame) -> T:
+            try:
+                return self._budget.timed(to_picture, frame)
+            except (av.error.MemoryError, MemoryError):
+                raise self._budget.out_of_memory() from None
+            except (av.error.FFmpegError, ValueError) as error:
+                raise DecodeFailed(
+                    f"{self.path}: its {frame.format.name} pictures cannot be converted ({one_line(error)}); convert "
+                    "the file with: ffmpeg -i IN -pix_fmt yuv420p out.mp4"
+                ) from error
+
         num_done = 0
         if self._scan.table is not None:
             try:
@@ -144,6 +165,7 @@ class Video:
                 return
             except PacketsMislead:  # decode all from the start, and go on at the moment reached
                 self._budget.forget_damage()
+                self._decoder.start_anew()
         yield from islice(self._decoded_in_order(plan, convert), num_done, None)
 
     def _fetched(
@@ -178,7 +200,8 @@ class Video:
             shown_seconds, until_seconds = np.array(intervals).T
             shown = ShownTimes(shown_seconds, 0.0, self._decoder.tick_seconds, num_before=0, are_certain=False)
             moments = plan.timestamps_seconds[plan.timestamps_seconds < until_seconds[-1]]
-            on_display = np.maximum(np.searchsorted(until_seconds, moments, side="right"), 0)
+            on_display = np.searchsorted(until_seconds, moments, side="right")
+            on_display = on_display[moments >= shown_seconds[on_display] - stamp_rounding_seconds(shown.tick_seconds)]
             wanted, counts = np.unique(on_display, return_counts=True)
             ordinals, num_moments = wanted.tolist(), counts.tolist()
         with closing(self._open_other_decoder()) as decoder:
@@ -235,7 +258,10 @@ class Video:
             if shown is not None:
                 next_at = at - rounding_seconds
                 own_seconds = shown.duration * tick_seconds or frame_seconds
-                good_until = shown_at + _LONGER_THAN_A_FRAME * own_seconds if self._budget.num_damaged else next_at
+                # where damage lies between, a frame is on display as long as it says: the rest would be invented
+                has_gap = at - shown_at > own_seconds + _DURATION_ROUNDING_SECONDS
+                own_end = shown_at + own_seconds - rounding_seconds
+                good_until = own_end if has_gap and self._budget.num_damaged else next_at
                 yield shown, shown_at, min(good_until, next_at), next_at
             shown, shown_at = frame, at
         if shown is not None:

@@ -18,6 +18,8 @@ from lightning_fabric import Fabric
 from pydantic import ValidationError
 
 from videoclf.atomic import prepare_folder, remove_file, write_atomically
+from videoclf.audit import leaks
+from videoclf.audit.check import MAX_CLIPS_BEFORE_TRAINING, find_leaks
 from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
 from videoclf.data.splits import Split, make_split
 from videoclf.errors import DatasetInvalid, DeviceUnavailable, RecipeInvalid, RunFolderUnusable
@@ -28,6 +30,7 @@ from videoclf.evaluation.report import EpochRecord, write_report
 from videoclf.inference.model import DEFAULT_NUM_THREADS, Model
 from videoclf.inference.prediction import Failure, Prediction
 from videoclf.inference.torch_engine import TorchEngine, find_device
+from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.modeling.checkpoint import initialise_from, restore_weights, save_model
 from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier, check_input_size
 from videoclf.modeling.pretrained import load_pretrained, open_model
@@ -77,7 +80,9 @@ def train(
     device: str = "auto",
     precision: Precision = "32-true",
     num_threads: int = DEFAULT_NUM_THREADS,
+    reading: ReadOptions = DEFAULT_READ_OPTIONS,
     overwrite: bool = False,
+    allow_leaks: bool = False,
     observer: Observer | None = None,
 ) -> Run:
     """Train a classifier on labelled clips; the best epoch by validation is kept, calibrated and tested once.
@@ -98,10 +103,14 @@ def train(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
         precision: of the computation, as Lightning Fabric names it.
         num_threads: videos decoded at once.
+        reading: who decodes, and how.
         overwrite: whether a run that is already in ``out`` may be replaced.
+        allow_leaks: whether to go on, with a notice, where a group, or a clip and its copy, stands on two sides of the
+            split. Copies that were encoded anew, cut or mirrored are looked for among up to 1,000 clips.
         observer: is told of the progress.
 
     Raises:
+        SplitLeaks: the split leaks, and ``allow_leaks`` was not said.
         VideoclfError: a recipe, dataset, model file, weights, device or folder that cannot be used. The best model
             so far stays in ``out``.
     """
@@ -115,10 +124,9 @@ def train(
     parts = make_split(dataset, split, split_files=split_files)
     for warning in parts.warnings:
         watcher.notice(warning)
-    torch_device = find_device(device)
-    if precision == "16-mixed" and torch_device.type == "cpu":
-        raise DeviceUnavailable("--precision 16: a CPU does not compute in it; use bf16 or 32, or a GPU")
+    torch_device = _find_device(device, precision)
     header = _header(Path(out), settings, dataset)
+    _look_for_leaks(parts, dataset, num_threads, reading, watcher, allow=allow_leaks)
     classifier = _build(settings, dataset.labels, init, backbone)
     folder = _open_run_folder(Path(out), overwrite=overwrite)
     model_path = folder / "model.safetensors"
@@ -131,7 +139,7 @@ def train(
         precision=precision,
     )
     quarantine = Quarantine(watcher)
-    trainer = _build_trainer(fabric, classifier, header, folder, quarantine, num_threads, watcher)
+    trainer = _build_trainer(fabric, classifier, header, folder, quarantine, num_threads, reading, watcher)
     records: list[EpochRecord] = []
     num_clips = len(parts.train) + len(parts.validation)
     num_epochs = settings.training.epochs
@@ -156,7 +164,7 @@ def train(
     save_model(model_path, classifier, header)
     judged_on: Literal["test", "validation"] = "test" if parts.test else "validation"
     judging = parts.test or parts.validation
-    outcomes = _predict(classifier.eval(), header, judging, torch_device, num_threads, watcher, judged_on)
+    outcomes = _predict(classifier.eval(), header, judging, torch_device, num_threads, reading, watcher, judged_on)
     metrics = metrics_of(outcomes, judging, header.labels)
     figures = {f"{judged_on}_top1": metrics.top1, f"{judged_on}_num_clips": float(metrics.num_clips)}
     save_model(model_path, classifier, header.model_copy(update={"figures": figures}))
@@ -188,6 +196,28 @@ def _choose_recipe(recipe: str | Path | Recipe | None, init: str | Path | None, 
         path = find_model(init)
         return parse_recipe(read_header(path).recipe.model_dump(), list(overrides), source=f"{path}, its recipe")
     return load_recipe(find_recipe(recipe or DEFAULT_RECIPE_NAME), list(overrides))
+
+
+def _find_device(device: str, precision: Precision) -> torch.device:
+    found = find_device(device)
+    if precision == "16-mixed" and found.type == "cpu":
+        raise DeviceUnavailable("--precision 16: a CPU does not compute in it; use bf16 or 32, or a GPU")
+    return found
+
+
+def _look_for_leaks(
+    parts: Split, dataset: Dataset, num_threads: int, reading: ReadOptions, watcher: Observer, *, allow: bool
+) -> None:
+    found, has_near_duplicates_checked = find_leaks(parts, num_threads=num_threads, reading=reading, progress=watcher)
+    if not allow:
+        leaks.refuse(found, parts, dataset.source)
+    elif found:
+        watcher.notice(leaks.describe(found, parts, dataset.source))
+    if not has_near_duplicates_checked:
+        watcher.notice(
+            f"of more than {MAX_CLIPS_BEFORE_TRAINING:,} clips, near-duplicates are not looked for before training; "
+            f"do it once: videoclf check {dataset.source} --split {parts.spec}"
+        )
 
 
 def _header(out: Path, recipe: Recipe, dataset: Dataset) -> ModelHeader:
@@ -244,10 +274,11 @@ def _build_trainer(
     folder: Path,
     quarantine: Quarantine,
     num_threads: int,
+    reading: ReadOptions,
     watcher: Observer,
 ) -> Trainer:
     recipe = header.recipe
-    videos = VideoExamples(recipe, quarantine, num_threads, watcher.advance)
+    videos = VideoExamples(recipe, quarantine, num_threads, watcher.advance, reading)
     if not recipe.backbone.frozen:
         return Trainer(fabric, classifier, videos, header.labels, recipe.training, on_features=False)
     features = FeatureExamples(videos, classifier.to(fabric.device), recipe, FeatureStore(folder))
@@ -260,6 +291,7 @@ def _predict(
     clips: Sequence[LabelledClip],
     device: torch.device,
     num_threads: int,
+    reading: ReadOptions,
     watcher: Observer,
     judged_on: str,
 ) -> list[Prediction | Failure]:
@@ -267,7 +299,7 @@ def _predict(
     watcher.stage(judged_on, len(clips))
     model = Model(TorchEngine(classifier, header.recipe.preprocess, str(device)), header)
     outcomes = []
-    for outcome in model.predict_many([clip.path for clip in clips], num_threads=num_threads):
+    for outcome in model.predict_many([clip.path for clip in clips], num_threads=num_threads, reading=reading):
         outcomes.append(outcome)
         if isinstance(outcome, Failure):
             watcher.notice(outcome.error.message)

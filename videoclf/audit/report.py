@@ -1,0 +1,82 @@
+"""``check.html``: what a check found, with thumbnails, in one file that needs nothing else; and ``check.json``."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+
+import jinja2
+
+from videoclf.atomic import prepare_folder, write_atomically
+from videoclf.audit.check import Check
+from videoclf.audit.findings import CheckReport
+
+MAX_SHOWN = 50
+"""Rows of each kind: with their thumbnails, all kinds together stay below 3 MB. check.json names them all."""
+
+HTML_NAME = "check.html"
+JSON_NAME = "check.json"
+
+
+def write_check(folder: Path, found: Check) -> None:
+    """Write ``check.html`` and ``check.json`` into a folder, which is made if it is not there.
+
+    Raises:
+        RunFolderUnusable: the folder cannot be written.
+    """
+    prepare_folder(folder)
+    write_atomically(folder / JSON_NAME, found.report.to_json_line().encode())
+    write_atomically(folder / HTML_NAME, render(found).encode("utf-8", "backslashreplace"))  # names may be no UTF-8
+
+
+def render(found: Check) -> str:
+    """The page."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(files("videoclf.audit").joinpath("report.html.j2").read_text(encoding="utf-8"))
+    report = found.report
+    return template.render(
+        report=report,
+        facts=describe_clips(report),
+        odd_kinds=Counter(clip.kind for clip in report.odd),
+        largest_class=max((each.num_clips for each in report.classes), default=1),
+        thumbnail=lambda path: _data_uri(found.thumbnails.get(path, b"")),
+        name=lambda path: _name(path, report.source),
+        max_shown=MAX_SHOWN,
+    )
+
+
+def describe_clips(report: CheckReport) -> list[tuple[str, str]]:
+    """What the clips are on the whole: a heading and a line each."""
+    opened = [clip for clip in report.clips if clip.codec is not None]
+    if not opened:
+        return []
+    seconds = sorted(clip.duration_seconds or 0.0 for clip in opened)
+    return [
+        ("length", f"{seconds[0]:.2f} to {seconds[-1]:.2f} s, median {seconds[len(seconds) // 2]:.2f} s"),
+        ("size", _most_common(f"{clip.width}×{clip.height}" for clip in opened)),
+        ("frames a second", _most_common(f"{round(clip.fps or 0, 1):g}" for clip in opened)),
+        ("codec", _most_common(clip.codec or "" for clip in opened)),
+    ]
+
+
+def _most_common(values: Iterable[str]) -> str:
+    counts = Counter(values)
+    named = ", ".join(f"{value} ({count:,})" for value, count in counts.most_common(4))
+    return f"{named} and {len(counts) - 4} others" if len(counts) > 4 else named
+
+
+def _name(path: str, source: str) -> str:
+    """The path below the folder that was checked."""
+    try:
+        return str(Path(path).relative_to(source))
+    except ValueError:
+        return path
+
+
+def _data_uri(jpeg: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}" if jpeg else ""

@@ -1,0 +1,145 @@
+"""One pass over the files: what each is, what is wrong with it, a thumbnail, and what near-duplicate search needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from videoclf.audit.signatures import CHANGE_FPS, COMPARED_SECONDS, Signature, make_signature, shrink
+from videoclf.data.dataset import LabelledClip
+from videoclf.errors import MediaError
+from videoclf.media.frames import UInt8Array, VideoInfo
+from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
+from videoclf.media.reader import Chunks, ClipRequest, ReadWindow, read_clips
+
+SURVEY_FPS = 2 * CHANGE_FPS
+"""Moments a second that are asked for: the reader then decodes a file to its last 1/15 s, and turns no more frames into
+RGB than that."""
+
+DEFAULT_NUM_THREADS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+"""Videos decoded at once: one a core, four at most."""
+
+_THUMBNAIL_WIDTH = 128
+_THUMBNAIL_QUALITY = 60
+"""Of JPEG: about 3 kB each."""
+
+
+@dataclass(frozen=True, repr=False)
+class SurveyedClip:
+    """One clip as it was found."""
+
+    clip: LabelledClip
+    size_bytes: int
+    """0 where there is no file."""
+    info: VideoInfo | None
+    """None where the file could not be opened."""
+    failure: MediaError | None
+    """Why it gives no frames, or not the rest of them."""
+    warnings: tuple[str, ...]
+    """What the reader passed over, where it does give frames."""
+    num_moments: int
+    """Moments that were served, at `SURVEY_FPS`."""
+    thumbnail: bytes
+    """A JPEG of its middle; empty where there are no frames."""
+    signature: Signature | None
+    """None where there are no frames, or where none was wanted."""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it can be trained on."""
+        return self.failure is None
+
+    def __repr__(self) -> str:
+        return f"SurveyedClip({self.clip.path}: {self.failure or self.info})"
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the transform makes of one window."""
+
+    num_moments: int
+    thumbnail: bytes
+    signature: Signature | None
+
+
+def survey(
+    clips: Sequence[LabelledClip],
+    *,
+    num_threads: int = DEFAULT_NUM_THREADS,
+    has_signatures: bool = True,
+    reading: ReadOptions = DEFAULT_READ_OPTIONS,
+    on_clip: Callable[[SurveyedClip], object] = lambda _clip: None,
+) -> list[SurveyedClip]:
+    """Decode every clip from its beginning to its end.
+
+    Args:
+        clips: what to look at.
+        num_threads: videos decoded at once.
+        has_signatures: whether to make signatures; without, it is a little faster and takes less memory.
+        reading: who decodes, and how.
+        on_clip: called after each, in order.
+    """
+    requests = [ClipRequest(clip.path, SURVEY_FPS, round(COMPARED_SECONDS * SURVEY_FPS)) for clip in clips]
+    looker = _look_and_sign if has_signatures else _look
+    found: list[SurveyedClip] = []
+    seen: list[_Seen] = []
+    for item in read_clips(requests, looker, num_threads=num_threads, options=reading):
+        if isinstance(item, ReadWindow):
+            seen.append(item.value)
+            continue
+        clip = clips[item.request_index]
+        found.append(
+            SurveyedClip(
+                clip=clip,
+                size_bytes=_size_bytes(clip),
+                info=item.info,
+                failure=item.failure,
+                warnings=item.warnings,
+                num_moments=sum(window.num_moments for window in seen),
+                thumbnail=seen[len(seen) // 2].thumbnail if seen else b"",
+                signature=seen[0].signature if seen else None,
+            )
+        )
+        seen = []
+        on_clip(found[-1])
+    return found
+
+
+def _size_bytes(clip: LabelledClip) -> int:
+    try:
+        return clip.path.stat().st_size
+    except (OSError, ValueError):
+        return 0  # the reader has said what is wrong with it
+
+
+def _look(chunks: Chunks) -> _Seen:
+    num_moments, thumbnail = 0, b""
+    for chunk in chunks:
+        num_moments += len(chunk)
+        thumbnail = thumbnail or _thumbnail(chunk.rgb[len(chunk) // 2])
+    return _Seen(num_moments, thumbnail, None)
+
+
+def _look_and_sign(chunks: Chunks) -> _Seen:
+    pictures: list[UInt8Array] = []
+    thumbnail = b""
+    num_moments = 0
+    for chunk in chunks:
+        thumbnail = thumbnail or _thumbnail(chunk.rgb[len(chunk) // 2])
+        pictures += [shrink(rgb) for rgb in chunk.rgb[num_moments % 2 :: 2]]
+        num_moments += len(chunk)
+    return _Seen(num_moments, thumbnail, make_signature(np.stack(pictures)))
+
+
+def _thumbnail(rgb: UInt8Array) -> bytes:
+    height, width = rgb.shape[:2]
+    size = (_THUMBNAIL_WIDTH, max(1, min(2 * _THUMBNAIL_WIDTH, round(height * _THUMBNAIL_WIDTH / width))))
+    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    is_encoded, jpeg = cv2.imencode(
+        ".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _THUMBNAIL_QUALITY]
+    )
+    return jpeg.tobytes() if is_encoded else b""

@@ -1,0 +1,175 @@
+"""``videoclf check``: what is wrong with labelled clips, before anything is trained on them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from videoclf.cli.console import EXIT_FAILED, ProgressBar, output, print_error, print_notice, print_result, printable
+from videoclf.cli.options import (
+    Decoder,
+    GroupRegex,
+    Isolate,
+    Json,
+    Limit,
+    Split,
+    SplitFiles,
+    Workers,
+    read_options,
+)
+from videoclf.media.options import DecoderName
+
+if TYPE_CHECKING:
+    from videoclf.audit.findings import CheckReport, ExactDuplicates, NearDuplicatePair
+
+_MAX_LINES = 20
+"""Of each kind, on a terminal; ``--json`` and ``--out`` have them all."""
+
+
+class _Progress(ProgressBar):
+    """Draws a check; see `videoclf.audit.check.Progress`."""
+
+    def stage(self, name: str, total: int) -> None:
+        """A bar for the stage."""
+        self.start(name, total)
+
+
+def check(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="A folder CLASS/clip.avi, or a list of path,label[,group] lines.")
+    ],
+    split: Split = None,
+    split_files: SplitFiles = None,
+    group_regex: GroupRegex = None,
+    near_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--near-duplicates/--no-near-duplicates",
+            help="Look for copies that were encoded anew, scaled, cut or mirrored too. Without, it is faster.",
+        ),
+    ] = True,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for check.html and check.json.")] = None,
+    workers: Workers = None,
+    decoder: Decoder = DecoderName.PYAV,
+    isolate: Isolate = False,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Look your videos over before you train on them.
+
+    Every file is decoded to its end. Told are: clips that are damaged, that were repaired, or that are unlike the
+    others; how many there are of each class; duplicates, also those that were encoded anew, scaled, cut or mirrored.
+    With --split: every group, duplicate or near-duplicate that stands on two sides of it.
+
+    The exit code is 1 where a clip is unusable or the split leaks.
+    """
+    with _Progress() as bar:
+        bar.start("reading the list of clips", None)
+        from videoclf.audit.check import check as check_data
+        from videoclf.audit.report import write_check
+        from videoclf.audit.survey import DEFAULT_NUM_THREADS
+
+        found = check_data(
+            data,
+            split=split,
+            split_files=split_files,
+            group_pattern=group_regex,
+            finds_near_duplicates=near_duplicates,
+            num_threads=workers or DEFAULT_NUM_THREADS,
+            reading=read_options(decoder, limit, isolate=isolate),
+            progress=bar,
+        )
+    if out is not None:
+        write_check(out, found)
+    if as_json:
+        print_result(found.report.to_json_line())
+    else:
+        _print_report(found.report)
+        if out is not None:
+            print_result(f"report: {out / 'check.html'}")
+    if not found.report.is_clean:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _print_report(report: CheckReport) -> None:
+    from videoclf.audit.report import describe_clips
+
+    _print_classes(report)
+    for heading, line in describe_clips(report):
+        print_result(f"{heading}: {line}")
+    for note in report.notes:
+        print_notice(note)
+    _print_lines("unusable", [clip.message for clip in report.unusable], is_error=True)
+    _print_lines("repaired", [f"{clip.path}: {'; '.join(clip.warnings)}" for clip in report.repaired])
+    _print_odd(report)
+    _print_lines("exact duplicates", list(map(_exact_line, report.exact_duplicates)))
+    _print_lines("near-duplicates", list(map(_near_line, report.near_duplicates)))
+    _print_lines("leaks", [str(leak) for leak in report.leaks], is_error=True)
+    print_result(_summary(report))
+
+
+def _print_classes(report: CheckReport) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(printable(report.source)), title_justify="left")
+    table.add_column("class")
+    columns = ["clips", "usable", *(("train", "validation", "test") if report.split else ()), "minutes"]
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    for each in report.classes:
+        parts = (each.num_train, each.num_validation, each.num_test) if report.split else ()
+        counts = map(str, (each.num_clips, each.num_usable, *parts))
+        table.add_row(escape(printable(each.label)), *counts, f"{each.duration_seconds / 60:.1f}")
+    output().print(table)
+
+
+def _print_odd(report: CheckReport) -> None:
+    """The kinds with the first clip of each: an odd kind may have thousands."""
+    counts = Counter(clip.kind for clip in report.odd)
+    for kind, count in counts.items():
+        first = next(clip for clip in report.odd if clip.kind == kind)
+        more = f" (and {count - 1:,} more)" if count > 1 else ""
+        print_result(f"odd: {kind}: {first.path}: {first.message}{more}")
+
+
+def _print_lines(what: str, lines: list[str], *, is_error: bool = False) -> None:
+    if not lines:
+        return
+    print_result(f"{what}: {len(lines):,}")
+    for line in lines[:_MAX_LINES]:
+        if is_error:
+            print_error(line)
+        else:
+            print_result(f"  {line}")
+    if len(lines) > _MAX_LINES:
+        print_result(f"  and {len(lines) - _MAX_LINES:,} more; all of them: --json, or --out DIR")
+
+
+def _exact_line(same: ExactDuplicates) -> str:
+    more = " = ..." if len(same.paths) > 4 else ""
+    return f"{' = '.join(same.paths[:4])}{more}{_classes(same.labels)}"
+
+
+def _near_line(pair: NearDuplicatePair) -> str:
+    mirrored = " mirrored" if pair.is_mirrored else ""
+    return (
+        f"{pair.first} ~ {pair.second}{mirrored}, {pair.shared_seconds:.1f} s shared, "
+        f"difference {pair.difference:.2f}{_classes(pair.labels)}"
+    )
+
+
+def _classes(labels: tuple[str, ...]) -> str:
+    return f" (of different classes: {', '.join(labels)})" if len(labels) > 1 else ""
+
+
+def _summary(report: CheckReport) -> str:
+    near = f"{len(report.near_duplicates):,}" if report.has_near_duplicates_checked else "unchecked"
+    leaks = f" · {len(report.leaks):,} leaks of {report.split.spec}" if report.split else ""
+    return (
+        f"{report.num_usable:,} of {report.num_clips:,} clips usable · {len(report.repaired):,} repaired · "
+        f"{len(report.exact_duplicates):,} exact duplicates · {near} near-duplicates{leaks}"
+    )
