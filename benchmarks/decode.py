@@ -211,8 +211,8 @@ class Scene:
         noise = cv2.GaussianBlur(self._rng.normal(size=(height, width, 3)), (0, 0), blur_pixels)
         return (128 + 50 * noise / noise.std()).clip(0, 255).astype(np.int16)
 
-    def frame(self, number: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """``H×W×3`` RGB."""
+    def frame(self, number: int) -> Any:
+        """``H×W×3`` uint8 RGB."""
         left = int(self._width / 2 * (1 - np.cos(number / 90)))
         top = int(32 + 30 * np.sin(number / 37))
         picture = self._background[top : top + self._height, left : left + self._width].copy()
