@@ -242,7 +242,7 @@ class _OpenStream:
         self._num_threads = 1
         self._beginning: tuple[Any, ...] | None = None
         self._held: list[Any] = []
-        """All packets of a small file, from the scan on: reading them once more would cost half as much as decoding."""
+        """All packets of a small file, from the scan on: they need not be sought and read again."""
         self._held_starts: list[int] = []
         """For each decoding ordinal its place there, what an edit list leaves out before it included."""
         self._hands_palette_once = False
