@@ -236,6 +236,7 @@ def make_clip(recipe: ClipRecipe, path: Path) -> None:
     with av.open(str(once), "w") as container:
         stream: Any = container.add_stream(recipe.encoder, rate=recipe.fps, options=recipe.options)
         stream.width, stream.height, stream.pix_fmt = recipe.width, recipe.height, "yuv420p"
+        stream.thread_type = "FRAME"  # PyAV's default makes x264 cut frames into slices, as few recordings have
         scene = Scene(recipe.width, recipe.height)
         for number in range(recipe.fps * recipe.seconds):
             rgb = scene.frame(number)
