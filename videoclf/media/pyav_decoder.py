@@ -21,7 +21,7 @@ import av
 import av.error
 import numpy as np
 
-from videoclf.errors import DecodeFailed
+from videoclf.errors import DecodeFailed, one_line
 from videoclf.media.budget import Budget, codec_memory_bytes
 from videoclf.media.container import (
     StreamScan,
@@ -274,7 +274,15 @@ class _OpenStream:
             self.stream.thread_type = "NONE" if num_threads == 1 else "AUTO"
             # at once: some codecs (dav1d) look at skip_frame when they are opened, and never again
             self.codec.skip_frame = "DEFAULT"
-            self.codec.open(strict=False)
+            try:
+                self.codec.open(strict=False)
+            except av.error.MemoryError:
+                raise self._budget.out_of_memory() from None
+            except (av.error.FFmpegError, ValueError) as error:
+                raise DecodeFailed(
+                    f"{self.admission.path}: its {self.codec.name} codec cannot be opened ({one_line(error)}); it is "
+                    "damaged: get it again"
+                ) from error
 
     def scan(self) -> StreamScan:
         """Read all packets, decoding none; afterwards the container stands at its end."""
