@@ -129,3 +129,11 @@ def test_av1_that_is_begun_in_the_middle_is_exact(tmp_path: Path, num_threads: i
     numbers = np.floor(moments * 25 + 1e-6).astype(int)
     assert [round(frame.pts_seconds * 25) for frame in frames] == numbers.tolist()
     assert np.allclose([frame.rgb.mean() for frame in frames], 20 + 10 * (numbers % 20), atol=4)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_a_plan_beyond_the_end_gives_nothing(tmp_path: Path, decoder: DecoderName) -> None:
+    path = write_clip(tmp_path / "clip.mp4")
+    with Video(path, ReadOptions(decoder=decoder)) as video:
+        assert list(video.frames(SamplingPlan(np.array([9.0, 9.5]), 2))) == []
+        assert video.warnings == ("ended early: 0 of 2 moments could be read",)

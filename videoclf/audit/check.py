@@ -22,10 +22,10 @@ from videoclf.audit.findings import (
 )
 from videoclf.audit.near_duplicates import NearDuplicate, find_near_duplicates
 from videoclf.audit.oddities import count_classes, describe_balance, find_odd_clips
-from videoclf.audit.survey import DEFAULT_NUM_THREADS, SurveyedClip, survey
+from videoclf.audit.survey import SurveyedClip, survey
 from videoclf.data.dataset import LabelledClip, load_dataset
 from videoclf.data.splits import Split, make_split
-from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
+from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 
 MAX_CLIPS_BEFORE_TRAINING = 1000
 """Of more clips, a training run does not look for near-duplicates: it would keep the first step waiting for minutes."""

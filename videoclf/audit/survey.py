@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,15 +12,12 @@ from videoclf.audit.signatures import CHANGE_FPS, COMPARED_SECONDS, Signature, m
 from videoclf.data.dataset import LabelledClip
 from videoclf.errors import MediaError
 from videoclf.media.frames import UInt8Array, VideoInfo
-from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
+from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import Chunks, ClipRequest, ReadWindow, read_clips
 
 SURVEY_FPS = 2 * CHANGE_FPS
 """Moments a second that are asked for: the reader then decodes a file to its last 1/15 s, and turns no more frames into
 RGB than that."""
-
-DEFAULT_NUM_THREADS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-"""Videos decoded at once: one a core, four at most."""
 
 _THUMBNAIL_WIDTH = 128
 _THUMBNAIL_QUALITY = 60

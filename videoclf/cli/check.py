@@ -18,6 +18,7 @@ from videoclf.cli.options import (
     Split,
     SplitFiles,
     Workers,
+    num_threads,
     read_options,
 )
 from videoclf.media.options import DecoderName
@@ -70,7 +71,6 @@ def check(
         bar.start("reading the list of clips", None)
         from videoclf.audit.check import check as check_data
         from videoclf.audit.report import write_check
-        from videoclf.audit.survey import DEFAULT_NUM_THREADS
 
         found = check_data(
             data,
@@ -78,7 +78,7 @@ def check(
             split_files=split_files,
             group_pattern=group_regex,
             finds_near_duplicates=near_duplicates,
-            num_threads=workers or DEFAULT_NUM_THREADS,
+            num_threads=num_threads(workers),
             reading=read_options(decoder, limit, isolate=isolate),
             progress=bar,
         )

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from videoclf.media.limits import limits_with
-from videoclf.media.options import DecoderName, Picking, ReadOptions
+from videoclf.media.options import DEFAULT_NUM_THREADS, DecoderName, Picking, ReadOptions
 
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
@@ -50,8 +50,6 @@ GroupRegex = Annotated[
 
 def num_threads(workers: int | None) -> int:
     """The number asked for, or the default."""
-    from videoclf.inference.model import DEFAULT_NUM_THREADS
-
     return workers or DEFAULT_NUM_THREADS
 
 

@@ -14,9 +14,9 @@ from videoclf.data.splits import make_split
 from videoclf.errors import DatasetInvalid, RunFolderUnusable
 from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
 from videoclf.evaluation.report import write_report
-from videoclf.inference.model import DEFAULT_NUM_THREADS, Model, load
+from videoclf.inference.model import Model, load
 from videoclf.inference.prediction import Failure, Prediction
-from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
+from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 
 
 def evaluate(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -13,15 +12,12 @@ from videoclf import errors
 from videoclf.inference.pipeline import clip_request, predict_clips
 from videoclf.inference.prediction import Failure, Prediction
 from videoclf.inference.torch_engine import TorchEngine
-from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
+from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import ReadWindow, read_clips
 from videoclf.modeling.classifier import Backbone
 from videoclf.modeling.pretrained import open_model
 from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Recipe
-
-DEFAULT_NUM_THREADS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-"""Videos decoded at once; more gain nothing once the network waits for nobody."""
 
 
 def load(model: str | Path | None = None, *, device: str = "auto", backbone: Backbone | None = None) -> Model:

@@ -90,11 +90,14 @@ class OpencvDecoder:
             if ordinal in wanted:
                 if clocks_tell:
                     self._check_clock(clock_seconds - first_clock_seconds, float(shown.seconds[ordinal]))
-                yield ordinal, display.rgb_of_stored(self._retrieve(ordinal))
+                yield (
+                    ordinal,
+                    display.rgb_of_stored(self._retrieve(shown.start_seconds + float(shown.seconds[ordinal]))),
+                )
         if not clocks_tell:
             self._check_count(last_wanted + 1, len(shown.seconds))
 
-    def _retrieve(self, ordinal: int) -> UInt8Array:
+    def _retrieve(self, pts_seconds: float) -> UInt8Array:
         is_there, image = self._budget.timed(self._capture.retrieve)
         if not is_there:
             raise self._failure("could not convert a frame")
@@ -103,7 +106,7 @@ class OpencvDecoder:
         if not is_stale:
             self._stale_is_interlaced = None
         elif self._stale_is_interlaced is None:
-            self._stale_is_interlaced = self._known.is_interlaced(ordinal)
+            self._stale_is_interlaced = self._known.is_interlaced(pts_seconds)
         if self._stale_is_interlaced:
             raise self._failure(_CANNOT_CONVERT)
         self._last_bgr = bgr

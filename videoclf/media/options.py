@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 
 from videoclf.media.limits import DEFAULT_LIMITS, Limits
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+DEFAULT_NUM_THREADS = min(4, num_cores())
+"""Videos decoded at once; more gain nothing once the network waits for nobody."""
 
 
 class DecoderName(StrEnum):

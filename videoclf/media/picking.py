@@ -9,7 +9,7 @@ from videoclf.media.packets import Int64Array, PacketTable, stamp_rounding_secon
 from videoclf.media.sampling import SamplingPlan
 
 MAX_FAST_SHIFT_SECONDS = 0.25
-"""Beyond, an action looks different (see docs/predicting.md for what the shift does to labels)."""
+"""Beyond, an action looks different (see docs/benchmarks.md for what the shift does to labels)."""
 
 
 def frames_on_display(shown_seconds: Float64Array, moments_seconds: Float64Array, tick_seconds: float) -> Int64Array:

@@ -193,12 +193,17 @@ class PyavDecoder:
             for run in runs:
                 yield from stream.fetch(run, table, convert)
 
-    def is_interlaced(self, display_ordinal: int) -> bool:
-        """Whether a frame's odd and even rows are half a frame apart; False where packets do not lead to it."""
-        if self.scan.table is None:
+    def is_interlaced(self, pts_seconds: float) -> bool:
+        """Whether the odd and even rows of the frame shown then (by the container's clock) are half a frame apart.
+
+        False where packets do not lead to it.
+        """
+        table = self.scan.table
+        if table is None:
             return False
+        ordinal = int(np.argmin(np.abs(table.shown_ticks * table.tick_seconds - pts_seconds)))
         try:
-            return any(flag for _, flag in self.fetch(self.scan.table, [display_ordinal], _is_interlaced))
+            return any(flag for _, flag in self.fetch(table, [ordinal], _is_interlaced))
         except PacketsMislead:
             return False
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from itertools import chain, islice, repeat
@@ -21,7 +20,7 @@ from videoclf.media.frames import RgbFrame, RgbFrames, UInt8Array, VideoInfo, Yu
 from videoclf.media.gate import admit
 from videoclf.media.limits import DEFAULT_LIMITS, Limits
 from videoclf.media.opencv_decoder import OpencvDecoder
-from videoclf.media.options import DEFAULT_READ_OPTIONS, DecoderName, Picking, ReadOptions
+from videoclf.media.options import DEFAULT_READ_OPTIONS, DecoderName, Picking, ReadOptions, num_cores
 from videoclf.media.packets import PacketTable, ShownTimes, stamp_rounding_seconds
 from videoclf.media.picking import cheap_frames_nearby, frames_on_display, max_fast_shift_seconds, shift_seconds
 from videoclf.media.pyav_decoder import PacketsMislead, PyavDecoder
@@ -52,7 +51,7 @@ class Video:
     def __init__(self, path: str | Path, options: ReadOptions = DEFAULT_READ_OPTIONS, *, num_threads: int = 0) -> None:
         self._admission = admission = admit(Path(path))
         self.path = admission.path
-        self._num_threads = num_threads or len(os.sched_getaffinity(0))
+        self._num_threads = num_threads or num_cores()
         self._options = options
         self._budget = Budget(self.path, options.limits)
         self._notes: list[str] = []
@@ -204,6 +203,8 @@ class Video:
             on_display = on_display[moments >= shown_seconds[on_display] - stamp_rounding_seconds(shown.tick_seconds)]
             wanted, counts = np.unique(on_display, return_counts=True)
             ordinals, num_moments = wanted.tolist(), counts.tolist()
+        if not ordinals:  # the plan lies beyond the video's end
+            return
         with closing(self._open_other_decoder()) as decoder:
             fetched = decoder.fetch(ordinals, shown, self._display)
             for (ordinal, rgb), repeats in zip(fetched, num_moments, strict=True):

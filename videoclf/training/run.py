@@ -27,10 +27,10 @@ from videoclf.evaluation.calibration import calibrate
 from videoclf.evaluation.evaluate import metrics_of, write_predictions
 from videoclf.evaluation.metrics import Metrics
 from videoclf.evaluation.report import EpochRecord, write_report
-from videoclf.inference.model import DEFAULT_NUM_THREADS, Model
+from videoclf.inference.model import Model
 from videoclf.inference.prediction import Failure, Prediction
 from videoclf.inference.torch_engine import TorchEngine, find_device
-from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
+from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.modeling.checkpoint import initialise_from, restore_weights, save_model
 from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier, check_input_size
 from videoclf.modeling.pretrained import load_pretrained, open_model
