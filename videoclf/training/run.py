@@ -36,7 +36,8 @@ from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classi
 from videoclf.modeling.pretrained import load_pretrained, open_model
 from videoclf.recipe.header import Calibration, ModelHeader, read_header
 from videoclf.recipe.recipe import Recipe, describe_validation, load_recipe, parse_recipe, recipe_to_toml
-from videoclf.training.examples import FeatureExamples, Quarantine, VideoExamples
+from videoclf.training.examples import Quarantine, VideoExamples
+from videoclf.training.feature_examples import FeatureExamples
 from videoclf.training.features import FeatureStore
 from videoclf.training.fit import Trainer
 from videoclf.training.observer import Observer, SilentObserver
