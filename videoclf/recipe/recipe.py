@@ -147,6 +147,10 @@ class Temporal(_Section):
     """From the GRU's steps to one vector: the state after the last step (of each direction), the mean over all steps,
     or a learned weighting of the steps."""
 
+    statistics: bool = False
+    """True: beside what the pooling gives, the head sees the mean, the deviation and the mean absolute change of the
+    projected features over the clip's steps, past the GRU. (Not with ``mean``, which is to see no order at all.)"""
+
     dropout: float = Field(0.0, ge=0, lt=1)
     """Share of features zeroed in training, after the projection and before the head."""
 
