@@ -164,6 +164,14 @@ class Training(_Section):
     patience: int = Field(10, ge=1, le=10_000)
     """Epochs without a better validation result (lower loss) after which training stops."""
 
+    keep: Literal["best", "last"] = "best"
+    """Which weights are kept: of the epoch with the best validation, or of the last (then there is no early end, and
+    validation chooses temperature and threshold only: better where it has a dozen clips)."""
+
+    refit: bool = False
+    """True: once validation has chosen epoch, temperature and threshold, the network is trained again from the start,
+    to that epoch, on training and validation clips together."""
+
     batch_size: int = Field(8, ge=1, le=4096)
     """Clips a step."""
 
