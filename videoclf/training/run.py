@@ -36,7 +36,7 @@ from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classi
 from videoclf.modeling.pretrained import load_pretrained, open_model
 from videoclf.recipe.header import Calibration, ModelHeader, read_header
 from videoclf.recipe.recipe import Recipe, describe_validation, load_recipe, parse_recipe, recipe_to_toml
-from videoclf.training.examples import Quarantine, VideoExamples
+from videoclf.training.examples import Quarantine, VariedSteps, VideoExamples
 from videoclf.training.feature_examples import FeatureExamples
 from videoclf.training.features import FeatureStore
 from videoclf.training.fit import Trainer
@@ -280,9 +280,12 @@ def _build_trainer(
 ) -> Trainer:
     recipe = header.recipe
     videos = VideoExamples(recipe, quarantine, num_threads, watcher.advance, reading)
+    if recipe.backbone.frozen and recipe.augment.varies_pictures:
+        watcher.notice("augment: behind a frozen backbone, whose features are computed once, pictures are not varied")
     if not recipe.backbone.frozen:
         return Trainer(fabric, classifier, videos, header.labels, recipe.training, on_features=False)
-    features = FeatureExamples(videos, classifier.to(fabric.device), recipe, FeatureStore(folder))
+    stored = FeatureExamples(videos, classifier.to(fabric.device), recipe, FeatureStore(folder))
+    features = VariedSteps(stored, recipe.augment)
     return Trainer(fabric, classifier, features, header.labels, recipe.training, on_features=True)
 
 
