@@ -200,9 +200,14 @@ class Augment(_Section):
 
     @property
     def varies_pictures(self) -> bool:
-        """Whether a clip's frames change."""
+        """Whether a clip's frames change, before it meets others."""
         changes = (self.brightness, self.contrast, self.saturation, self.hue, self.rand_augment_ops)
         return self.crop_scale_min < 1 or any(changes) or self.erasing_probability > 0
+
+    @property
+    def mixes_clips(self) -> bool:
+        """Whether the clips of a batch are mixed."""
+        return self.mixup_alpha > 0 or self.cutmix_alpha > 0
 
     @property
     def varies_time(self) -> bool:
@@ -245,6 +250,14 @@ class Training(_Section):
 
     min_crop_share: float = Field(1.0, gt=0, le=1)
     """Training sees a random contiguous part of a clip, at least this share of its steps; 1 turns it off."""
+
+    class_balance: Literal["none", "loss", "sampling"] = "none"
+    """For classes of unlike numbers of clips. ``loss``: a clip weighs the more, the fewer its class has (mean 1).
+    ``sampling``: an epoch has as many clips as ever, but as many of each class: some come twice, others wait."""
+
+    weight_average: float = Field(0.0, ge=0, lt=1)
+    """A running mean of the weights is validated and kept instead of the last step's: after each step so much of the
+    mean stays (0.999; fewer in the first steps: (1 + n) / (10 + n) after n). 0 turns it off."""
 
     seed: int = Field(0, ge=0, lt=2**32)
     """Of initial weights, order, dropout and augmentation."""

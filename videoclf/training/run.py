@@ -141,6 +141,7 @@ def train(
     )
     quarantine = Quarantine(watcher)
     trainer = _build_trainer(fabric, classifier, header, folder, quarantine, num_threads, reading, watcher)
+    classifier = trainer.scored
     records: list[EpochRecord] = []
     num_clips = len(parts.train) + len(parts.validation)
     num_epochs = settings.training.epochs
@@ -283,10 +284,14 @@ def _build_trainer(
     if recipe.backbone.frozen and recipe.augment.varies_pictures:
         watcher.notice("augment: behind a frozen backbone, whose features are computed once, pictures are not varied")
     if not recipe.backbone.frozen:
-        return Trainer(fabric, classifier, videos, header.labels, recipe.training, on_features=False)
+        return Trainer(
+            fabric, classifier, videos, header.labels, recipe.training, on_features=False, augment=recipe.augment
+        )
     stored = FeatureExamples(videos, classifier.to(fabric.device), recipe, FeatureStore(folder))
     features = VariedSteps(stored, recipe.augment)
-    return Trainer(fabric, classifier, features, header.labels, recipe.training, on_features=True)
+    return Trainer(
+        fabric, classifier, features, header.labels, recipe.training, on_features=True, augment=recipe.augment
+    )
 
 
 def _predict(
