@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torchvision.models import regnet
 
 from videoclf.errors import RecipeInvalid, one_line
+from videoclf.modeling.freezing import keep_frozen_in_evaluation
 from videoclf.modeling.sequences import length_mask
 from videoclf.recipe.backbones import BackboneFacts
 
@@ -68,16 +69,16 @@ class FrameBackbone(nn.Module):
         if self.network.training:  # one frame has no statistics of its own: its batch norms use the running ones
             self.network.eval()
             features = self.network(frames)
-            self.network.train()
+            self.train()
             return features
         num_frames = _FRAMES_PER_PASS_CPU if frames.device.type == "cpu" else _FRAMES_PER_PASS_GPU
         return torch.cat([self.network(part) for part in torch.split(frames, num_frames)])
 
     def train(self, mode: bool = True) -> FrameBackbone:
-        """Training mode, except that a frozen network stays in evaluation mode (its batch norms must not move)."""
+        """Training mode, except that what is frozen stays in evaluation mode (its batch norms must not move)."""
         super().train(mode)
-        if mode and not any(parameter.requires_grad for parameter in self.network.parameters()):
-            self.network.eval()
+        if mode:
+            keep_frozen_in_evaluation(self.network)
         return self
 
 

@@ -23,6 +23,10 @@ _MAX_WINDOW_PIXELS = 2**27
 """Of all frames and views of a window: 1.6 GB as float32. The largest shipped recipe asks for a fortieth."""
 
 
+_WITHOUT_STAGES = frozenset({"timm", "custom"})
+"""Sources of networks whose order of layers is not known here."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -102,6 +106,11 @@ class Backbone(_Section):
     frozen: bool = False
     """True: the backbone is never trained. Features are then computed once a run instead of once an epoch."""
 
+    unfrozen_stages: int | None = Field(None, ge=1, le=100)
+    """Only so many stages of the backbone are trained, counted from its top; the others, their batch norms too, stay as
+    they are. Unset: all are trained. (ResNets have five, the stem included, MobileNetV2 nineteen; see
+    docs/recipes.md.)"""
+
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
@@ -109,11 +118,19 @@ class Backbone(_Section):
         return name
 
     @model_validator(mode="after")
-    def _weights_and_stride_can_be_had(self) -> Self:
+    def _weights_stride_and_stages_can_be_had(self) -> Self:
         facts = backbone_facts(self.name)
         if facts.kind != "custom" and self.temporal_stride > facts.own_temporal_stride:
             raise ValueError(
                 f"temporal_stride = {self.temporal_stride}: {self.name} has {facts.own_temporal_stride} at most"
+            )
+        if self.unfrozen_stages is not None and facts.source in _WITHOUT_STAGES:
+            raise ValueError(
+                f"unfrozen_stages = {self.unfrozen_stages}: {self.name} has no stages known here; unset it"
+            )
+        if self.unfrozen_stages is not None and self.frozen:
+            raise ValueError(
+                f"frozen = true and unfrozen_stages = {self.unfrozen_stages} exclude each other; unset one"
             )
         if self.weights == "kinetics400" and self.name not in TORCHVISION_3D:
             raise ValueError(
@@ -233,6 +250,10 @@ class Training(_Section):
     backbone_learning_rate: float | None = Field(None, gt=0, le=10)
     """Peak for the backbone where it is trained; unset: ``learning_rate``."""
 
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    """The k-th stage of the backbone from its top learns at its rate times this to the power of k: 0.7 gives 1, 0.7,
+    0.49, ... Lower layers, which are more general, move less (Clark et al. 2020). 1: all alike."""
+
     warmup_epochs: float = Field(1.0, ge=0, le=1000)
     """Length of the warm-up."""
 
@@ -284,6 +305,15 @@ class Recipe(_Section):
             raise ValueError(
                 f"sampling.max_frames × preprocess.height × preprocess.width × channels is {num_pixels:,}, more than "
                 f"the {_MAX_WINDOW_PIXELS:,} allowed"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _stages_are_known(self) -> Self:
+        if self.training.layer_decay < 1 and backbone_facts(self.backbone.name).source in _WITHOUT_STAGES:
+            raise ValueError(
+                f"training.layer_decay = {self.training.layer_decay:g}: {self.backbone.name} has no stages known here; "
+                "set it to 1"
             )
         return self
 

@@ -27,6 +27,7 @@ from videoclf.training.balance import balanced_order
 from videoclf.training.examples import Example, Examples
 from videoclf.training.loss import Loss
 from videoclf.training.mixing import mix_clips
+from videoclf.training.parameter_groups import parameter_groups
 
 Forward = Callable[[Tensor, Tensor], Tensor]
 """From padded steps ``B×T×...`` and lengths ``B`` to logits ``B×C``."""
@@ -86,7 +87,7 @@ class Trainer:
         self._settings = settings
         self._augment = augment
         self._averaged = averaged_weights(classifier, settings.weight_average) if settings.weight_average else None
-        optimizer = torch.optim.AdamW(_parameter_groups(classifier, settings), weight_decay=settings.weight_decay)
+        optimizer = torch.optim.AdamW(parameter_groups(classifier, settings), weight_decay=settings.weight_decay)
         self._module, self._optimizer = fabric.setup(classifier, optimizer)
         self._module.mark_forward_method("classify")
         self._forward: Forward = self._module.classify if on_features else self._module
@@ -238,18 +239,3 @@ def warmup_cosine(num_warmup_steps: float, num_steps: int) -> Callable[[int], fl
         return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
     return factor
-
-
-def _parameter_groups(classifier: VideoClassifier, settings: Training) -> list[dict[str, object]]:
-    """Matrices decay, vectors (biases, norms) do not; the backbone may have a learning rate of its own."""
-    backbone_rate = settings.backbone_learning_rate or settings.learning_rate
-    groups = []
-    for part, rate in ((classifier.backbone, backbone_rate), (classifier.temporal, None), (classifier.head, None)):
-        parameters: list[nn.Parameter] = [p for p in part.parameters() if p.requires_grad]
-        for chosen, decay in (
-            ([p for p in parameters if p.ndim >= 2], settings.weight_decay),
-            ([p for p in parameters if p.ndim < 2], 0.0),
-        ):
-            if chosen:
-                groups.append({"params": chosen, "lr": rate or settings.learning_rate, "weight_decay": decay})
-    return groups
