@@ -88,7 +88,7 @@ def build_backbone(recipe: Recipe) -> Backbone:
     facts = backbone_facts(recipe.backbone.name)
     num_views = len(recipe.preprocess.channels)
     if facts.kind == "2d":
-        return build_backbone2d(facts, num_views=num_views)
+        return build_backbone2d(facts, num_views=num_views, has_temporal_shift=recipe.backbone.temporal_shift)
     if facts.kind == "3d":
         return build_backbone3d(facts, temporal_stride=recipe.backbone.temporal_stride, num_views=num_views)
     raise RecipeInvalid(

@@ -14,7 +14,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from videoclf.errors import RecipeInvalid, one_line
-from videoclf.recipe.backbones import TORCHVISION_2D, TORCHVISION_3D, backbone_facts
+from videoclf.recipe.backbones import TEMPORALLY_SHIFTED, TORCHVISION_2D, TORCHVISION_3D, backbone_facts
 
 _Mean = Annotated[float, Field(ge=-100, le=100)]
 _Deviation = Annotated[float, Field(ge=1e-3, le=1000)]
@@ -98,6 +98,10 @@ class Backbone(_Section):
     and s3d have 8 of their own, which leaves the GRU two steps of sixteen frames; below that, late strides are removed,
     and later kernels dilated instead."""
 
+    temporal_shift: bool = False
+    """True, for ResNets and ``mobilenet_v2``: inside each residual branch an eighth of the channels comes from the
+    frame before, an eighth from the frame after (TSM, Lin et al. 2019). Costs next to nothing; 2D weights fit."""
+
     weights: str = Field("none", max_length=4096)
     """Where training starts: ``none`` (random), ``imagenet`` (torchvision's or timm's; downloaded once; inflated for an
     ``inflated:`` name), ``kinetics400`` (torchvision's, for its 3D names; downloaded once), a shipped model's name (its
@@ -123,6 +127,11 @@ class Backbone(_Section):
         if facts.kind != "custom" and self.temporal_stride > facts.own_temporal_stride:
             raise ValueError(
                 f"temporal_stride = {self.temporal_stride}: {self.name} has {facts.own_temporal_stride} at most"
+            )
+        if self.temporal_shift and not (facts.source == "torchvision" and facts.network in TEMPORALLY_SHIFTED):
+            raise ValueError(
+                f"temporal_shift = true: {self.name} cannot be shifted; mobilenet_v2, and resnet, resnext and "
+                "wide_resnet names can"
             )
         if self.unfrozen_stages is not None and facts.source in _WITHOUT_STAGES:
             raise ValueError(
@@ -325,8 +334,8 @@ class Recipe(_Section):
     @property
     def causal(self) -> bool:
         """Whether a step's state depends only on frames up to its look-ahead: frames one by one, in time order, and one
-        direction. (3D kernels reach both ways; what a custom backbone does is not known.)"""
-        frame_by_frame = backbone_facts(self.backbone.name).kind == "2d"
+        direction. (3D kernels and shifts reach both ways; what a custom backbone does is not known.)"""
+        frame_by_frame = backbone_facts(self.backbone.name).kind == "2d" and not self.backbone.temporal_shift
         one_direction = self.temporal.kind == "mean" or not self.temporal.bidirectional
         return frame_by_frame and one_direction and self.sampling.order == "time"
 
