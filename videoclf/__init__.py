@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from videoclf.modeling.classifier import VideoClassifier as VideoClassifier
     from videoclf.modeling.temporal import TemporalModel as TemporalModel
     from videoclf.recipe.recipe import Recipe as Recipe
+    from videoclf.training.crossval import crossval as crossval
     from videoclf.training.run import train as train
 
 _PUBLIC = {
@@ -42,6 +43,7 @@ _PUBLIC = {
     "VideoClassifier": "videoclf.modeling.classifier",
     "TemporalModel": "videoclf.modeling.temporal",
     "Recipe": "videoclf.recipe.recipe",
+    "crossval": "videoclf.training.crossval",
     "train": "videoclf.training.run",
 }
 

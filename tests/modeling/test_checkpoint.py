@@ -15,7 +15,7 @@ from torch import nn
 
 from videoclf.errors import ModelFileInvalid, RunFolderUnusable, WeightsUnavailable
 from videoclf.modeling.backbone2d import FrameBackbone
-from videoclf.modeling.checkpoint import initialise_from, load_model, restore_weights, save_model
+from videoclf.modeling.checkpoint import initialise_from, load_model, save_model
 from videoclf.modeling.classifier import build_backbone, build_classifier
 from videoclf.recipe.backbones import TORCHVISION_2D, TORCHVISION_3D
 from videoclf.recipe.header import METADATA_KEY, ModelHeader, read_header
@@ -219,9 +219,3 @@ def test_a_model_with_a_backbone_of_ones_own_says_so(tmp_path: Path) -> None:
     save_model(tmp_path / "m", classifier, ModelHeader(name="x", recipe=recipe, labels=("a", "b")))
     with pytest.raises(ModelFileInvalid, match=r"m: backbone.name = 'custom'.*videoclf.load\(..., backbone=...\)"):
         load_model(tmp_path / "m")
-
-
-def test_weights_changed_behind_our_back_are_not_restored(tmp_path: Path, tiny_model: Path) -> None:
-    classifier = build_classifier(Recipe.model_validate({"backbone": {"name": "tiny"}}), 4)
-    with pytest.raises(ModelFileInvalid, match="is not what was written there"):
-        restore_weights(classifier, tiny_model)

@@ -28,6 +28,7 @@ temporal_settings = st.fixed_dictionaries(
         "bidirectional": st.booleans(),
         "num_layers": st.integers(1, 3),
         "projection_size": st.sampled_from([0, 32]),
+        "statistics": st.booleans(),
     }
 )
 

@@ -12,6 +12,7 @@ from videoclf.modeling.temporal import (
     GruLayer,
     LastPooling,
     MeanPooling,
+    StatisticsPooling,
     TemporalModel,
     reverse_within_length,
 )
@@ -54,7 +55,24 @@ def test_mean_pooling_is_the_mean_over_a_clips_own_steps() -> None:
     assert torch.allclose(MeanPooling()(steps, LENGTHS)[0], steps[0, :4].mean(0))
 
 
-@pytest.mark.parametrize("pooling", [MeanPooling(), LastPooling(4), AttentionPooling(4)])
+def test_statistics_are_mean_deviation_and_mean_absolute_change() -> None:
+    steps = torch.randn(3, 7, 4)
+    mean, deviation, change = StatisticsPooling()(steps, LENGTHS).chunk(3, dim=1)
+    own = steps[0, :4]
+    torch.testing.assert_close(mean[0], own.mean(0))
+    torch.testing.assert_close(deviation[0], own.std(0, correction=0), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(change[0], own.diff(dim=0).abs().mean(0))
+    assert change[1].eq(0).all()  # a clip of one step
+
+
+def test_statistics_stand_beside_what_the_gru_gives() -> None:
+    spec = Temporal(projection_size=6, hidden_size=5, bidirectional=True, statistics=True)
+    model = TemporalModel(4, spec)
+    assert model.output_size == 2 * 5 + 3 * 6
+    assert model(torch.randn(3, 7, 4), LENGTHS).shape == (3, model.output_size)
+
+
+@pytest.mark.parametrize("pooling", [MeanPooling(), LastPooling(4), AttentionPooling(4), StatisticsPooling()])
 @pytest.mark.parametrize("junk", [1e30, torch.inf, torch.nan])
 def test_no_pooling_reads_beyond_a_clips_length(pooling: nn.Module, junk: float) -> None:
     steps = torch.randn(3, 7, 4)

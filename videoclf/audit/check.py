@@ -151,21 +151,48 @@ def find_leaks(
     Returns:
         The leaks, and whether near-duplicates were looked for.
     """
+    found, has_near_duplicates_checked = find_leaks_of_splits(
+        [split], num_threads=num_threads, reading=reading, max_clips=max_clips, progress=progress
+    )
+    return found[0], has_near_duplicates_checked
+
+
+def find_leaks_of_splits(
+    splits: Sequence[Split],
+    *,
+    num_threads: int = DEFAULT_NUM_THREADS,
+    reading: ReadOptions = DEFAULT_READ_OPTIONS,
+    max_clips: int = MAX_CLIPS_BEFORE_TRAINING,
+    progress: Progress | None = None,
+) -> tuple[list[list[Leak]], bool]:
+    """As `find_leaks`, for several splits of the same clips, which are decoded once.
+
+    Returns:
+        The leaks of each split, and whether near-duplicates were looked for.
+    """
     watcher = progress or _SilentProgress()
-    clips = [*split.train, *split.validation, *split.test]
-    part_of = leaks.parts_of(split)
+    parts = [leaks.parts_of(split) for split in splits]
+    clips = list(
+        {clip.path: clip for split in splits for clip in (*split.train, *split.validation, *split.test)}.values()
+    )
     exact = find_exact_duplicates([clip.path for clip in clips])
-    found = [*leaks.leaking_groups(split), *leaks.leaking_exact_duplicates(exact, part_of)]
+    found = [
+        [*leaks.leaking_groups(split), *leaks.leaking_exact_duplicates(exact, part_of)]
+        for split, part_of in zip(splits, parts, strict=True)
+    ]
     if len(clips) > max_clips:
         return found, False
+
+    def are_parted(first: int, second: int) -> bool:
+        one, other = clips[first].path, clips[second].path
+        return any(part_of.get(one) != part_of.get(other) for part_of in parts)
+
     watcher.stage("checking for copies", len(clips))
     surveyed = survey(clips, num_threads=num_threads, reading=reading, on_clip=lambda _clip: watcher.advance())
-    near = _near_duplicates(
-        surveyed, exact, num_threads, reading, watcher,
-        is_wanted=lambda first, second: part_of[clips[first].path] != part_of[clips[second].path],
-    )  # fmt: skip
+    near = _near_duplicates(surveyed, exact, num_threads, reading, watcher, is_wanted=are_parted)
     pairs = [(clips[pair.first].path, clips[pair.second].path) for pair in near]
-    return [*found, *leaks.leaking_near_duplicates(pairs, part_of)], True
+    near_leaks = [leaks.leaking_near_duplicates(pairs, part_of) for part_of in parts]
+    return [[*others, *copies] for others, copies in zip(found, near_leaks, strict=True)], True
 
 
 def _near_duplicates(

@@ -62,19 +62,6 @@ def load_model(path: Path, *, backbone: Backbone | None = None) -> tuple[VideoCl
     return classifier.eval(), header
 
 
-def restore_weights(classifier: VideoClassifier, path: Path) -> None:
-    """Give a network the weights that it wrote to a model file.
-
-    Raises:
-        ModelFileInvalid: the file has been changed or removed since.
-    """
-    weights = _read_weights(path)
-    problem = mismatch(classifier.state_dict(), weights)
-    if problem:
-        raise ModelFileInvalid(f"{path}: is not what was written there ({problem}); do two runs share a folder?")
-    classifier.load_state_dict(weights)
-
-
 def initialise_from(classifier: VideoClassifier, other: VideoClassifier, *, source: str) -> None:
     """Copy another model's backbone and temporal weights; the head stays as it is.
 

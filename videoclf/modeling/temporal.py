@@ -50,8 +50,7 @@ class MeanPooling(nn.Module):
 
     def forward(self, steps_BTH: Tensor, num_steps: Tensor) -> Tensor:
         """``B×T×H`` to ``B×H``."""
-        valid_BT1 = length_mask(num_steps, steps_BTH.shape[1])[:, :, None]
-        return steps_BTH.where(valid_BT1, 0).sum(dim=1) / num_steps[:, None]
+        return _masked_mean(steps_BTH, length_mask(num_steps, steps_BTH.shape[1])[:, :, None])
 
 
 class LastPooling(nn.Module):
@@ -92,8 +91,29 @@ class AttentionPooling(nn.Module):
         return (weight_BT[:, :, None] * steps_BTH.where(valid_BT[:, :, None], 0)).sum(dim=1)
 
 
+class StatisticsPooling(nn.Module):
+    """How a clip's steps are spread: their mean, their deviation, and the mean absolute change from step to step."""
+
+    _VARIANCE_FLOOR = 1e-4  # the slope of a square root at zero has no end: a clip of one step has no deviation
+
+    def forward(self, steps_BTH: Tensor, num_steps: Tensor) -> Tensor:
+        """``B×T×H`` to ``B×3H``; of a clip of one step the change is zero."""
+        valid_BT1 = length_mask(num_steps, steps_BTH.shape[1])[:, :, None]
+        mean_BH = _masked_mean(steps_BTH, valid_BT1)
+        squares_BTH = (steps_BTH - mean_BH[:, None]) ** 2
+        deviation_BH = (_masked_mean(squares_BTH, valid_BT1) + self._VARIANCE_FLOOR).sqrt()
+        changes_BTH = (steps_BTH[:, 1:] - steps_BTH[:, :-1]).abs()
+        return torch.cat([mean_BH, deviation_BH, _masked_mean(changes_BTH, valid_BT1[:, 1:])], dim=1)
+
+
+def _masked_mean(steps_BTH: Tensor, valid_BT1: Tensor) -> Tensor:
+    """``B×H``; zero of a clip without a valid step."""
+    return steps_BTH.where(valid_BT1, 0).sum(dim=1) / valid_BT1.sum(dim=1).clamp_min(1)
+
+
 class TemporalModel(nn.Module):
-    """Features of steps to one vector a clip: projection, GRU layers (none in the baseline), pooling.
+    """Features of steps to one vector a clip: projection, GRU layers (none in the baseline), pooling; and, where the
+    recipe says so, statistics of the projected steps beside it.
 
     Args:
         feature_size: the backbone's features a step.
@@ -111,6 +131,9 @@ class TemporalModel(nn.Module):
             self.output_size = spec.hidden_size * directions
         self.layers = nn.ModuleList(layers)
         self.pooling = self._build_pooling(spec)
+        self.statistics = StatisticsPooling() if spec.kind == "gru" and spec.statistics else None
+        if self.statistics is not None:
+            self.output_size += 3 * (spec.projection_size or feature_size)
 
     def _build_projection(self, feature_size: int, spec: Temporal) -> nn.Module:
         if not spec.projection_size:
@@ -138,8 +161,11 @@ class TemporalModel(nn.Module):
         Returns:
             ``B×output_size``.
         """
-        steps = self.projection(features_BTD)
+        projected_BTP = self.projection(features_BTD)
+        steps_BTH = projected_BTP
         for layer in self.layers:
-            steps = layer(steps, num_steps)
-        pooled: Tensor = self.pooling(steps, num_steps)
-        return pooled
+            steps_BTH = layer(steps_BTH, num_steps)
+        pooled_BE: Tensor = self.pooling(steps_BTH, num_steps)
+        if self.statistics is None:
+            return pooled_BE
+        return torch.cat([pooled_BE, self.statistics(projected_BTP, num_steps)], dim=1)

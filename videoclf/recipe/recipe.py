@@ -173,6 +173,10 @@ class Temporal(_Section):
     """From the GRU's steps to one vector: the state after the last step (of each direction), the mean over all steps,
     or a learned weighting of the steps."""
 
+    statistics: bool = False
+    """True: beside what the pooling gives, the head sees the mean, the deviation and the mean absolute change of the
+    projected features over the clip's steps, past the GRU. (Not with ``mean``, which is to see no order at all.)"""
+
     dropout: float = Field(0.0, ge=0, lt=1)
     """Share of features zeroed in training, after the projection and before the head."""
 
@@ -249,6 +253,14 @@ class Training(_Section):
 
     patience: int = Field(10, ge=1, le=10_000)
     """Epochs without a better validation result (lower loss) after which training stops."""
+
+    keep: Literal["best", "last"] = "best"
+    """Which weights are kept: of the epoch with the best validation, or of the last (then there is no early end, and
+    validation chooses temperature and threshold only: better where it has a dozen clips)."""
+
+    refit: bool = False
+    """True: once validation has chosen epoch, temperature and threshold, the network is trained again from the start,
+    to that epoch, on training and validation clips together."""
 
     batch_size: int = Field(8, ge=1, le=4096)
     """Clips a step."""

@@ -112,22 +112,14 @@ class Trainer:
             TrainingDiverged: the loss is no longer a number.
         """
         settings = self._settings
-        loss = Loss(settings, self._truth([clip.label for clip in train]), has_soft_targets=self._augment.mixes_clips)
-        steps_per_epoch = math.ceil(len(train) / settings.batch_size)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            self._optimizer, warmup_cosine(settings.warmup_epochs * steps_per_epoch, settings.epochs * steps_per_epoch)
-        )
+        schedule = self._schedule(len(train))
         best_epoch, best_loss = 0, math.inf
         for epoch in range(1, settings.epochs + 1):
             started = time.perf_counter()
-            train_loss = self._train_epoch(train, schedule, loss)
+            train_loss = self._train_epoch(train, schedule)
             validation_loss, top1 = self._score(validation)
-            if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
-                raise TrainingDiverged(
-                    f"epoch {epoch}: the loss is no longer a number; lower training.learning_rate "
-                    f"(now {settings.learning_rate:g}) or training.gradient_clip_norm"
-                )
-            is_best = validation_loss < best_loss
+            self._check(epoch, train_loss, validation_loss)
+            is_best = validation_loss < best_loss or settings.keep == "last"
             if is_best:
                 best_epoch, best_loss = epoch, validation_loss
             yield (
@@ -143,6 +135,25 @@ class Trainer:
             )
             if epoch - best_epoch >= settings.patience:
                 return
+
+    def refit(self, clips: Sequence[LabelledClip], num_epochs: int) -> None:
+        """Train for so many epochs of the recipe's schedule; nothing is looked at on the way.
+
+        Raises:
+            DatasetInvalid: no clip could be read.
+            TrainingDiverged: the loss is no longer a number.
+        """
+        schedule = self._schedule(len(clips))
+        for epoch in range(1, num_epochs + 1):
+            self._check(epoch, self._train_epoch(clips, schedule))
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of what has been learnt so far: the weights of `scored`."""
+        return {name: tensor.detach().clone() for name, tensor in self.scored.state_dict().items()}
+
+    def restore(self, weights: dict[str, Tensor]) -> None:
+        """Go back to what `weights` gave."""
+        self.scored.load_state_dict(weights)
 
     @torch.inference_mode()
     def logits(self, clips: Sequence[LabelledClip]) -> ClipLogits:
@@ -164,10 +175,23 @@ class Trainer:
         """The clips' classes as positions in the logits."""
         return [self._position[clip.label] for clip in clips]
 
-    def _train_epoch(
-        self, train: Sequence[LabelledClip], schedule: torch.optim.lr_scheduler.LambdaLR, loss: Loss
-    ) -> float:
+    def _schedule(self, num_clips: int) -> torch.optim.lr_scheduler.LambdaLR:
+        settings = self._settings
+        steps_per_epoch = math.ceil(num_clips / settings.batch_size)
+        factor = warmup_cosine(settings.warmup_epochs * steps_per_epoch, settings.epochs * steps_per_epoch)
+        return torch.optim.lr_scheduler.LambdaLR(self._optimizer, factor)
+
+    def _check(self, epoch: int, *losses: float) -> None:
+        if not all(map(math.isfinite, losses)):
+            raise TrainingDiverged(
+                f"epoch {epoch}: the loss is no longer a number; lower training.learning_rate "
+                f"(now {self._settings.learning_rate:g}) or training.gradient_clip_norm"
+            )
+
+    def _train_epoch(self, train: Sequence[LabelledClip], schedule: torch.optim.lr_scheduler.LambdaLR) -> float:
         self._module.train()
+        truth_NC = self._truth([clip.label for clip in train])
+        loss = Loss(self._settings, truth_NC, has_soft_targets=self._augment.mixes_clips)
         if self._settings.class_balance == "sampling":
             order = [train[i] for i in balanced_order([clip.label for clip in train], self._rng)]
         else:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import csv
 import io
 import json
 import platform
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -23,7 +23,6 @@ from videoclf.audit.check import MAX_CLIPS_BEFORE_TRAINING, find_leaks
 from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
 from videoclf.data.splits import Split, make_split
 from videoclf.errors import DatasetInvalid, DeviceUnavailable, RecipeInvalid, RunFolderUnusable
-from videoclf.evaluation.calibration import calibrate
 from videoclf.evaluation.evaluate import metrics_of, write_predictions
 from videoclf.evaluation.metrics import Metrics
 from videoclf.evaluation.report import EpochRecord, write_report
@@ -31,16 +30,15 @@ from videoclf.inference.model import Model
 from videoclf.inference.prediction import Failure, Prediction
 from videoclf.inference.torch_engine import TorchEngine, find_device
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
-from videoclf.modeling.checkpoint import initialise_from, restore_weights, save_model
-from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier, check_input_size
-from videoclf.modeling.pretrained import load_pretrained, open_model
-from videoclf.recipe.header import Calibration, ModelHeader, read_header
+from videoclf.modeling.checkpoint import save_model
+from videoclf.modeling.classifier import Backbone, VideoClassifier
+from videoclf.recipe.header import ModelHeader, read_header
 from videoclf.recipe.recipe import Recipe, describe_validation, load_recipe, parse_recipe, recipe_to_toml
-from videoclf.training.examples import Quarantine, VariedSteps, VideoExamples
-from videoclf.training.feature_examples import FeatureExamples
+from videoclf.training.examples import Quarantine, VideoExamples
 from videoclf.training.features import FeatureStore
-from videoclf.training.fit import Trainer
+from videoclf.training.learn import Learned, learn
 from videoclf.training.observer import Observer, SilentObserver
+from videoclf.training.trainers import TrainerFactory
 from videoclf.zoo import DEFAULT_RECIPE_NAME, downloadable_names, find_model, find_recipe
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -116,53 +114,55 @@ def train(
             so far stays in ``out``.
     """
     watcher = observer or SilentObserver()
-    if isinstance(overrides, str):
-        raise TypeError(f"overrides must be a list of KEY=VALUE, got the single {overrides!r}")
-    settings = _choose_recipe(recipe, init, overrides)
+    settings = choose_recipe(recipe, init, overrides)
     if backbone is not None:
         settings = _with_custom_backbone(settings, backbone)
     dataset = load_dataset(data, group_pattern=group_pattern)
     parts = make_split(dataset, split, split_files=split_files)
     for warning in parts.warnings:
         watcher.notice(warning)
-    torch_device = _find_device(device, precision)
+    torch_device = find_training_device(device, precision)
     header = _header(Path(out), settings, dataset)
     _look_for_leaks(parts, dataset, num_threads, reading, watcher, allow=allow_leaks)
-    classifier = _build(settings, dataset.labels, init, backbone)
+    quarantine = Quarantine(watcher)
+    if settings.backbone.frozen and settings.augment.varies_pictures:
+        watcher.notice("augment: behind a frozen backbone, whose features are computed once, pictures are not varied")
+    videos = VideoExamples(settings, quarantine, num_threads, watcher.advance, reading)
+    factory = TrainerFactory(
+        make_fabric(torch_device, precision),
+        settings,
+        dataset.labels,
+        videos,
+        FeatureStore(Path(tempfile.gettempdir())),
+        init,
+        backbone,
+    )
     folder = _open_run_folder(Path(out), overwrite=overwrite)
     model_path = folder / "model.safetensors"
     write_atomically(folder / "recipe.toml", recipe_to_toml(settings).encode())
     write_atomically(folder / "split.json", _split_json(parts).encode())
 
-    fabric = Fabric(
-        accelerator=torch_device.type,
-        devices=1 if torch_device.type == "cpu" else [torch_device.index or 0],
-        precision=precision,
-    )
-    quarantine = Quarantine(watcher)
-    trainer = _build_trainer(fabric, classifier, header, folder, quarantine, num_threads, reading, watcher)
-    classifier = trainer.scored
+    num_clips, num_epochs = len(parts.train) + len(parts.validation), settings.training.epochs
     records: list[EpochRecord] = []
-    num_clips = len(parts.train) + len(parts.validation)
-    num_epochs = settings.training.epochs
-    watcher.stage(f"epoch 1 of {num_epochs}", num_clips)
-    for record, is_best in trainer.epochs(parts.train, parts.validation):
+
+    def on_epoch(record: EpochRecord, is_best: bool, network: VideoClassifier) -> None:
         records.append(record)
         write_atomically(folder / "log.csv", _log_csv(records).encode())
-        if is_best:
-            save_model(model_path, classifier, header)
+        if is_best:  # at once: a run that is interrupted leaves the best so far
+            save_model(model_path, network, header)
         watcher.epoch(record, is_best=is_best)
         if record.epoch < num_epochs:
             watcher.stage(f"epoch {record.epoch + 1} of {num_epochs}", num_clips)
 
+    watcher.stage(f"epoch 1 of {num_epochs}", num_clips)
+    learned = learn(
+        factory.make, parts, settings.training, on_epoch,
+        on_refit=lambda: watcher.stage("training again with the validation clips", 0),
+    )  # fmt: skip
     for label in sorted(set(dataset.labels) - {clip.label for clip in quarantine.without(parts.train)}):
         watcher.notice(f"class {label!r}: none of its clips could be read for training; the model will not know it")
-
-    # the best epoch's weights, calibrated on the clips that chose it
-    restore_weights(classifier, model_path)
-    said = trainer.logits(parts.validation)
-    calibration = calibrate(said.window_logits, said.num_frames, trainer.targets(said.clips))
-    header = header.model_copy(update={"calibration": calibration})
+    classifier = learned.classifier
+    header = header.model_copy(update={"calibration": learned.calibration})
     save_model(model_path, classifier, header)
     judged_on: Literal["test", "validation"] = "test" if parts.test else "validation"
     judging = parts.test or parts.validation
@@ -172,7 +172,7 @@ def train(
     save_model(model_path, classifier, header.model_copy(update={"figures": figures}))
     write_predictions(folder / "predictions.jsonl", outcomes)
     unreadable = {*map(str, (clip.path for clip in quarantine.reasons)), *(clip.source for clip in metrics.failed)}
-    summary = _summary(metrics, judged_on, records, parts, calibration, quarantine, precision)
+    summary = _summary(metrics, judged_on, learned, parts, quarantine, precision)
     write_atomically(folder / "metrics.json", json.dumps(summary, indent=2).encode())
     write_report(
         folder / "report.html",
@@ -185,7 +185,15 @@ def train(
     return Run(folder, model_path, metrics, judged_on, num_unreadable=len(unreadable))
 
 
-def _choose_recipe(recipe: str | Path | Recipe | None, init: str | Path | None, overrides: Sequence[str]) -> Recipe:
+def choose_recipe(recipe: str | Path | Recipe | None, init: str | Path | None, overrides: Sequence[str]) -> Recipe:
+    """The recipe that is meant by the arguments of `train`.
+
+    Raises:
+        RecipeInvalid: none, or one with values out of bounds.
+        ModelFileInvalid: ``init`` is no model.
+    """
+    if isinstance(overrides, str):
+        raise TypeError(f"overrides must be a list of KEY=VALUE, got the single {overrides!r}")
     if isinstance(recipe, Recipe):
         return parse_recipe(recipe.model_dump(), list(overrides), source="the recipe")
     if init is not None and any(override.startswith("backbone.weights") for override in overrides):
@@ -200,7 +208,12 @@ def _choose_recipe(recipe: str | Path | Recipe | None, init: str | Path | None, 
     return load_recipe(find_recipe(recipe or DEFAULT_RECIPE_NAME), list(overrides))
 
 
-def _find_device(device: str, precision: Precision) -> torch.device:
+def find_training_device(device: str, precision: Precision) -> torch.device:
+    """The device of that name, if it computes in that precision.
+
+    Raises:
+        DeviceUnavailable: it is not on this machine, or does not.
+    """
     found = find_device(device)
     if precision == "16-mixed" and found.type == "cpu":
         raise DeviceUnavailable("--precision 16: a CPU does not compute in it; use bf16 or 32, or a GPU")
@@ -246,20 +259,6 @@ def _with_custom_backbone(recipe: Recipe, backbone: Backbone) -> Recipe:
     return parse_recipe(tree, [], source="the recipe with the backbone passed in")
 
 
-def _build(
-    recipe: Recipe, labels: Sequence[str], init: str | Path | None, backbone: Backbone | None
-) -> VideoClassifier:
-    check_input_size(recipe)
-    torch.manual_seed(recipe.training.seed)
-    classifier = build_classifier(recipe, len(labels), backbone)
-    if init is not None:
-        other, _ = open_model(init, backbone=copy.deepcopy(backbone))
-        initialise_from(classifier, other, source=str(init))
-    else:
-        load_pretrained(classifier, recipe.backbone)
-    return classifier
-
-
 def _open_run_folder(folder: Path, *, overwrite: bool) -> Path:
     prepare_folder(folder)
     if (folder / "model.safetensors").exists() and not overwrite:
@@ -269,28 +268,12 @@ def _open_run_folder(folder: Path, *, overwrite: bool) -> Path:
     return folder
 
 
-def _build_trainer(
-    fabric: Fabric,
-    classifier: VideoClassifier,
-    header: ModelHeader,
-    folder: Path,
-    quarantine: Quarantine,
-    num_threads: int,
-    reading: ReadOptions,
-    watcher: Observer,
-) -> Trainer:
-    recipe = header.recipe
-    videos = VideoExamples(recipe, quarantine, num_threads, watcher.advance, reading)
-    if recipe.backbone.frozen and recipe.augment.varies_pictures:
-        watcher.notice("augment: behind a frozen backbone, whose features are computed once, pictures are not varied")
-    if not recipe.backbone.frozen:
-        return Trainer(
-            fabric, classifier, videos, header.labels, recipe.training, on_features=False, augment=recipe.augment
-        )
-    stored = FeatureExamples(videos, classifier.to(fabric.device), recipe, FeatureStore(folder))
-    features = VariedSteps(stored, recipe.augment)
-    return Trainer(
-        fabric, classifier, features, header.labels, recipe.training, on_features=True, augment=recipe.augment
+def make_fabric(device: torch.device, precision: Precision) -> Fabric:
+    """One device, computing so."""
+    return Fabric(
+        accelerator=device.type,
+        devices=1 if device.type == "cpu" else [device.index or 0],
+        precision=precision,
     )
 
 
@@ -332,20 +315,18 @@ def _log_csv(records: Sequence[EpochRecord]) -> str:
 def _summary(
     metrics: Metrics,
     judged_on: str,
-    records: Sequence[EpochRecord],
+    learned: Learned,
     parts: Split,
-    calibration: Calibration,
     quarantine: Quarantine,
     precision: str,
 ) -> dict[str, Any]:
-    best = min(records, key=lambda record: record.validation_loss)
     return {
         "format_version": 1,
         "judged_on": judged_on,
         **metrics.model_dump(),
-        "best_epoch": best.model_dump(),
-        "num_epochs": len(records),
-        "calibration": calibration.model_dump(),
+        "best_epoch": learned.kept.model_dump(),
+        "num_epochs": len(learned.records),
+        "calibration": learned.calibration.model_dump(),
         "split": {
             "spec": parts.spec,
             "num_train": len(parts.train),

@@ -1,0 +1,61 @@
+"""Folds of a cross-validation: every group is tested once, and never trained on then."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from videoclf.data.dataset import Dataset, LabelledClip
+from videoclf.data.folds import make_folds
+from videoclf.errors import DatasetInvalid, UsageInvalid
+
+GROUPED = Dataset(
+    "data",
+    tuple(
+        LabelledClip(Path(f"{label}/{group}_{i}.avi"), label, group)
+        for label in ("walk", "run")
+        for number, group in enumerate(("ann", "bob", "cid", "dan", "eve"))
+        for i in range(1 + number)
+    ),
+)
+UNGROUPED = Dataset(
+    "data", tuple(LabelledClip(Path(f"{label}{i}.avi"), label, None) for label in ("a", "b") for i in range(6))
+)
+
+
+def test_every_group_is_the_test_part_once() -> None:
+    folds = make_folds(GROUPED)
+    assert [fold.name for fold in folds] == ["ann", "bob", "cid", "dan", "eve"]
+    assert Counter(clip for fold in folds for clip in fold.split.test) == Counter(GROUPED.clips)
+
+
+def test_no_group_is_on_two_sides() -> None:
+    for fold in make_folds(GROUPED):
+        sides = [{clip.group for clip in part} for part in (fold.split.train, fold.split.validation, fold.split.test)]
+        assert sum(map(len, sides)) == len(set.union(*sides)) == 5
+
+
+def test_groups_are_dealt_into_fewer_folds_of_like_size() -> None:
+    folds = make_folds(GROUPED, num_folds=2)
+    assert sorted(name for fold in folds for name in fold.name.split(",")) == ["ann", "bob", "cid", "dan", "eve"]
+    assert {len(fold.split.test) for fold in folds} == {14, 16}
+
+
+def test_random_folds_spread_every_class_evenly() -> None:
+    folds = make_folds(UNGROUPED, "random", num_folds=3)
+    assert [Counter(clip.label for clip in fold.split.test) for fold in folds] == [{"a": 2, "b": 2}] * 3
+    assert len({clip.path for fold in folds for clip in fold.split.test}) == 12
+
+
+def test_without_groups_the_remedy_is_named() -> None:
+    with pytest.raises(DatasetInvalid, match="carry no groups .*--by random"):
+        make_folds(UNGROUPED)
+
+
+@pytest.mark.parametrize(("by", "num_folds"), [("group", 1), ("group", 6), ("random", 7), ("official", 2), ("x", None)])
+def test_what_cannot_be_is_refused(by: str, num_folds: int | None) -> None:
+    dataset = UNGROUPED if by == "random" else GROUPED
+    with pytest.raises(UsageInvalid, match="--folds|--by"):
+        make_folds(dataset, by, num_folds=num_folds)

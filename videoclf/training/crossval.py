@@ -1,0 +1,335 @@
+"""Cross-validation: every fold in turn, with each seed; what is done is kept, and a second call goes on from there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import ValidationError
+
+from videoclf.atomic import prepare_folder, remove_file, write_atomically
+from videoclf.audit import leaks
+from videoclf.audit.check import find_leaks_of_splits
+from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
+from videoclf.data.folds import Fold, make_folds
+from videoclf.data.splits import Split
+from videoclf.errors import DatasetInvalid, RunFolderUnusable, UsageInvalid
+from videoclf.evaluation.calibration import calibrate
+from videoclf.evaluation.metrics import FailedClip
+from videoclf.evaluation.pooled import ClipScores, CrossvalMetrics, FoldRecord, pool
+from videoclf.evaluation.report import write_report
+from videoclf.inference.pipeline import average_windows
+from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
+from videoclf.recipe.header import Calibration
+from videoclf.recipe.recipe import Recipe, recipe_to_toml
+from videoclf.training.examples import Examples, Quarantine, VideoExamples
+from videoclf.training.features import FeatureStore
+from videoclf.training.fit import ClipLogits
+from videoclf.training.learn import learn
+from videoclf.training.observer import Observer, SilentObserver
+from videoclf.training.ridge import RidgeProbe, choose_penalty, clip_statistics
+from videoclf.training.run import Precision, choose_recipe, find_training_device, make_fabric
+from videoclf.training.trainers import TrainerFactory
+
+Baseline = Literal["ridge"]
+
+_RESULTS = ("metrics.json", "predictions.jsonl", "report.html", "recipe.toml", "crossval.json")
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What training on a fold gave, and what it says of the fold's test part."""
+
+    said: ClipLogits
+    calibration: Calibration
+    validation_nll: float
+    validation_top1: float
+    kept_epoch: int
+
+
+_Judge = Callable[[Split, int], _Judged]
+"""Trains on a split with a seed, and looks at its test part, once."""
+
+
+def crossval(
+    data: str | Path,
+    *,
+    out: str | Path,
+    recipe: str | Path | Recipe | None = None,
+    overrides: Sequence[str] = (),
+    init: str | Path | None = None,
+    by: str = "group",
+    num_folds: int | None = None,
+    num_seeds: int = 1,
+    baseline: Baseline | None = None,
+    unknown: Sequence[str] = (),
+    split_files: str | Path | None = None,
+    group_pattern: str | None = None,
+    device: str = "auto",
+    precision: Precision = "32-true",
+    num_threads: int = DEFAULT_NUM_THREADS,
+    reading: ReadOptions = DEFAULT_READ_OPTIONS,
+    overwrite: bool = False,
+    allow_leaks: bool = False,
+    observer: Observer | None = None,
+    on_fold: Callable[[FoldRecord, int, int], object] = lambda _record, _num_done, _num_folds: None,
+) -> CrossvalMetrics:
+    """Train and test on every fold in turn.
+
+    Of each fold, validation clips are cut from the training side by whole groups; they choose epoch, temperature and
+    threshold; the test part is read once. Every fold's predictions are kept in ``out/folds``: a call that was
+    interrupted goes on where it was, and more seeds can be added later.
+
+    Args:
+        data: as for `videoclf.train`.
+        out: gets ``metrics.json``, ``predictions.jsonl`` (out of fold, pooled), ``report.html``, ``recipe.toml``.
+        recipe: as for `videoclf.train`; its ``training.seed`` is the first seed.
+        overrides: as for `videoclf.train`.
+        init: as for `videoclf.train`.
+        by: see `make_folds`.
+        num_folds: see `make_folds`.
+        num_seeds: how often all of it is done, each time with the next seed.
+        baseline: ``ridge``: a linear classifier on mean, deviation and mean absolute change of the recipe's frozen
+            features, in place of the network; its penalty is chosen on the validation clips.
+        unknown: classes that are kept from training and validation; the clips of them that a fold tests show how well
+            the unknown is told from the known.
+        split_files: folder of the official lists, where they do not lie beside the clips.
+        group_pattern: regular expression for groups in file names.
+        device: as for `videoclf.train`.
+        precision: as for `videoclf.train`.
+        num_threads: videos decoded at once.
+        reading: who decodes, and how.
+        overwrite: whether another cross-validation that ``out`` holds may be replaced.
+        allow_leaks: whether to go on, with a notice, where two folds share a clip or copies of one.
+        observer: is told of the progress.
+        on_fold: called after each fold with its record, how many are done, and how many there are.
+
+    Raises:
+        VideoclfError: data, recipe, weights, device or folder that cannot be used; folds that leak. What was done
+            stays in ``out``.
+    """
+    watcher = observer or SilentObserver()
+    settings = choose_recipe(recipe, init, overrides)
+    if baseline is not None:
+        settings = settings.model_copy(update={"backbone": settings.backbone.model_copy(update={"frozen": True})})
+    dataset = load_dataset(data, group_pattern=group_pattern)
+    labels = _known_labels(dataset, unknown)
+    folds = [
+        replace(fold, split=_without_unknown(fold, labels))
+        for fold in make_folds(dataset, by, num_folds=num_folds, split_files=split_files)
+    ]
+    for warning in dict.fromkeys(warning for fold in folds for warning in fold.split.warnings):
+        watcher.notice(warning)
+    folder = _open_folder(Path(out), _fingerprint(settings, baseline, folds), overwrite=overwrite)
+    torch_device = find_training_device(device, precision)
+    seeds = [settings.training.seed + i for i in range(1 if baseline else num_seeds)]
+    records = _records_done(folder)
+    missing = [
+        (number, fold, seed)
+        for seed in seeds
+        for number, fold in enumerate(folds)
+        if _record_name(number, seed) not in records
+    ]
+    if missing:
+        _look_for_leaks([fold.split for fold in folds], dataset, num_threads, reading, watcher, allow=allow_leaks)
+        write_atomically(folder / "recipe.toml", recipe_to_toml(settings).encode())
+        quarantine = Quarantine(watcher)
+        videos = VideoExamples(settings, quarantine, num_threads, watcher.advance, reading)
+        factory = TrainerFactory(
+            make_fabric(torch_device, precision), settings, labels, videos,
+            FeatureStore(Path(tempfile.gettempdir())), init,
+        )  # fmt: skip
+        judge = _ridge_judge(factory.examples, labels) if baseline else _network_judge(factory, settings)
+    num_done = len(folds) * len(seeds) - len(missing)
+    for number, fold, seed in missing:
+        watcher.stage(f"fold {fold.name[:40]}, seed {seed}", 0)
+        started = time.perf_counter()
+        judged = judge(fold.split, seed)
+        record = _record(fold, seed, judged, labels, quarantine, seconds=time.perf_counter() - started)
+        name = _record_name(number, seed)
+        write_atomically(folder / "folds" / name, record.model_dump_json().encode())
+        records[name] = record
+        num_done += 1
+        on_fold(record, num_done, len(folds) * len(seeds))
+    wanted = [records[_record_name(number, seed)] for seed in seeds for number in range(len(folds))]
+    return _conclude(folder, wanted, labels, settings, f"{data}, {len(folds)} folds by {by}", baseline)
+
+
+def _known_labels(dataset: Dataset, unknown: Sequence[str]) -> tuple[str, ...]:
+    strange = [label for label in unknown if label not in dataset.labels]
+    if strange:
+        raise UsageInvalid(
+            f"--unknown {strange[0]}: {dataset.source} has no such class; it has {', '.join(dataset.labels[:40])}"
+        )
+    labels = tuple(label for label in dataset.labels if label not in unknown)
+    if len(labels) < 2:
+        raise DatasetInvalid(f"{dataset.source}: leaves {len(labels)} classes to train on; two at least are needed")
+    return labels
+
+
+def _without_unknown(fold: Fold, labels: Sequence[str]) -> Split:
+    """The split whose training and validation parts hold clips of known classes only."""
+    known = set(labels)
+    train = tuple(clip for clip in fold.split.train if clip.label in known)
+    validation = tuple(clip for clip in fold.split.validation if clip.label in known)
+    if not train or not validation:
+        raise DatasetInvalid(f"fold {fold.name}: no clips of known classes to train or to validate on; use fewer folds")
+    return replace(fold.split, train=train, validation=validation)
+
+
+def _look_for_leaks(
+    splits: Sequence[Split], dataset: Dataset, num_threads: int, reading: ReadOptions, watcher: Observer, *, allow: bool
+) -> None:
+    found, _ = find_leaks_of_splits(splits, num_threads=num_threads, reading=reading, progress=watcher)
+    for split, leaks_of_split in zip(splits, found, strict=True):
+        if leaks_of_split and allow:
+            watcher.notice(leaks.describe(leaks_of_split, split, dataset.source))
+            return  # one says enough
+        leaks.refuse(leaks_of_split, split, dataset.source)
+
+
+def _fingerprint(recipe: Recipe, baseline: Baseline | None, folds: Sequence[Fold]) -> str:
+    """Of all that a fold's record depends on but its seed."""
+    digest = hashlib.sha256()
+    digest.update(recipe.model_copy(update={"description": ""}).model_dump_json().encode())
+    digest.update(str(baseline).encode())
+    for fold in folds:
+        for part in (fold.split.train, fold.split.validation, fold.split.test):
+            digest.update(repr([(str(clip.path.absolute()), clip.label) for clip in part]).encode())
+    return digest.hexdigest()
+
+
+def _open_folder(folder: Path, fingerprint: str, *, overwrite: bool) -> Path:
+    about = folder / "crossval.json"
+    prepare_folder(folder / "folds")
+    if (folder / "model.safetensors").exists():
+        raise RunFolderUnusable(f"{folder}: holds a training run; choose another --out")
+    try:
+        found = json.loads(about.read_text(encoding="utf-8"))["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError):
+        found = None
+    if found not in {None, fingerprint} and not overwrite:
+        raise RunFolderUnusable(
+            f"{folder}: holds the cross-validation of another recipe or of other clips; choose another --out, or add "
+            "--overwrite"
+        )
+    if found != fingerprint or overwrite:
+        for path in [*(folder / "folds").glob("*.json"), *(folder / name for name in _RESULTS)]:
+            remove_file(path)
+    write_atomically(about, json.dumps({"format_version": 1, "fingerprint": fingerprint}).encode())
+    return folder
+
+
+def _record_name(number: int, seed: int) -> str:
+    return f"{number:03}-seed{seed}.json"
+
+
+def _records_done(folder: Path) -> dict[str, FoldRecord]:
+    """The records that are there and whole; a torn one is done again."""
+    records = {}
+    for path in sorted((folder / "folds").glob("*.json")):
+        try:
+            records[path.name] = FoldRecord.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError):
+            continue
+    return records
+
+
+def _network_judge(factory: TrainerFactory, recipe: Recipe) -> _Judge:
+    def judge(split: Split, seed: int) -> _Judged:
+        settings = recipe.training.model_copy(update={"seed": seed})
+        learned = learn(lambda: factory.make(settings), split, settings)
+        said = learned.trainer.logits(split.test)
+        kept = learned.kept
+        return _Judged(said, learned.calibration, kept.validation_loss, kept.validation_top1, kept.epoch)
+
+    return judge
+
+
+def _ridge_judge(examples: Examples, labels: Sequence[str]) -> _Judge:
+    position = {label: i for i, label in enumerate(labels)}
+
+    def statistics(clips: Sequence[LabelledClip]) -> tuple[list[LabelledClip], np.ndarray]:
+        found = [(clip, clip_statistics(windows)) for clip, windows in examples.for_validation(clips, lambda w: w)]
+        return [clip for clip, _ in found], np.array([row for _, row in found])
+
+    def judge(split: Split, _seed: int) -> _Judged:
+        (train, train_rows), (validation, validation_rows) = statistics(split.train), statistics(split.validation)
+        train_targets = [position[clip.label] for clip in train]
+        validation_targets = [position[clip.label] for clip in validation]
+        penalty = choose_penalty(train_rows, train_targets, validation_rows, validation_targets, len(labels))
+        probe = RidgeProbe(train_rows, train_targets, len(labels), penalty)
+        on_validation = _as_logits(validation, probe.scores(validation_rows))
+        calibration = calibrate(on_validation.window_logits, on_validation.num_frames, validation_targets)
+        nll, top1 = on_validation.score(validation_targets)
+        both = RidgeProbe(
+            np.concatenate([train_rows, validation_rows]), [*train_targets, *validation_targets], len(labels), penalty
+        )
+        tested, tested_rows = statistics(split.test)
+        return _Judged(_as_logits(tested, both.scores(tested_rows)), calibration, nll, top1, kept_epoch=0)
+
+    return judge
+
+
+def _as_logits(clips: Sequence[LabelledClip], scores: np.ndarray) -> ClipLogits:
+    return ClipLogits(list(clips), [[row.astype(np.float32)] for row in scores], [[1]] * len(clips))
+
+
+def _record(
+    fold: Fold, seed: int, judged: _Judged, labels: Sequence[str], quarantine: Quarantine, *, seconds: float
+) -> FoldRecord:
+    calibration = judged.calibration
+    clips = []
+    for clip, logits, num_frames in zip(
+        judged.said.clips, judged.said.window_logits, judged.said.num_frames, strict=True
+    ):
+        scores = average_windows(logits, num_frames, calibration.temperature)
+        best = int(scores.argmax())
+        clips.append(
+            ClipScores(
+                source=str(clip.path), label=clip.label, group=clip.group, fold=fold.name, seed=seed,
+                is_known=clip.label in labels, called=labels[best], score=min(1.0, float(scores[best])),
+                uncertain=bool(scores[best] < calibration.threshold),
+                scores=tuple(map(float, scores)),
+                uncalibrated_scores=tuple(map(float, average_windows(logits, num_frames, 1.0))),
+            )
+        )  # fmt: skip
+    reasons = ((clip, quarantine.reasons[clip]) for clip in fold.split.test if clip in quarantine.reasons)
+    return FoldRecord(
+        fold=fold.name, seed=seed, num_train=len(fold.split.train), num_validation=len(fold.split.validation),
+        validation_top1=judged.validation_top1, validation_nll=judged.validation_nll, kept_epoch=judged.kept_epoch,
+        temperature=calibration.temperature, threshold=calibration.threshold, seconds=seconds, clips=tuple(clips),
+        failed=tuple(FailedClip(source=str(clip.path), message=reason) for clip, reason in reasons),
+    )  # fmt: skip
+
+
+def _conclude(
+    folder: Path, records: Sequence[FoldRecord], labels: Sequence[str], recipe: Recipe, what: str,
+    baseline: Baseline | None,
+) -> CrossvalMetrics:  # fmt: skip
+    if not any(record.known for record in records):
+        raise DatasetInvalid(f"{what}: not one clip of a test part could be read; see the lines above")
+    metrics = pool(records, labels)
+    lines = "".join(f"{clip.model_dump_json()}\n" for record in records for clip in record.clips)
+    write_atomically(folder / "predictions.jsonl", lines.encode())
+    write_atomically(folder / "metrics.json", metrics.model_dump_json(indent=2).encode())
+    write_report(
+        folder / "report.html",
+        title=f"Cross-validation of {baseline or 'a recipe'}: {what}",
+        metrics=metrics.pooled,
+        notes=[
+            f"Top-1 {metrics.top1} over {len(metrics.seeds)} seeds, each pooled over {metrics.num_folds} folds; over "
+            f"folds {metrics.top1_by_fold}. The figures below are of all seeds together.",
+            f"Calibrated: error {metrics.ece} (before {metrics.ece_uncalibrated}), negative log-likelihood "
+            f"{metrics.nll} (before {metrics.nll_uncalibrated}); {metrics.accepted} of known clips are accepted.",
+        ],
+        recipe_toml=recipe_to_toml(recipe),
+    )
+    return metrics
