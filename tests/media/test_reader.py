@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -171,3 +172,15 @@ def test_closing_does_not_wait_for_a_list_that_hangs(clips: list[Path]) -> None:
 def test_frames_of_a_file_whose_name_is_no_utf8_can_be_shuffled(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.avi", 5).rename(tmp_path / "clip\udcff.avi")
     assert len(read([ClipRequest(clip, fps=25, max_frames=99, shuffle_time=True)])) == 2
+
+
+def test_jittered_moments_stay_in_order_and_within_the_clip(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.avi", 50)  # 2 s at 25 a second
+    still = ClipRequest(path, fps=5, max_frames=64, window_seed=3)
+    plain, _, moved, _ = read([still, replace(still, jitter_steps=0.5)])
+    assert isinstance(plain, ReadWindow)
+    assert isinstance(moved, ReadWindow)
+    assert plain.value == list(range(0, 50, 5))
+    assert moved.value != plain.value
+    assert moved.value == sorted(moved.value)
+    assert all(abs(a - b) <= 3 for a, b in zip(moved.value, plain.value, strict=True))

@@ -221,3 +221,22 @@ def test_a_window_that_no_memory_holds_is_refused_though_each_number_is_allowed(
         RecipeInvalid, match=r"^given: sampling.max_frames × .* is 1,073,741,824, more than the 134,217,728"
     ):
         parse_recipe({}, numbers, source="given")
+
+
+@pytest.mark.parametrize("name", ["custom", "timm:mobilenetv3_large_100"])
+def test_networks_without_known_stages_cannot_be_trained_by_stages(name: str) -> None:
+    tree = {"backbone": {"name": name}}
+    with pytest.raises(RecipeInvalid, match=rf"unfrozen_stages = 2: {name} has no stages known here; unset it"):
+        parse_recipe({"backbone": {"name": name, "unfrozen_stages": 2}}, [], source="x")
+    with pytest.raises(RecipeInvalid, match=rf"layer_decay = 0.5: {name} has no stages known here; set it to 1"):
+        parse_recipe(tree, ["training.layer_decay=0.5"], source="x")
+
+
+def test_a_frozen_backbone_has_no_unfrozen_stages() -> None:
+    with pytest.raises(RecipeInvalid, match="frozen = true and unfrozen_stages = 2 exclude each other; unset one"):
+        parse_recipe({"backbone": {"frozen": True, "unfrozen_stages": 2}}, [], source="x")
+
+
+def test_by_default_nothing_is_augmented() -> None:
+    augment = Recipe().augment
+    assert not any([augment.varies_pictures, augment.varies_time, augment.mixes_clips])

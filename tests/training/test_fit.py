@@ -14,9 +14,9 @@ from torch import Tensor
 from videoclf.data.dataset import LabelledClip
 from videoclf.errors import DatasetInvalid, TrainingDiverged
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
-from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.recipe import Augment, Recipe, parse_recipe
 from videoclf.training.examples import Example, Seen, crop_steps
-from videoclf.training.fit import Trainer, warmup_cosine
+from videoclf.training.fit import Trainer, averaged_weights, warmup_cosine
 
 LABELS = ("down", "up")
 FEATURE_SIZE = 432  # of the tiny backbone
@@ -149,3 +149,72 @@ def test_cropping_takes_a_contiguous_part_of_at_least_the_share() -> None:
         lengths.add(len(part))
     assert lengths == {6, 7, 8, 9, 10}
     assert crop_steps(torch.arange(1), 0.1, rng).tolist() == [0]
+
+
+def with_training(**settings: object) -> Recipe:
+    return parse_recipe(RECIPE.model_dump(), [f"training.{key}={value}" for key, value in settings.items()], source="x")
+
+
+@pytest.mark.parametrize("section", [{"mixup_alpha": 0.2}, {"cutmix_alpha": 1.0}], ids=["mixup", "cutmix"])
+def test_it_learns_from_mixed_clips(section: dict[str, float]) -> None:
+    torch.manual_seed(0)
+    classifier = build_classifier(RECIPE, 2)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    settings, augment = RECIPE.training, Augment.model_validate(section)
+    trainer = Trainer(fabric, classifier, RampExamples(), LABELS, settings, on_features=True, augment=augment)
+    assert max(record.validation_top1 for record, _ in trainer.epochs(CLIPS[:16], CLIPS[16:])) >= 0.75
+
+
+def test_without_an_average_the_trained_weights_are_scored() -> None:
+    trainer, classifier = build()
+    assert trainer.scored is classifier
+
+
+def test_the_average_of_the_weights_lags_behind_and_is_what_is_scored() -> None:
+    trainer, classifier = build(with_training(weight_average=0.999, epochs=3))
+    start = [parameter.detach().clone() for parameter in classifier.parameters()]
+    for record, _ in trainer.epochs(CLIPS[:16], CLIPS[16:]):
+        said = trainer.logits(CLIPS[16:])
+        assert said.score(trainer.targets(said.clips))[0] == record.validation_loss
+    moved = [
+        (float((mean - first).detach().norm()), float((last - first).detach().norm()))
+        for first, mean, last in zip(start, trainer.scored.parameters(), classifier.parameters(), strict=True)
+        if last.requires_grad
+    ]
+    assert sum(mean < last for mean, last in moved) > len(moved) / 2
+    assert all(mean > 0 for mean, _ in moved)
+    steps, num_steps = RampExamples().steps(CLIPS[16])[None], torch.tensor([len(RampExamples().steps(CLIPS[16]))])
+    with torch.inference_mode():
+        logits = trainer.scored.eval().classify(steps, num_steps)
+    np.testing.assert_allclose(logits[0].numpy(), said.window_logits[0][0], atol=1e-6)
+
+
+def test_an_average_is_the_moving_one_that_it_says() -> None:
+    network = torch.nn.BatchNorm1d(1)
+    average = averaged_weights(network, 0.5)
+    expected: float | None = None
+    for n, value in enumerate((1.0, 3.0, 2.0, 5.0, 4.0, 4.0, 4.0, 4.0, 1.0, 0.0)):
+        with torch.no_grad():
+            for tensor in (network.weight, network.running_mean):
+                assert tensor is not None
+                tensor.fill_(value)
+        average.update_parameters(network)
+        decay = min(0.5, (1 + n) / (10 + n))
+        expected = value if expected is None else decay * expected + (1 - decay) * value
+        for mean in (average.module.weight, average.module.running_mean):
+            assert isinstance(mean, Tensor)
+            assert mean.item() == pytest.approx(expected)
+
+
+def test_balanced_sampling_shows_each_class_equally_often() -> None:
+    shown: list[str] = []
+
+    class Watched(RampExamples):
+        def for_training(self, clips: Sequence[LabelledClip], rng: np.random.Generator) -> Iterator[Example]:
+            shown.extend(clip.label for clip in clips)
+            return super().for_training(clips, rng)
+
+    clips = [clip for clip in CLIPS[:16] if clip.label == "up" or int(clip.path.stem) < 4]
+    trainer, _ = build(with_training(class_balance="sampling"), Watched())
+    next(iter(trainer.epochs(clips, CLIPS[16:])))
+    assert (shown.count("up"), shown.count("down")) == (5, 5)

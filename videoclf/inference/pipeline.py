@@ -72,14 +72,18 @@ def predict_clips(
     yield from batcher.finished()
 
 
-def clip_request(path: Path, recipe: Recipe, *, window_seed: int | None = None) -> ClipRequest:
-    """What the reader is asked for under a recipe; see `ClipRequest`."""
+def clip_request(path: Path, recipe: Recipe, *, window_seed: int | None = None, speed: float = 1.0) -> ClipRequest:
+    """What the reader is asked for under a recipe; see `ClipRequest`.
+
+    At a speed of 2, moments lie twice as far apart; only training, with its ``window_seed``, has other speeds than 1.
+    """
     return ClipRequest(
         path,
-        fps=recipe.sampling.fps,
+        fps=recipe.sampling.fps / speed,
         max_frames=recipe.sampling.max_frames,
         window_seed=window_seed,
         shuffle_time=recipe.sampling.order == "shuffled",
+        jitter_steps=0.0 if window_seed is None else recipe.augment.temporal_jitter / 2,
     )
 
 

@@ -45,6 +45,9 @@ class ClipRequest:
     """None: every window of the video. A number: one of them, chosen at random by it."""
     shuffle_time: bool = False
     """True: the frames of a window are put in a random order that depends on the file's name alone."""
+    jitter_steps: float = 0.0
+    """With a ``window_seed``: each moment is moved by up to so many steps either way, never before the first frame or
+    beyond the last moment. Up to 0.5, their order is kept."""
 
 
 T = TypeVar("T")
@@ -207,7 +210,12 @@ def _windows(plan: SamplingPlan, request: ClipRequest) -> list[SamplingPlan]:
     windows = plan.windows(request.max_frames)
     if request.window_seed is None:
         return windows
-    return [windows[np.random.default_rng(request.window_seed).integers(len(windows))]]
+    rng = np.random.default_rng(request.window_seed)
+    chosen = windows[rng.integers(len(windows))]
+    if not request.jitter_steps:
+        return [chosen]
+    moved = chosen.timestamps_seconds + rng.uniform(-1, 1, len(chosen)) * request.jitter_steps / plan.fps
+    return [SamplingPlan(np.clip(moved, 0, plan.timestamps_seconds[-1]), plan.fps)]
 
 
 def _chunks(frames: Iterator[RgbFrame], request: ClipRequest) -> Chunks:

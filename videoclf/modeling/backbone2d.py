@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from torchvision.models import regnet
 
 from videoclf.errors import RecipeInvalid, one_line
+from videoclf.modeling.freezing import keep_frozen_in_evaluation
 from videoclf.modeling.sequences import length_mask
+from videoclf.modeling.temporal_shift import neighbours, shift_in_time
 from videoclf.recipe.backbones import BackboneFacts
 
 _FRAMES_PER_PASS_CPU, _FRAMES_PER_PASS_GPU = 8, 64
@@ -34,10 +36,17 @@ class FrameBackbone(nn.Module):
             memory is laid out anew.
         network_features: its F.
         num_views: how many times three channels a frame has; the network runs on each three by themselves.
+        has_temporal_shift: the network, of ResNet's or MobileNetV2's blocks, is rewritten to see the frames before and
+            after (`shift_in_time`).
     """
 
-    def __init__(self, network: nn.Module, network_features: int, *, num_views: int = 1) -> None:
+    def __init__(
+        self, network: nn.Module, network_features: int, *, num_views: int = 1, has_temporal_shift: bool = False
+    ) -> None:
         super().__init__()
+        self.has_temporal_shift = has_temporal_shift
+        if has_temporal_shift:
+            network = shift_in_time(network)
         self.network = network.to(memory_format=torch.channels_last)  # half the time of the default layout on a CPU
         self.num_views = num_views
         self.feature_size = network_features * num_views
@@ -54,7 +63,7 @@ class FrameBackbone(nn.Module):
         """
         valid_BT = length_mask(num_frames, clips.shape[1])
         frames = clips[valid_BT].reshape(-1, 3, *clips.shape[3:])  # each view a frame of its own
-        features_NF = self._run(frames)
+        features_NF = self._run_shifted(frames, num_frames) if self.has_temporal_shift else self._run(frames)
         check_features(features_NF, self.feature_size // self.num_views)
         features_ND = features_NF.reshape(-1, self.feature_size)
         features_BTD = features_ND.new_zeros(*clips.shape[:2], self.feature_size)
@@ -68,16 +77,41 @@ class FrameBackbone(nn.Module):
         if self.network.training:  # one frame has no statistics of its own: its batch norms use the running ones
             self.network.eval()
             features = self.network(frames)
-            self.network.train()
+            self.train()
             return features
         num_frames = _FRAMES_PER_PASS_CPU if frames.device.type == "cpu" else _FRAMES_PER_PASS_GPU
         return torch.cat([self.network(part) for part in torch.split(frames, num_frames)])
 
+    def _run_shifted(self, frames: Tensor, num_frames: Tensor) -> Tensor:
+        """All frames of a clip go together. In evaluation clip by clip on a CPU, and otherwise as many whole clips at a
+        time as make a group, or one."""
+        num_views = self.num_views
+        if self.network.training:
+            if len(frames) > 1:
+                features: Tensor = self.network(frames, neighbours(num_frames, num_views))
+                return features
+            return self._run(frames)  # a single frame has no neighbours
+        lengths = num_frames.tolist()
+        max_frames = 1 if frames.device.type == "cpu" else _FRAMES_PER_PASS_GPU
+        groups: list[list[int]] = []
+        for length in lengths:
+            if groups and (sum(groups[-1]) + length) * num_views <= max_frames:
+                groups[-1].append(length)
+            else:
+                groups.append([length])
+        parts = torch.split(frames, [sum(group) * num_views for group in groups])
+        return torch.cat(
+            [
+                self.network(part, neighbours(torch.tensor(group, device=frames.device), num_views))
+                for part, group in zip(parts, groups, strict=True)
+            ]
+        )
+
     def train(self, mode: bool = True) -> FrameBackbone:
-        """Training mode, except that a frozen network stays in evaluation mode (its batch norms must not move)."""
+        """Training mode, except that what is frozen stays in evaluation mode (its batch norms must not move)."""
         super().train(mode)
-        if mode and not any(parameter.requires_grad for parameter in self.network.parameters()):
-            self.network.eval()
+        if mode:
+            keep_frozen_in_evaluation(self.network)
         return self
 
 
@@ -104,7 +138,7 @@ class Network2d:
     """F."""
 
 
-def build_backbone2d(facts: BackboneFacts, *, num_views: int = 1) -> FrameBackbone:
+def build_backbone2d(facts: BackboneFacts, *, num_views: int = 1, has_temporal_shift: bool = False) -> FrameBackbone:
     """The per-frame backbone of that name, with random weights.
 
     Raises:
@@ -115,7 +149,7 @@ def build_backbone2d(facts: BackboneFacts, *, num_views: int = 1) -> FrameBackbo
         return FrameBackbone(network, num_features, num_views=num_views)
     parts = build_network2d(facts.network)
     joined = nn.Sequential(OrderedDict([*parts.trunk.items(), *parts.tail.items()]))
-    return FrameBackbone(joined, parts.num_features, num_views=num_views)
+    return FrameBackbone(joined, parts.num_features, num_views=num_views, has_temporal_shift=has_temporal_shift)
 
 
 def build_network2d(name: str) -> Network2d:

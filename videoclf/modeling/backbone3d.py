@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from videoclf.modeling.backbone2d import build_network2d, check_features
+from videoclf.modeling.freezing import keep_frozen_in_evaluation
 from videoclf.modeling.inflate import inflate
 from videoclf.modeling.masked_layers import steps_after_stride
 from videoclf.modeling.masked_time import mask_time
@@ -90,10 +91,10 @@ class ClipBackbone(nn.Module):
         return features_BTD, num_steps
 
     def train(self, mode: bool = True) -> ClipBackbone:
-        """Training mode, except that a frozen network stays in evaluation mode (its batch norms must not move)."""
+        """Training mode, except that what is frozen stays in evaluation mode (its batch norms must not move)."""
         super().train(mode)
-        if mode and not any(parameter.requires_grad for parameter in self.parameters()):
-            super().train(False)
+        if mode:
+            keep_frozen_in_evaluation(self)
         return self
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from videoclf.errors import RecipeInvalid, one_line
 from videoclf.modeling.backbone2d import FrameBackbone, build_backbone2d
 from videoclf.modeling.backbone3d import ClipBackbone, build_backbone3d
+from videoclf.modeling.stages import freeze_lower_stages
 from videoclf.modeling.temporal import TemporalModel
 from videoclf.recipe.backbones import backbone_facts
 from videoclf.recipe.recipe import Recipe
@@ -65,13 +66,16 @@ def build_classifier(recipe: Recipe, num_classes: int, backbone: Backbone | None
         backbone: a user's own.
 
     Raises:
-        RecipeInvalid: a custom backbone that is not given or is of another make than the recipe says.
+        RecipeInvalid: a custom backbone that is not given or is of another make than the recipe says, or fewer stages
+            than are to be trained.
     """
     built = build_backbone(recipe) if backbone is None else _checked(backbone, recipe)
     temporal = TemporalModel(built.feature_size, recipe.temporal)
     head = nn.Sequential(nn.Dropout(recipe.temporal.dropout), nn.Linear(temporal.output_size, num_classes))
     if recipe.backbone.frozen:
         built.requires_grad_(False)
+    elif recipe.backbone.unfrozen_stages is not None:
+        freeze_lower_stages(built, recipe.backbone.unfrozen_stages)
     return VideoClassifier(built, temporal, head)
 
 
@@ -84,7 +88,7 @@ def build_backbone(recipe: Recipe) -> Backbone:
     facts = backbone_facts(recipe.backbone.name)
     num_views = len(recipe.preprocess.channels)
     if facts.kind == "2d":
-        return build_backbone2d(facts, num_views=num_views)
+        return build_backbone2d(facts, num_views=num_views, has_temporal_shift=recipe.backbone.temporal_shift)
     if facts.kind == "3d":
         return build_backbone3d(facts, temporal_stride=recipe.backbone.temporal_stride, num_views=num_views)
     raise RecipeInvalid(

@@ -1,7 +1,7 @@
 """The one preprocessing: decoded frames to the network's input, in float32, resized as torch does with antialiasing.
 
 Training, evaluation and prediction all call `preprocess_frames` and, once a clip's frames are together,
-`arrange_channels`; anything faster must stay within a stated bound of these two.
+`arrange_channels`; training may augment in between; anything faster must stay within a stated bound of these two.
 """
 
 from __future__ import annotations
@@ -29,8 +29,13 @@ def preprocess_window(chunks: Iterator[RgbFrames], spec: Preprocess) -> Tensor:
     Returns:
         ``T×3V×height×width`` float32, normalised; V is the number of entries in the recipe's ``channels``.
     """
-    rgb_T = torch.cat([preprocess_frames(torch.from_numpy(chunk.rgb), spec) for chunk in chunks])
-    return arrange_channels(rgb_T, spec)
+    return arrange_channels(resize_window(chunks, spec), spec)
+
+
+def resize_window(chunks: Iterator[RgbFrames], spec: Preprocess) -> Tensor:
+    """The first half of `preprocess_window`, where augmentation comes in between: ``T×3×height×width`` float32 RGB in
+    [0, 1]; `arrange_channels` is the second."""
+    return torch.cat([preprocess_frames(torch.from_numpy(chunk.rgb), spec) for chunk in chunks])
 
 
 def preprocess_frames(frames: Tensor, spec: Preprocess) -> Tensor:

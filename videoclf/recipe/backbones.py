@@ -22,6 +22,11 @@ TORCHVISION_2D: tuple[str, ...] = (
 TORCHVISION_3D: dict[str, int] = {"r3d_18": 8, "mc3_18": 1, "r2plus1d_18": 8, "s3d": 8}
 """torchvision's video networks, each with its own stride in time; Kinetics-400 weights exist for each."""
 
+TEMPORALLY_SHIFTED: tuple[str, ...] = (
+    "mobilenet_v2", *(name for name in TORCHVISION_2D if name.startswith(("resnet", "resnext", "wide_resnet"))),
+)  # fmt: skip
+"""Those of the 2D networks that can be told to look at the frames before and after (`Backbone.temporal_shift`)."""
+
 ALLOWED = (
     "tiny, torchvision's resnet, resnext, wide_resnet, mobilenet, efficientnet, convnext and regnet names (resnet50, "
     "regnet_y_400mf, ...), inflated:NAME of any of these, timm:NAME, r3d_18, mc3_18, r2plus1d_18, s3d, or custom"

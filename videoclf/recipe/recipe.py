@@ -14,13 +14,17 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from videoclf.errors import RecipeInvalid, one_line
-from videoclf.recipe.backbones import TORCHVISION_2D, TORCHVISION_3D, backbone_facts
+from videoclf.recipe.backbones import TEMPORALLY_SHIFTED, TORCHVISION_2D, TORCHVISION_3D, backbone_facts
 
 _Mean = Annotated[float, Field(ge=-100, le=100)]
 _Deviation = Annotated[float, Field(ge=1e-3, le=1000)]
 
 _MAX_WINDOW_PIXELS = 2**27
 """Of all frames and views of a window: 1.6 GB as float32. The largest shipped recipe asks for a fortieth."""
+
+
+_WITHOUT_STAGES = frozenset({"timm", "custom"})
+"""Sources of networks whose order of layers is not known here."""
 
 
 class _Section(BaseModel):
@@ -94,6 +98,10 @@ class Backbone(_Section):
     and s3d have 8 of their own, which leaves the GRU two steps of sixteen frames; below that, late strides are removed,
     and later kernels dilated instead."""
 
+    temporal_shift: bool = False
+    """True, for ResNets and ``mobilenet_v2``: inside each residual branch an eighth of the channels comes from the
+    frame before, an eighth from the frame after (TSM, Lin et al. 2019). Costs next to nothing; 2D weights fit."""
+
     weights: str = Field("none", max_length=4096)
     """Where training starts: ``none`` (random), ``imagenet`` (torchvision's or timm's; downloaded once; inflated for an
     ``inflated:`` name), ``kinetics400`` (torchvision's, for its 3D names; downloaded once), a shipped model's name (its
@@ -102,6 +110,11 @@ class Backbone(_Section):
     frozen: bool = False
     """True: the backbone is never trained. Features are then computed once a run instead of once an epoch."""
 
+    unfrozen_stages: int | None = Field(None, ge=1, le=100)
+    """Only so many stages of the backbone are trained, counted from its top; the others, their batch norms too, stay as
+    they are. Unset: all are trained. (ResNets have five, the stem included, MobileNetV2 nineteen; see
+    docs/recipes.md.)"""
+
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
@@ -109,11 +122,24 @@ class Backbone(_Section):
         return name
 
     @model_validator(mode="after")
-    def _weights_and_stride_can_be_had(self) -> Self:
+    def _weights_stride_and_stages_can_be_had(self) -> Self:
         facts = backbone_facts(self.name)
         if facts.kind != "custom" and self.temporal_stride > facts.own_temporal_stride:
             raise ValueError(
                 f"temporal_stride = {self.temporal_stride}: {self.name} has {facts.own_temporal_stride} at most"
+            )
+        if self.temporal_shift and not (facts.source == "torchvision" and facts.network in TEMPORALLY_SHIFTED):
+            raise ValueError(
+                f"temporal_shift = true: {self.name} cannot be shifted; mobilenet_v2, and resnet, resnext and "
+                "wide_resnet names can"
+            )
+        if self.unfrozen_stages is not None and facts.source in _WITHOUT_STAGES:
+            raise ValueError(
+                f"unfrozen_stages = {self.unfrozen_stages}: {self.name} has no stages known here; unset it"
+            )
+        if self.unfrozen_stages is not None and self.frozen:
+            raise ValueError(
+                f"frozen = true and unfrozen_stages = {self.unfrozen_stages} exclude each other; unset one"
             )
         if self.weights == "kinetics400" and self.name not in TORCHVISION_3D:
             raise ValueError(
@@ -155,6 +181,70 @@ class Temporal(_Section):
     """Share of features zeroed in training, after the projection and before the head."""
 
 
+class Augment(_Section):
+    """How training varies its clips; every default changes nothing. Validation and prediction see clips as they are.
+
+    Pictures are varied before the recipe's ``channels`` are made of them, all frames of a clip alike: motion stays what
+    it was. (``training.horizontal_flip`` and ``training.min_crop_share`` vary clips too.)
+    """
+
+    crop_scale_min: float = Field(1.0, gt=0, le=1)
+    """A random part of the picture, of at least this share of its area and 3:4 to 4:3 of its aspect, is enlarged to the
+    whole (Szegedy et al. 2015); 1 turns it off."""
+
+    brightness: float = Field(0.0, ge=0, le=1)
+    """Colours are multiplied by up to so much more or less than 1: 0.4 means 0.6 to 1.4."""
+
+    contrast: float = Field(0.0, ge=0, le=1)
+    """The same for the distance of each colour from the frame's mean grey."""
+
+    saturation: float = Field(0.0, ge=0, le=1)
+    """The same for its distance from its own grey."""
+
+    hue: float = Field(0.0, ge=0, le=0.5)
+    """Hues are turned by up to this share of the colour circle, either way."""
+
+    rand_augment_ops: int = Field(0, ge=0, le=10)
+    """Operations of RandAugment (Cubuk et al. 2020) that a clip goes through, one after the other; 0 turns it off."""
+
+    rand_augment_magnitude: int = Field(9, ge=0, le=30)
+    """How strong these are, of 30."""
+
+    erasing_probability: float = Field(0.0, ge=0, le=1)
+    """How often a rectangle of 2 to 33 % of the picture is painted grey (Zhong et al. 2020)."""
+
+    speed: float = Field(0.0, ge=0, le=3)
+    """The clip is played up to so much faster or slower: 0.25 means 0.8 to 1.25 times as fast."""
+
+    temporal_jitter: float = Field(0.0, ge=0, le=1)
+    """Each moment is moved by up to this share of half a step, either way; at 1 it may come half-way to its neighbour.
+    Features that were computed once cannot move: with half this probability one is replaced by a neighbour's."""
+
+    mixup_alpha: float = Field(0.0, ge=0, le=100)
+    """Each clip is mixed with another of its batch, λ to 1 - λ with λ from Beta(alpha, alpha), and so are their labels
+    (Zhang et al. 2018); 0 turns it off. The other clip is stretched to the length of the first."""
+
+    cutmix_alpha: float = Field(0.0, ge=0, le=100)
+    """A rectangle of all frames (of features: a run of steps), 1 - λ of the whole, is replaced by another clip's, and
+    labels are mixed by what is left (Yun et al. 2019); 0 turns it off. With both, each batch gets one of the two."""
+
+    @property
+    def varies_pictures(self) -> bool:
+        """Whether a clip's frames change, before it meets others."""
+        changes = (self.brightness, self.contrast, self.saturation, self.hue, self.rand_augment_ops)
+        return self.crop_scale_min < 1 or any(changes) or self.erasing_probability > 0
+
+    @property
+    def mixes_clips(self) -> bool:
+        """Whether the clips of a batch are mixed."""
+        return self.mixup_alpha > 0 or self.cutmix_alpha > 0
+
+    @property
+    def varies_time(self) -> bool:
+        """Whether the moments change that a clip is looked at."""
+        return self.speed > 0 or self.temporal_jitter > 0
+
+
 class Training(_Section):
     """How weights are found."""
 
@@ -181,6 +271,10 @@ class Training(_Section):
     backbone_learning_rate: float | None = Field(None, gt=0, le=10)
     """Peak for the backbone where it is trained; unset: ``learning_rate``."""
 
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    """The k-th stage of the backbone from its top learns at its rate times this to the power of k: 0.7 gives 1, 0.7,
+    0.49, ... Lower layers, which are more general, move less (Clark et al. 2020). 1: all alike."""
+
     warmup_epochs: float = Field(1.0, ge=0, le=1000)
     """Length of the warm-up."""
 
@@ -199,6 +293,14 @@ class Training(_Section):
     min_crop_share: float = Field(1.0, gt=0, le=1)
     """Training sees a random contiguous part of a clip, at least this share of its steps; 1 turns it off."""
 
+    class_balance: Literal["none", "loss", "sampling"] = "none"
+    """For classes of unlike numbers of clips. ``loss``: a clip weighs the more, the fewer its class has (mean 1).
+    ``sampling``: an epoch has as many clips as ever, but as many of each class: some come twice, others wait."""
+
+    weight_average: float = Field(0.0, ge=0, lt=1)
+    """A running mean of the weights is validated and kept instead of the last step's: after each step so much of the
+    mean stays (0.999; fewer in the first steps: (1 + n) / (10 + n) after n). 0 turns it off."""
+
     seed: int = Field(0, ge=0, lt=2**32)
     """Of initial weights, order, dropout and augmentation."""
 
@@ -213,6 +315,7 @@ class Recipe(_Section):
     preprocess: Preprocess = Preprocess()
     backbone: Backbone = Backbone()
     temporal: Temporal = Temporal()
+    augment: Augment = Augment()
     training: Training = Training()
 
     @model_validator(mode="after")
@@ -226,6 +329,15 @@ class Recipe(_Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _stages_are_known(self) -> Self:
+        if self.training.layer_decay < 1 and backbone_facts(self.backbone.name).source in _WITHOUT_STAGES:
+            raise ValueError(
+                f"training.layer_decay = {self.training.layer_decay:g}: {self.backbone.name} has no stages known here; "
+                "set it to 1"
+            )
+        return self
+
     @property
     def lookahead_steps(self) -> int:
         """How many later frames a step's input needs: 1 where the channels show motion, else 0."""
@@ -234,8 +346,8 @@ class Recipe(_Section):
     @property
     def causal(self) -> bool:
         """Whether a step's state depends only on frames up to its look-ahead: frames one by one, in time order, and one
-        direction. (3D kernels reach both ways; what a custom backbone does is not known.)"""
-        frame_by_frame = backbone_facts(self.backbone.name).kind == "2d"
+        direction. (3D kernels and shifts reach both ways; what a custom backbone does is not known.)"""
+        frame_by_frame = backbone_facts(self.backbone.name).kind == "2d" and not self.backbone.temporal_shift
         one_direction = self.temporal.kind == "mean" or not self.temporal.bidirectional
         return frame_by_frame and one_direction and self.sampling.order == "time"
 

@@ -12,9 +12,10 @@ from torch import Tensor
 from videoclf.data.dataset import LabelledClip
 from videoclf.inference.pipeline import clip_request
 from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
-from videoclf.media.reader import Chunks, ReadWindow, read_clips
-from videoclf.modeling.preprocess import preprocess_window
-from videoclf.recipe.recipe import Recipe
+from videoclf.media.reader import Chunks, ClipRequest, ReadWindow, Transform, read_clips
+from videoclf.modeling.preprocess import arrange_channels, preprocess_window, resize_window
+from videoclf.recipe.recipe import Augment, Recipe
+from videoclf.training.augment import PictureAugmentation, draw_speed, vary_steps
 from videoclf.training.observer import Observer
 
 Seen = TypeVar("Seen")
@@ -88,13 +89,21 @@ class VideoExamples:
         self._num_threads = num_threads
         self._on_clip = on_clip
         self._reading = reading
+        self._augment = PictureAugmentation(recipe.augment) if recipe.augment.varies_pictures else None
 
     def for_training(self, clips: Sequence[LabelledClip], rng: np.random.Generator) -> Iterator[Example]:
         """See `Examples`."""
         readable = self._quarantine.without(clips)
-        seeds = rng.integers(2**32, size=len(readable)).tolist()
-        for clip, windows in self._read(readable, seeds, lambda window: window):
-            steps = crop_steps(windows[0], self._recipe.training.min_crop_share, rng)
+        requests = [
+            clip_request(clip.path, self._recipe, window_seed=seed, speed=draw_speed(self._recipe.augment, rng))
+            for clip, seed in zip(readable, rng.integers(2**32, size=len(readable)).tolist(), strict=True)
+        ]
+        prepare = self._preprocess if self._augment is None else self._resize
+        for clip, windows in self._read(readable, requests, prepare, lambda window: window):
+            window = windows[0]
+            if self._augment is not None:  # not in the reader's threads: it draws from torch's one generator
+                window = arrange_channels(self._augment(window, rng), self._recipe.preprocess)
+            steps = crop_steps(window, self._recipe.training.min_crop_share, rng)
             if self._recipe.training.horizontal_flip and rng.random() < 0.5:
                 steps = steps.flip(-1)
             yield Example(steps, clip.label)
@@ -104,17 +113,18 @@ class VideoExamples:
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         """See `Examples`."""
         readable = self._quarantine.without(clips)
-        return self._read(readable, [None] * len(readable), look)
+        requests = [clip_request(clip.path, self._recipe) for clip in readable]
+        return self._read(readable, requests, self._preprocess, look)
 
     def _read(
-        self, clips: Sequence[LabelledClip], window_seeds: Sequence[int | None], look: Callable[[Tensor], Seen]
+        self,
+        clips: Sequence[LabelledClip],
+        requests: Sequence[ClipRequest],
+        prepare: Transform[Tensor],
+        look: Callable[[Tensor], Seen],
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
-        requests = (
-            clip_request(clip.path, self._recipe, window_seed=seed)
-            for clip, seed in zip(clips, window_seeds, strict=True)
-        )
         windows: list[Seen] = []
-        items = read_clips(requests, self._preprocess, num_threads=self._num_threads, options=self._reading)
+        items = read_clips(requests, prepare, num_threads=self._num_threads, options=self._reading)
         for item in items:
             if isinstance(item, ReadWindow):
                 windows.append(look(item.value))
@@ -129,6 +139,33 @@ class VideoExamples:
 
     def _preprocess(self, chunks: Chunks) -> Tensor:
         return preprocess_window(chunks, self._recipe.preprocess)
+
+    def _resize(self, chunks: Chunks) -> Tensor:
+        return resize_window(chunks, self._recipe.preprocess)
+
+
+class VariedSteps:
+    """Examples whose steps are given, as behind a frozen backbone: speed and jitter choose among them.
+
+    Args:
+        examples: gives them.
+        spec: the recipe's section.
+    """
+
+    def __init__(self, examples: Examples, spec: Augment) -> None:
+        self._examples = examples
+        self._spec = spec
+
+    def for_training(self, clips: Sequence[LabelledClip], rng: np.random.Generator) -> Iterator[Example]:
+        """See `Examples`."""
+        for example in self._examples.for_training(clips, rng):
+            yield Example(vary_steps(example.steps, self._spec, rng), example.label)
+
+    def for_validation(
+        self, clips: Sequence[LabelledClip], look: Callable[[Tensor], Seen]
+    ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
+        """See `Examples`."""
+        return self._examples.for_validation(clips, look)
 
 
 def crop_steps(steps: Tensor, min_share: float, rng: np.random.Generator) -> Tensor:

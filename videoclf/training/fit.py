@@ -6,12 +6,13 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from videoclf.data.batching import bucket_by_length
 from videoclf.data.dataset import LabelledClip
@@ -21,11 +22,17 @@ from videoclf.inference.engine import Float32Array
 from videoclf.inference.pipeline import average_windows
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.sequences import pad_sequences
-from videoclf.recipe.recipe import Training
+from videoclf.recipe.recipe import Augment, Training
+from videoclf.training.balance import balanced_order
 from videoclf.training.examples import Example, Examples
+from videoclf.training.loss import Loss
+from videoclf.training.mixing import mix_clips
+from videoclf.training.parameter_groups import parameter_groups
 
 Forward = Callable[[Tensor, Tensor], Tensor]
 """From padded steps ``B×T×...`` and lengths ``B`` to logits ``B×C``."""
+
+_Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 @dataclass
@@ -55,6 +62,11 @@ class Trainer:
         labels: class names in the order of the logits.
         settings: the recipe's section.
         on_features: whether the examples are features.
+        augment: the recipe's section; here, how the clips of a batch are mixed.
+
+    Attributes:
+        scored: the network that validation scores and that is to be kept: the classifier or, where the settings say so,
+            the mean of its weights.
     """
 
     def __init__(
@@ -66,16 +78,25 @@ class Trainer:
         settings: Training,
         *,
         on_features: bool,
+        augment: Augment = Augment(),  # noqa: B008  (frozen)
     ) -> None:
         self._fabric = fabric
         self._classifier = classifier
         self._examples = examples
         self._position = {label: i for i, label in enumerate(labels)}
         self._settings = settings
-        optimizer = torch.optim.AdamW(_parameter_groups(classifier, settings), weight_decay=settings.weight_decay)
+        self._augment = augment
+        self._averaged = averaged_weights(classifier, settings.weight_average) if settings.weight_average else None
+        optimizer = torch.optim.AdamW(parameter_groups(classifier, settings), weight_decay=settings.weight_decay)
         self._module, self._optimizer = fabric.setup(classifier, optimizer)
         self._module.mark_forward_method("classify")
         self._forward: Forward = self._module.classify if on_features else self._module
+        self.scored, self._scored_module, self._scored_forward = classifier, self._module, self._forward
+        if self._averaged is not None:
+            self.scored = cast(VideoClassifier, self._averaged.module)
+            self._scored_module = fabric.setup_module(self.scored)
+            self._scored_module.mark_forward_method("classify")
+            self._scored_forward = self._scored_module.classify if on_features else self._scored_module
         self._rng = np.random.default_rng(settings.seed)
 
     def epochs(
@@ -84,7 +105,7 @@ class Trainer:
         """Train until the last epoch, or until validation has not improved for ``patience`` epochs.
 
         Yields:
-            After each epoch its record, and whether it is the best so far; the classifier then holds its weights.
+            After each epoch its record, and whether it is the best so far; `scored` then holds its weights.
 
         Raises:
             DatasetInvalid: no clip to train on, or none to validate on, could be read.
@@ -127,21 +148,21 @@ class Trainer:
             self._check(epoch, self._train_epoch(clips, schedule))
 
     def weights(self) -> dict[str, Tensor]:
-        """A copy of what has been learnt so far."""
-        return {name: tensor.detach().clone() for name, tensor in self._classifier.state_dict().items()}
+        """A copy of what has been learnt so far: the weights of `scored`."""
+        return {name: tensor.detach().clone() for name, tensor in self.scored.state_dict().items()}
 
     def restore(self, weights: dict[str, Tensor]) -> None:
         """Go back to what `weights` gave."""
-        self._classifier.load_state_dict(weights)
+        self.scored.load_state_dict(weights)
 
     @torch.inference_mode()
     def logits(self, clips: Sequence[LabelledClip]) -> ClipLogits:
         """What the network says of clips as they are, one clip at a time."""
-        self._module.eval()
+        self._scored_module.eval()
         result = ClipLogits()
 
         def look(window: Tensor) -> tuple[Float32Array, int]:
-            logits = self._forward(*self._fabric.to_device(pad_sequences([window])))
+            logits = self._scored_forward(*self._fabric.to_device(pad_sequences([window])))
             return logits[0].float().cpu().numpy(), len(window)
 
         for clip, seen in self._examples.for_validation(clips, look):
@@ -169,22 +190,33 @@ class Trainer:
 
     def _train_epoch(self, train: Sequence[LabelledClip], schedule: torch.optim.lr_scheduler.LambdaLR) -> float:
         self._module.train()
-        order = [train[i] for i in self._rng.permutation(len(train))]
+        truth_NC = self._truth([clip.label for clip in train])
+        loss = Loss(self._settings, truth_NC, has_soft_targets=self._augment.mixes_clips)
+        if self._settings.class_balance == "sampling":
+            order = [train[i] for i in balanced_order([clip.label for clip in train], self._rng)]
+        else:
+            order = [train[i] for i in self._rng.permutation(len(train))]
         total_loss, num_clips = 0.0, 0
         examples = self._examples.for_training(order, self._rng)
         for batch in bucket_by_length(examples, self._settings.batch_size, self._rng):
-            total_loss += self._step(batch) * len(batch)
+            total_loss += self._step(batch, loss) * len(batch)
             num_clips += len(batch)
             schedule.step()
         if num_clips == 0:
             raise DatasetInvalid(f"not one of the {len(train)} clips to train on could be read; see the lines above")
         return total_loss / num_clips
 
-    def _step(self, batch: Sequence[Example]) -> float:
+    def _truth(self, labels: Sequence[str]) -> Tensor:
+        """``B×C`` float, 1 where a clip is of a class, else 0."""
+        target_B = torch.tensor([self._position[label] for label in labels])
+        return torch.nn.functional.one_hot(target_B, len(self._position)).float()
+
+    def _step(self, batch: Sequence[Example], loss_of: Loss) -> float:
         steps, num_steps = pad_sequences([example.steps for example in batch])
-        target = torch.tensor([self._position[example.label] for example in batch])
-        steps, num_steps, target = self._fabric.to_device((steps, num_steps, target))
-        loss = cross_entropy(self._forward(steps, num_steps), target, label_smoothing=self._settings.label_smoothing)
+        truth_BC = self._truth([example.label for example in batch])
+        steps, truth_BC = mix_clips(steps, num_steps, truth_BC, self._augment, self._rng)
+        steps, num_steps, truth_BC = self._fabric.to_device((steps, num_steps, truth_BC))
+        loss = loss_of(self._forward(steps, num_steps), truth_BC)
         self._optimizer.zero_grad(set_to_none=True)
         self._fabric.backward(loss)
         self._fabric.clip_gradients(
@@ -194,6 +226,8 @@ class Trainer:
             error_if_nonfinite=False,  # `epochs` says it better
         )
         self._optimizer.step()
+        if self._averaged is not None:
+            self._averaged.update_parameters(self._classifier)
         return float(loss.detach())
 
     def _score(self, clips: Sequence[LabelledClip]) -> tuple[float, float]:
@@ -201,6 +235,22 @@ class Trainer:
         if not said.clips:
             raise DatasetInvalid(f"not one of the {len(clips)} clips to validate on could be read; see the lines above")
         return said.score(self.targets(said.clips))
+
+
+def averaged_weights(network: nn.Module, decay: float) -> AveragedModel:
+    """A copy of a network that follows it as the exponential moving average of its weights and batch norms' statistics.
+
+    After the n-th step ``min(decay, (1 + n) / (10 + n))`` of the average stays: a short run is not held back by weights
+    from before its first steps. (TensorFlow's ExponentialMovingAverage)
+    """
+
+    moving_average: Any = get_ema_multi_avg_fn  # untyped
+
+    def average(averaged: _Tensors, current: _Tensors, num_averaged: Tensor | int) -> None:
+        n = int(num_averaged)
+        moving_average(min(decay, (1 + n) / (10 + n)))(averaged, current, num_averaged)
+
+    return AveragedModel(network, multi_avg_fn=average, use_buffers=True)
 
 
 def warmup_cosine(num_warmup_steps: float, num_steps: int) -> Callable[[int], float]:
@@ -213,18 +263,3 @@ def warmup_cosine(num_warmup_steps: float, num_steps: int) -> Callable[[int], fl
         return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
     return factor
-
-
-def _parameter_groups(classifier: VideoClassifier, settings: Training) -> list[dict[str, object]]:
-    """Matrices decay, vectors (biases, norms) do not; the backbone may have a learning rate of its own."""
-    backbone_rate = settings.backbone_learning_rate or settings.learning_rate
-    groups = []
-    for part, rate in ((classifier.backbone, backbone_rate), (classifier.temporal, None), (classifier.head, None)):
-        parameters: list[nn.Parameter] = [p for p in part.parameters() if p.requires_grad]
-        for chosen, decay in (
-            ([p for p in parameters if p.ndim >= 2], settings.weight_decay),
-            ([p for p in parameters if p.ndim < 2], 0.0),
-        ):
-            if chosen:
-                groups.append({"params": chosen, "lr": rate or settings.learning_rate, "weight_decay": decay})
-    return groups

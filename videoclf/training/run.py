@@ -125,6 +125,8 @@ def train(
     header = _header(Path(out), settings, dataset)
     _look_for_leaks(parts, dataset, num_threads, reading, watcher, allow=allow_leaks)
     quarantine = Quarantine(watcher)
+    if settings.backbone.frozen and settings.augment.varies_pictures:
+        watcher.notice("augment: behind a frozen backbone, whose features are computed once, pictures are not varied")
     videos = VideoExamples(settings, quarantine, num_threads, watcher.advance, reading)
     factory = TrainerFactory(
         make_fabric(torch_device, precision),

@@ -13,7 +13,7 @@ from videoclf.modeling.checkpoint import initialise_from
 from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier, check_input_size
 from videoclf.modeling.pretrained import load_pretrained, open_model
 from videoclf.recipe.recipe import Recipe, Training
-from videoclf.training.examples import Examples, VideoExamples
+from videoclf.training.examples import Examples, VariedSteps, VideoExamples
 from videoclf.training.feature_examples import FeatureExamples
 from videoclf.training.features import FeatureStore
 from videoclf.training.fit import Trainer
@@ -77,10 +77,10 @@ class TrainerFactory:
         self.examples: Examples = videos
         if recipe.backbone.frozen:
             encoder = copy.deepcopy(self._first).eval()
-            self.examples = FeatureExamples(videos, encoder, recipe, store)
+            self.examples = VariedSteps(FeatureExamples(videos, encoder, recipe, store), recipe.augment)
 
     def make(self, settings: Training | None = None) -> tuple[VideoClassifier, Trainer]:
-        """An untrained network and its trainer: the same each time.
+        """An untrained network (that which the trainer scores) and its trainer: the same each time.
 
         Args:
             settings: in place of the recipe's section, of which the seed may differ.
@@ -92,4 +92,8 @@ class TrainerFactory:
             recipe = self._recipe.model_copy(update={"training": used})
             classifier = build_untrained(recipe, self._labels, self._init, self._backbone)
         on_features = self._recipe.backbone.frozen
-        return classifier, Trainer(self._fabric, classifier, self.examples, self._labels, used, on_features=on_features)
+        trainer = Trainer(
+            self._fabric, classifier, self.examples, self._labels, used, on_features=on_features,
+            augment=self._recipe.augment,
+        )  # fmt: skip
+        return trainer.scored, trainer

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tests.conftest import write_clip
+from videoclf.data.dataset import LabelledClip
+from videoclf.modeling.preprocess import arrange_channels
+from videoclf.recipe.recipe import Augment, Recipe
+from videoclf.training.examples import Example, Quarantine, VariedSteps, VideoExamples
+from videoclf.training.observer import SilentObserver
+from videoclf.training.run import train
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[LabelledClip]:
+    folder = tmp_path_factory.mktemp("clips")
+    return [
+        LabelledClip(write_clip(folder / f"{number}.avi", 25, first_number=40 * number), "a", None)
+        for number in range(3)
+    ]
+
+
+def videos(augment: dict[str, Any], channels: tuple[str, ...] = ("rgb",)) -> VideoExamples:
+    preprocess = {"fit": "stretch", "height": 32, "width": 32, "channels": channels}
+    recipe = Recipe.model_validate({"preprocess": preprocess, "sampling": {"fps": 10}, "augment": augment})
+    return VideoExamples(recipe, Quarantine(SilentObserver()), 2, lambda: None)
+
+
+def steps_of(examples: VideoExamples, clips: list[LabelledClip], seed: int = 0) -> list[Tensor]:
+    return [example.steps for example in examples.for_training(clips, np.random.default_rng(seed))]
+
+
+def looked_at(examples: VideoExamples, clips: list[LabelledClip]) -> list[Tensor]:
+    return [windows[0] for _, windows in examples.for_validation(clips, lambda window: window)]
+
+
+VARIED = {"crop_scale_min": 0.5, "brightness": 0.4, "speed": 0.5, "temporal_jitter": 1.0}
+
+
+def test_without_augmentation_training_sees_clips_as_validation_does(clips: list[LabelledClip]) -> None:
+    examples = videos({})
+    assert all(map(torch.equal, steps_of(examples, clips), looked_at(examples, clips)))
+
+
+def test_the_same_generator_gives_the_same_examples(clips: list[LabelledClip]) -> None:
+    first, again, other = (steps_of(videos(VARIED), clips, seed) for seed in (0, 0, 1))
+    assert all(map(torch.equal, first, again))
+    assert not any(a.shape == b.shape and torch.equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_validation_is_not_varied(clips: list[LabelledClip]) -> None:
+    assert all(map(torch.equal, looked_at(videos(VARIED), clips), looked_at(videos({}), clips)))
+
+
+def test_motion_is_made_of_varied_pictures(clips: list[LabelledClip]) -> None:
+    rgb = steps_of(videos({"brightness": 0.8}), clips)
+    both = steps_of(videos({"brightness": 0.8}, ("rgb", "difference")), clips)
+    spec = Recipe.model_validate({"preprocess": {"channels": ["rgb", "difference"]}}).preprocess
+    mean, std = (torch.tensor(value).view(3, 1, 1) for value in (spec.mean, spec.std))
+    for single, double in zip(rgb, both, strict=True):
+        torch.testing.assert_close(double, arrange_channels(single * std + mean, spec), atol=1e-5, rtol=1e-5)
+
+
+def test_speed_changes_how_many_moments_a_clip_has(clips: list[LabelledClip]) -> None:
+    lengths = {len(steps) for seed in range(4) for steps in steps_of(videos({"speed": 1.0}), clips, seed)}
+    assert min(lengths) < 10 < max(lengths)  # 1 s at 10 moments a second
+    assert 5 <= min(lengths) <= max(lengths) <= 20
+
+
+def test_jitter_moves_frames_and_keeps_their_number(clips: list[LabelledClip]) -> None:
+    still, moved = steps_of(videos({}), clips), steps_of(videos({"temporal_jitter": 1.0}), clips)
+    assert [len(steps) for steps in moved] == [len(steps) for steps in still]
+    assert not any(map(torch.equal, moved, still))
+
+
+def test_given_steps_are_varied_in_training_only() -> None:
+    class Given:
+        def for_training(self, clips: Any, rng: np.random.Generator) -> Iterator[Any]:
+            return iter([Example(torch.arange(40), "a")])
+
+        def for_validation(self, clips: Any, look: Callable[[Tensor], Any]) -> Iterator[Any]:
+            return iter([("clip", [look(torch.arange(40))])])
+
+    examples = VariedSteps(Given(), Augment(temporal_jitter=1))
+    (example,) = examples.for_training([], np.random.default_rng(0))
+    assert not torch.equal(example.steps, torch.arange(40))
+    ((_, seen),) = examples.for_validation([], lambda steps: steps)
+    assert torch.equal(seen[0], torch.arange(40))
+
+
+def test_a_run_says_that_a_frozen_backbone_sees_no_varied_pictures(tmp_path: Path) -> None:
+    for label in ("walk", "run"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for group in range(1, 4):
+            write_clip(tmp_path / "data" / label / f"v_g0{group}_c01.avi", 5, first_number=64 * group)
+
+    texts: list[str] = []
+
+    class Notes(SilentObserver):
+        def notice(self, text: str) -> None:
+            texts.append(text)
+
+    overrides = ["backbone.frozen=true", "augment.hue=0.1", "training.epochs=1"]
+    train(
+        tmp_path / "data", out=tmp_path / "run", recipe="tiny", overrides=overrides, split="none", allow_leaks=True,
+        observer=Notes(),
+    )  # fmt: skip
+    assert any("pictures are not varied" in text for text in texts)

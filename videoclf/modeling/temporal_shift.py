@@ -1,0 +1,109 @@
+"""The temporal shift module (TSM, Lin et al. 2019, https://arxiv.org/abs/1811.08383): a 2D network that sees time.
+
+Inside every residual branch, before its first convolution, an eighth of the channels comes from the frame before and an
+eighth from the frame after; at a clip's ends, where there is none, from zeros. It adds no weights: those of the 2D
+network fit. The frames of all clips lie behind each other in one batch, so each frame is told its neighbours, as data
+that the rewritten graph (torch.fx) hands on: nothing is kept between calls.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule, symbolic_trace
+from torchvision.models.mobilenetv2 import InvertedResidual
+from torchvision.models.resnet import BasicBlock, Bottleneck
+
+_SHARE = 8
+"""One of so many channels comes from each side: the paper's choice for residual shifts (its figure 2)."""
+
+
+class TemporalShift(nn.Module):
+    """Moves channels between neighbouring frames. (A layer, because a pickled graph keeps layers.)"""
+
+    def forward(self, maps_NCHW: Tensor, neighbours_2N: Tensor | None) -> Tensor:
+        """The same shape, the first eighth of the channels from the frame before, the second from the frame after.
+
+        Args:
+            maps_NCHW: of all frames of a batch of clips.
+            neighbours_2N: see `neighbours`; None where every frame is a clip of its own.
+        """
+        num_moved = maps_NCHW.shape[1] // _SHARE
+        before, after = maps_NCHW[:, :num_moved], maps_NCHW[:, num_moved : 2 * num_moved]
+        rest = maps_NCHW[:, 2 * num_moved :]
+        if neighbours_2N is None:
+            return torch.cat([torch.zeros_like(before), torch.zeros_like(after), rest], dim=1)
+        own_N = torch.arange(len(maps_NCHW), device=maps_NCHW.device)
+        is_there_2N111 = (neighbours_2N != own_N)[:, :, None, None, None]
+        return torch.cat(
+            [
+                before[neighbours_2N[0]].where(is_there_2N111[0], 0),
+                after[neighbours_2N[1]].where(is_there_2N111[1], 0),
+                rest,
+            ],
+            dim=1,
+        )
+
+
+def neighbours(num_frames: Tensor, num_views: int = 1) -> Tensor:
+    """Where the frame before and the frame after of each frame lie; the frame itself where there is none.
+
+    Args:
+        num_frames: ``B`` int64, of clips whose frames lie behind each other, each frame with its views in turn.
+        num_views: views a frame; each is a neighbour of its like only.
+
+    Returns:
+        ``2×N`` int64, N all frames' views together.
+
+    >>> neighbours(torch.tensor([3, 1])).tolist()
+    [[0, 0, 1, 3], [1, 2, 2, 3]]
+    """
+    own_N = torch.arange(int(num_frames.sum()) * num_views, device=num_frames.device)
+    clip_N = torch.arange(len(num_frames), device=num_frames.device).repeat_interleave(num_frames * num_views)
+    sides = []
+    for offset in (-num_views, num_views):
+        side_N = (own_N + offset).clamp(0, len(own_N) - 1)
+        is_there_N = (own_N + offset == side_N) & (clip_N[side_N] == clip_N)
+        sides.append(side_N.where(is_there_N, own_N))
+    return torch.stack(sides)
+
+
+def shift_in_time(network: nn.Module) -> GraphModule:
+    """Rewrite a 2D network of residual blocks so that each branch begins with a `TemporalShift`.
+
+    Args:
+        network: from ``N×3×H×W``, with torchvision's ResNet or MobileNetV2 blocks (of the latter those that have a
+            shortcut); is taken over, its weights keep their names.
+
+    Returns:
+        a module that takes ``(frames N×3×H×W, neighbours 2×N)``, the second None where frames stand alone.
+
+    Raises:
+        ValueError: it has no such block.
+    """
+    first_layers = {name for prefix, block in network.named_modules() if (name := _first_layer(prefix, block))}
+    if not first_layers:
+        raise ValueError("the network has no residual branch to shift in: expected ResNet or MobileNetV2 blocks")
+    traced = symbolic_trace(network)
+    graph = traced.graph
+    frames = next(node for node in graph.nodes if node.op == "placeholder")
+    with graph.inserting_after(frames):
+        given_neighbours = graph.placeholder("neighbours", default_value=None)
+    traced.add_module("temporal_shift", TemporalShift())
+    for node in list(graph.nodes):
+        if node.op == "call_module" and node.target in first_layers:
+            (maps,) = node.args
+            with graph.inserting_before(node):
+                shifted = graph.call_module("temporal_shift", (maps, given_neighbours))
+            node.args = (shifted,)
+    traced.recompile()
+    return traced
+
+
+def _first_layer(prefix: str, block: nn.Module) -> str | None:
+    """The name of the layer with which a block's residual branch begins; None where there is none."""
+    if isinstance(block, BasicBlock | Bottleneck):
+        return f"{prefix}.conv1"
+    if isinstance(block, InvertedResidual) and block.use_res_connect:
+        return f"{prefix}.conv.0.0"
+    return None

@@ -1,0 +1,44 @@
+"""What a training step lessens."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from videoclf.recipe.recipe import Training
+
+
+class Loss:
+    """Cross entropy with label smoothing, of true or mixed classes; rare classes may weigh more.
+
+    Args:
+        settings: the recipe's section.
+        truth_NC: ``N×C`` float, of all training clips, 1 where a clip is of a class: how frequent each is.
+        has_soft_targets: whether clips are mixed, so that a clip may be of two classes by shares.
+    """
+
+    def __init__(self, settings: Training, truth_NC: Tensor, *, has_soft_targets: bool) -> None:
+        self._smoothing = settings.label_smoothing
+        self._has_soft_targets = has_soft_targets
+        self._weight_C = class_weights(truth_NC) if settings.class_balance == "loss" else None
+
+    def __call__(self, logits_BC: Tensor, truth_BC: Tensor) -> Tensor:
+        """The mean over the clips of a batch, in nats.
+
+        Args:
+            logits_BC: ``B×C``.
+            truth_BC: ``B×C`` float, rows that add up to 1.
+        """
+        target = truth_BC if self._has_soft_targets else truth_BC.argmax(dim=1)
+        if self._weight_C is None:
+            return cross_entropy(logits_BC, target, label_smoothing=self._smoothing)
+        # cross_entropy's own weights are divided by their sum in the batch: a rare class alone in it would gain nothing
+        loss_B = cross_entropy(logits_BC, target, label_smoothing=self._smoothing, reduction="none")
+        return (loss_B * (truth_BC @ self._weight_C.to(truth_BC))).mean()
+
+
+def class_weights(truth_NC: Tensor) -> Tensor:
+    """``C`` weights, inverse to how many clips a class has, whose mean over the clips is 1; 0 where it has none."""
+    num_clips_C = truth_NC.sum(dim=0)
+    num_classes = int((num_clips_C > 0).sum())
+    return (len(truth_NC) / (num_classes * num_clips_C)).where(num_clips_C > 0, 0)
