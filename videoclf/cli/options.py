@@ -46,6 +46,16 @@ GroupRegex = Annotated[
     str | None,
     typer.Option(metavar="REGEX", help="Finds a clip's group in its file name; by default UCF101's _g01_."),
 ]
+RecipeName = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe", metavar="NAME|FILE", help="A name from `videoclf models` or a TOML file; see docs/recipes.md."
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe's key: --set training.epochs=20. Repeatable."),
+]
 
 
 def num_threads(workers: int | None) -> int:

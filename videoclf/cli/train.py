@@ -16,12 +16,15 @@ from videoclf.cli.options import (
     GroupRegex,
     Isolate,
     Limit,
+    Overrides,
+    RecipeName,
     Split,
     SplitFiles,
     Workers,
     num_threads,
     read_options,
 )
+from videoclf.errors import UsageInvalid
 from videoclf.media.options import DecoderName
 
 
@@ -38,18 +41,12 @@ def train(
         str, typer.Argument(metavar="DATA", help="A folder CLASS/clip.avi, or a list of path,label[,group] lines.")
     ],
     out: Annotated[Path, typer.Option(metavar="RUN", help="The folder for the model, its figures and its report.")],
-    recipe: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|FILE", help="A name from `videoclf models` or a TOML file; see docs/recipes.md."),
-    ] = None,
+    recipe: RecipeName = None,
     init: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="Start from this model's backbone and temporal weights, with a new head."),
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe's key: --set training.epochs=20. Repeatable."),
-    ] = None,
+    overrides: Overrides = None,
     split: Split = None,
     split_files: SplitFiles = None,
     group_regex: GroupRegex = None,
@@ -59,6 +56,11 @@ def train(
     decoder: Decoder = DecoderName.PYAV,
     isolate: Isolate = False,
     limit: Limit = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where a frozen backbone's features are kept from run to run; see `info`."),
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep them for this run alone.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that RUN already holds.")] = False,
     allow_leaks: Annotated[
         bool,
@@ -73,6 +75,8 @@ def train(
     tested once. RUN then holds model.safetensors (for predict and evaluate), metrics.json, report.html, recipe.toml,
     log.csv, split.json and predictions.jsonl.
     """
+    if cache is not None and no_cache:
+        raise UsageInvalid("--cache and --no-cache exclude each other; give one of them")
     with TrainingDisplay() as display:
         display.start("loading torch", None)
         logging.getLogger("lightning_fabric").setLevel(logging.ERROR)  # it would print what it was told to do
@@ -92,6 +96,7 @@ def train(
             precision=FABRIC_PRECISION[precision.value],
             num_threads=num_threads(workers),
             reading=read_options(decoder, limit, isolate=isolate),
+            feature_cache=None if no_cache else cache or "auto",
             overwrite=overwrite,
             allow_leaks=allow_leaks,
             observer=display,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import csv
 import io
 import json
@@ -21,8 +20,10 @@ from videoclf.atomic import prepare_folder, remove_file, write_atomically
 from videoclf.audit import leaks
 from videoclf.audit.check import MAX_CLIPS_BEFORE_TRAINING, find_leaks
 from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
+from videoclf.data.feature_cache import FeatureCache
+from videoclf.data.feature_store import FeatureStore
 from videoclf.data.splits import Split, make_split
-from videoclf.errors import DatasetInvalid, DeviceUnavailable, RecipeInvalid, RunFolderUnusable
+from videoclf.errors import DatasetInvalid, DeviceUnavailable, RunFolderUnusable
 from videoclf.evaluation.calibration import calibrate
 from videoclf.evaluation.evaluate import metrics_of, write_predictions
 from videoclf.evaluation.metrics import Metrics
@@ -31,17 +32,16 @@ from videoclf.inference.model import Model
 from videoclf.inference.prediction import Failure, Prediction
 from videoclf.inference.torch_engine import TorchEngine, find_device
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
-from videoclf.modeling.checkpoint import initialise_from, restore_weights, save_model
-from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier, check_input_size
-from videoclf.modeling.pretrained import load_pretrained, open_model
-from videoclf.recipe.header import Calibration, ModelHeader, read_header
-from videoclf.recipe.recipe import Recipe, describe_validation, load_recipe, parse_recipe, recipe_to_toml
+from videoclf.modeling.checkpoint import restore_weights, save_model
+from videoclf.modeling.classifier import Backbone, VideoClassifier
+from videoclf.recipe.header import Calibration, ModelHeader
+from videoclf.recipe.recipe import Recipe, describe_validation, recipe_to_toml
 from videoclf.training.examples import Quarantine, VideoExamples
+from videoclf.training.feature_encoder import FeatureEncoder
 from videoclf.training.feature_examples import FeatureExamples
-from videoclf.training.features import FeatureStore
 from videoclf.training.fit import Trainer
 from videoclf.training.observer import Observer, SilentObserver
-from videoclf.zoo import DEFAULT_RECIPE_NAME, downloadable_names, find_model, find_recipe
+from videoclf.training.start import build_network, choose_cache, choose_recipe, with_custom_backbone
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
@@ -82,6 +82,7 @@ def train(
     precision: Precision = "32-true",
     num_threads: int = DEFAULT_NUM_THREADS,
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
+    feature_cache: FeatureCache | str | Path | None = "auto",
     overwrite: bool = False,
     allow_leaks: bool = False,
     observer: Observer | None = None,
@@ -105,6 +106,8 @@ def train(
         precision: of the computation, as Lightning Fabric names it.
         num_threads: videos decoded at once.
         reading: who decodes, and how.
+        feature_cache: where a frozen backbone's features are kept from run to run: a cache, a folder, ``auto`` for
+            `videoclf.data.feature_cache.default_cache_folder`; None keeps them for this run alone.
         overwrite: whether a run that is already in ``out`` may be replaced.
         allow_leaks: whether to go on, with a notice, where a group, or a clip and its copy, stands on two sides of the
             split. Copies that were encoded anew, cut or mirrored are looked for among up to 1,000 clips.
@@ -118,9 +121,9 @@ def train(
     watcher = observer or SilentObserver()
     if isinstance(overrides, str):
         raise TypeError(f"overrides must be a list of KEY=VALUE, got the single {overrides!r}")
-    settings = _choose_recipe(recipe, init, overrides)
+    settings = choose_recipe(recipe, init, overrides)
     if backbone is not None:
-        settings = _with_custom_backbone(settings, backbone)
+        settings = with_custom_backbone(settings, backbone)
     dataset = load_dataset(data, group_pattern=group_pattern)
     parts = make_split(dataset, split, split_files=split_files)
     for warning in parts.warnings:
@@ -128,7 +131,7 @@ def train(
     torch_device = _find_device(device, precision)
     header = _header(Path(out), settings, dataset)
     _look_for_leaks(parts, dataset, num_threads, reading, watcher, allow=allow_leaks)
-    classifier = _build(settings, dataset.labels, init, backbone)
+    classifier = build_network(settings, len(dataset.labels), init, backbone)
     folder = _open_run_folder(Path(out), overwrite=overwrite)
     model_path = folder / "model.safetensors"
     write_atomically(folder / "recipe.toml", recipe_to_toml(settings).encode())
@@ -140,7 +143,8 @@ def train(
         precision=precision,
     )
     quarantine = Quarantine(watcher)
-    trainer = _build_trainer(fabric, classifier, header, folder, quarantine, num_threads, reading, watcher)
+    cache = choose_cache(feature_cache, settings, watcher.notice)
+    trainer = _build_trainer(fabric, classifier, header, folder, cache, quarantine, num_threads, reading, watcher)
     records: list[EpochRecord] = []
     num_clips = len(parts.train) + len(parts.validation)
     num_epochs = settings.training.epochs
@@ -184,21 +188,6 @@ def train(
     return Run(folder, model_path, metrics, judged_on, num_unreadable=len(unreadable))
 
 
-def _choose_recipe(recipe: str | Path | Recipe | None, init: str | Path | None, overrides: Sequence[str]) -> Recipe:
-    if isinstance(recipe, Recipe):
-        return parse_recipe(recipe.model_dump(), list(overrides), source="the recipe")
-    if init is not None and any(override.startswith("backbone.weights") for override in overrides):
-        raise RecipeInvalid("--init and --set backbone.weights both say where weights come from; give one of them")
-    if recipe is None and init is not None:
-        if str(init) in downloadable_names():
-            return load_recipe(
-                find_recipe(init), [f"description=Started from {init}.", "backbone.weights=none", *overrides]
-            )
-        path = find_model(init)
-        return parse_recipe(read_header(path).recipe.model_dump(), list(overrides), source=f"{path}, its recipe")
-    return load_recipe(find_recipe(recipe or DEFAULT_RECIPE_NAME), list(overrides))
-
-
 def _find_device(device: str, precision: Precision) -> torch.device:
     found = find_device(device)
     if precision == "16-mixed" and found.type == "cpu":
@@ -238,27 +227,6 @@ def _header(out: Path, recipe: Recipe, dataset: Dataset) -> ModelHeader:
         ) from error
 
 
-def _with_custom_backbone(recipe: Recipe, backbone: Backbone) -> Recipe:
-    tree = recipe.model_dump()
-    stride = getattr(backbone, "temporal_stride", 1)
-    tree["backbone"].update(name="custom", weights="none", temporal_stride=stride)
-    return parse_recipe(tree, [], source="the recipe with the backbone passed in")
-
-
-def _build(
-    recipe: Recipe, labels: Sequence[str], init: str | Path | None, backbone: Backbone | None
-) -> VideoClassifier:
-    check_input_size(recipe)
-    torch.manual_seed(recipe.training.seed)
-    classifier = build_classifier(recipe, len(labels), backbone)
-    if init is not None:
-        other, _ = open_model(init, backbone=copy.deepcopy(backbone))
-        initialise_from(classifier, other, source=str(init))
-    else:
-        load_pretrained(classifier, recipe.backbone)
-    return classifier
-
-
 def _open_run_folder(folder: Path, *, overwrite: bool) -> Path:
     prepare_folder(folder)
     if (folder / "model.safetensors").exists() and not overwrite:
@@ -273,16 +241,19 @@ def _build_trainer(
     classifier: VideoClassifier,
     header: ModelHeader,
     folder: Path,
+    cache: FeatureCache | None,
     quarantine: Quarantine,
     num_threads: int,
     reading: ReadOptions,
     watcher: Observer,
 ) -> Trainer:
     recipe = header.recipe
-    videos = VideoExamples(recipe, quarantine, num_threads, watcher.advance, reading)
     if not recipe.backbone.frozen:
+        videos = VideoExamples(recipe, quarantine, num_threads, watcher.advance, reading)
         return Trainer(fabric, classifier, videos, header.labels, recipe.training, on_features=False)
-    features = FeatureExamples(videos, classifier.to(fabric.device), recipe, FeatureStore(folder))
+    encoder = FeatureEncoder(classifier.to(fabric.device), recipe)
+    store = FeatureStore(cache, folder, watcher.notice)
+    features = FeatureExamples(encoder, quarantine, store, num_threads, watcher, reading)
     return Trainer(fabric, classifier, features, header.labels, recipe.training, on_features=True)
 
 
