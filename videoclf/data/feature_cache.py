@@ -58,10 +58,14 @@ class FeatureCache:
 
     def __init__(self, folder: str | Path | None = None) -> None:
         self.folder = default_cache_folder() if folder is None else Path(folder)
-        self.num_damaged = 0
-        """Entries that were found to be torn, foreign or changed, so far."""
+        self._damaged: set[str] = set()
         self.contents = ContentIndex(self.folder / "contents.jsonl")
         """Of the videos whose features were asked for."""
+
+    @property
+    def num_damaged(self) -> int:
+        """Entries that were found to be torn, foreign or changed, so far."""
+        return len(self._damaged)
 
     def path_of(self, key: FeatureKey) -> Path:
         """Where the entry lies, or would lie."""
@@ -75,7 +79,7 @@ class FeatureCache:
         except OSError:
             return None
         except EntryDamaged:
-            self.num_damaged += 1
+            self._damaged.add(key.digest)
             return None
 
     def load(self, key: FeatureKey, layout: EntryLayout, window: int, view: int) -> Float32Array | None:
@@ -86,7 +90,7 @@ class FeatureCache:
         except OSError:
             return None
         except EntryDamaged:
-            self.num_damaged += 1
+            self._damaged.add(key.digest)
             return None
 
     def store(self, key: FeatureKey, features: ClipFeatures) -> int:

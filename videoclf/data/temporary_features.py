@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -31,6 +32,7 @@ class TemporaryFeatures:
             self._file = cast("BinaryIO", tempfile.TemporaryFile(dir=folder, buffering=0))  # noqa: SIM115  (open until the end)
         except OSError as error:
             raise self._unusable(error) from error
+        weakref.finalize(self, self._file.close)
 
     def find(self, key: FeatureKey) -> EntryLayout | None:
         """What is there of a clip."""
