@@ -11,8 +11,8 @@ network on the same moments of the same clips, batches of the recipe's size:
 - cache: this library, the features extracted beforehand, in a process that has not read them yet, and in later epochs.
 
 In each round each has its turn. On a machine that others use too, set OMP_WAIT_POLICY=passive: torch's threads else
-burn their time waiting for one another. Then: what share of a batch is padding at batches of 8, from pools of four batches and
-in plain random order.
+burn their time waiting for one another. Then: what share of a batch is padding at batches of 8, from pools of four
+batches and in plain random order.
 """
 
 from __future__ import annotations

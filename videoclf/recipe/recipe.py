@@ -100,7 +100,7 @@ class Backbone(_Section):
     backbone; nothing is downloaded), or a ``.safetensors`` file. A model file carries its own and ignores this."""
 
     frozen: bool = False
-    """True: the backbone is never trained. Features are then computed once a run instead of once an epoch."""
+    """True: the backbone is never trained. Features are then computed once, and kept, instead of once an epoch."""
 
     @field_validator("name")
     @classmethod
