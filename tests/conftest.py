@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -36,6 +37,23 @@ def _restored_random_state() -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """No test, nor what it starts, writes to the home of who runs it; for what longer-lived fixtures do."""
+    folder = tmp_path_factory.mktemp("caches")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIDEOCLF_CACHE", str(folder / "session"))
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def feature_cache_folder(_caches: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A feature cache of each test's own: none is served what another computed. The folder is not there yet."""
+    folder = _caches / secrets.token_hex(4)
+    monkeypatch.setenv("VIDEOCLF_CACHE", str(folder))
+    return folder / "features"
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from videoclf.audit.check import check as check
+    from videoclf.data.feature_cache import FeatureCache as FeatureCache
     from videoclf.errors import VideoclfError as VideoclfError
     from videoclf.evaluation.evaluate import evaluate as evaluate
     from videoclf.inference.model import Model as Model
@@ -27,10 +28,13 @@ if TYPE_CHECKING:
     from videoclf.modeling.temporal import TemporalModel as TemporalModel
     from videoclf.recipe.recipe import Recipe as Recipe
     from videoclf.training.crossval import crossval as crossval
+    from videoclf.training.extract import Extraction as Extraction
+    from videoclf.training.extract import extract as extract
     from videoclf.training.run import train as train
 
 _PUBLIC = {
     "check": "videoclf.audit.check",
+    "FeatureCache": "videoclf.data.feature_cache",
     "VideoclfError": "videoclf.errors",
     "evaluate": "videoclf.evaluation.evaluate",
     "Model": "videoclf.inference.model",
@@ -44,6 +48,8 @@ _PUBLIC = {
     "TemporalModel": "videoclf.modeling.temporal",
     "Recipe": "videoclf.recipe.recipe",
     "crossval": "videoclf.training.crossval",
+    "Extraction": "videoclf.training.extract",
+    "extract": "videoclf.training.extract",
     "train": "videoclf.training.run",
 }
 

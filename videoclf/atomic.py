@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 from pathlib import Path
 
 from videoclf.errors import RunFolderUnusable
@@ -15,19 +16,38 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         RunFolderUnusable: the disk is full, or the folder cannot be written.
     """
-    draft = path.with_name(f".{path.name}.part")
     try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        _replace(path, path.with_name(f".{path.name}.part"), content, is_synced=True)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
         raise RunFolderUnusable(
             f"{path}: cannot be written ({error.strerror}); check the folder, its permissions and its free space"
         ) from error
+
+
+def write_shared(path: Path, content: bytes) -> None:
+    """As `write_atomically`, where other processes may write the same path at the same time: the last one wins.
+
+    Does not wait for the disk (7 ms a file on the machine this was written on): after a power cut the file may be
+    there and hold nothing, so its reader must be able to tell.
+
+    Raises:
+        OSError: what the system says; the caller knows what to try.
+    """
+    _replace(path, path.with_name(f".{path.name}.{secrets.token_hex(4)}.part"), content, is_synced=False)
+
+
+def _replace(path: Path, draft: Path, content: bytes, *, is_synced: bool) -> None:
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            if is_synced:
+                file.flush()
+                os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise
 
 
 def prepare_folder(folder: Path) -> Path:

@@ -22,7 +22,7 @@ from videoclf.cli.main import app
 from videoclf.zoo import sample_clip
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "prediction.schema.json").read_text())
-COMMANDS = ["predict", "train", "evaluate", "check", "datasets", "models", "info", "demo-data"]
+COMMANDS = ["predict", "train", "evaluate", "extract", "check", "datasets", "models", "info", "demo-data"]
 VIDEOCLF = [sys.executable, "-m", "videoclf"]
 
 
@@ -233,7 +233,7 @@ def test_info_tells_versions_and_devices() -> None:
     code, out, _ = run("info", "--json")
     facts = json.loads(out)
     assert code == 0
-    assert {"versions", "devices", "decoders", "engines"} == set(facts)
+    assert {"versions", "devices", "decoders", "engines", "cache"} == set(facts)
     assert facts["decoders"]["pyav"] == "works"
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from videoclf.modeling.preprocess import arrange_channels
 from videoclf.recipe.recipe import Augment, Recipe
 from videoclf.training.examples import Example, Quarantine, VariedSteps, VideoExamples
 from videoclf.training.observer import SilentObserver
-from videoclf.training.run import train
 
 
 @pytest.fixture(scope="module")
@@ -93,23 +91,3 @@ def test_given_steps_are_varied_in_training_only() -> None:
     assert not torch.equal(example.steps, torch.arange(40))
     ((_, seen),) = examples.for_validation([], lambda steps: steps)
     assert torch.equal(seen[0], torch.arange(40))
-
-
-def test_a_run_says_that_a_frozen_backbone_sees_no_varied_pictures(tmp_path: Path) -> None:
-    for label in ("walk", "run"):
-        (tmp_path / "data" / label).mkdir(parents=True)
-        for group in range(1, 4):
-            write_clip(tmp_path / "data" / label / f"v_g0{group}_c01.avi", 5, first_number=64 * group)
-
-    texts: list[str] = []
-
-    class Notes(SilentObserver):
-        def notice(self, text: str) -> None:
-            texts.append(text)
-
-    overrides = ["backbone.frozen=true", "augment.hue=0.1", "training.epochs=1"]
-    train(
-        tmp_path / "data", out=tmp_path / "run", recipe="tiny", overrides=overrides, split="none", allow_leaks=True,
-        observer=Notes(),
-    )  # fmt: skip
-    assert any("pictures are not varied" in text for text in texts)

@@ -19,14 +19,17 @@ from videoclf.cli.console import (
     printable,
 )
 from videoclf.cli.options import (
+    Cache,
     Decoder,
     Device,
     GroupRegex,
     Isolate,
     Json,
     Limit,
+    NoCache,
     SplitFiles,
     Workers,
+    feature_cache,
     num_threads,
     read_options,
 )
@@ -92,6 +95,8 @@ def crossval(
     decoder: Decoder = DecoderName.PYAV,
     isolate: Isolate = False,
     limit: Limit = None,
+    cache: Cache = None,
+    no_cache: NoCache = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another cross-validation that DIR already holds.")
     ] = False,
@@ -106,6 +111,7 @@ def crossval(
     epoch, temperature and threshold. What is done is kept: after an interruption the same command goes on. DIR then
     holds metrics.json, predictions.jsonl (out of fold, pooled), report.html and recipe.toml.
     """
+    features_in = feature_cache(cache, no_cache=no_cache)
     with TrainingDisplay() as display:
         display.start("loading torch", None)
         logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
@@ -129,6 +135,7 @@ def crossval(
             precision=FABRIC_PRECISION[precision.value],
             num_threads=num_threads(workers),
             reading=read_options(decoder, limit, isolate=isolate),
+            feature_cache=features_in,
             overwrite=overwrite,
             allow_leaks=allow_leaks,
             observer=display,

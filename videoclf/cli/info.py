@@ -1,4 +1,4 @@
-"""``videoclf info``: versions, devices, decoders, engines."""
+"""``videoclf info``: versions, devices, decoders, engines, and the feature cache."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 from videoclf.cli.console import output, print_result
 from videoclf.cli.options import Json
-from videoclf.errors import one_line
+from videoclf.errors import RunFolderUnusable, one_line
 
 
 def info(as_json: Json = False) -> None:
-    """Tell versions, devices, decoders and engines: what to send along with a bug report."""
+    """Tell versions, devices, decoders and engines (what to send along with a bug report), and what the cache holds."""
     from rich.table import Table
 
     facts = _facts()
@@ -42,7 +42,19 @@ def _facts() -> dict[str, dict[str, Any]]:
         "devices": {"cpu": f"{os.cpu_count()} cores, {torch.get_num_threads()} torch threads", **gpus},
         "decoders": {"pyav": _import_state("av"), "opencv": _import_state("cv2")},
         "engines": {"torch": "works"},
+        "cache": _cache_facts(),
     }
+
+
+def _cache_facts() -> dict[str, Any]:
+    from videoclf.data.feature_cache import FeatureCache
+
+    try:
+        cache = FeatureCache()
+    except RunFolderUnusable as error:
+        return {"folder": str(error)}
+    size = cache.size()
+    return {"folder": str(cache.folder), "num_clips": size.num_entries, "size_mb": round(size.size_bytes / 1e6, 1)}
 
 
 def _version(package: str) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from videoclf.errors import UsageInvalid
 from videoclf.media.limits import limits_with
 from videoclf.media.options import DEFAULT_NUM_THREADS, DecoderName, Picking, ReadOptions
 
@@ -46,6 +47,32 @@ GroupRegex = Annotated[
     str | None,
     typer.Option(metavar="REGEX", help="Finds a clip's group in its file name; by default UCF101's _g01_."),
 ]
+RecipeName = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe", metavar="NAME|FILE", help="A name from `videoclf models` or a TOML file; see docs/recipes.md."
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe's key: --set training.epochs=20. Repeatable."),
+]
+Cache = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Where a frozen backbone's features are kept from run to run; see `info`."),
+]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep them for this run alone.")]
+
+
+def feature_cache(folder: Path | None, *, no_cache: bool) -> Path | str | None:
+    """What the two options say, as `videoclf.train` takes it.
+
+    Raises:
+        UsageInvalid: both were given.
+    """
+    if folder is not None and no_cache:
+        raise UsageInvalid("--cache and --no-cache exclude each other; give one of them")
+    return None if no_cache else folder or "auto"
 
 
 def num_threads(workers: int | None) -> int:

@@ -11,14 +11,19 @@ import typer
 
 from videoclf.cli.console import EXIT_FAILED, TrainingDisplay, print_error, print_metrics, print_result
 from videoclf.cli.options import (
+    Cache,
     Decoder,
     Device,
     GroupRegex,
     Isolate,
     Limit,
+    NoCache,
+    Overrides,
+    RecipeName,
     Split,
     SplitFiles,
     Workers,
+    feature_cache,
     num_threads,
     read_options,
 )
@@ -38,18 +43,12 @@ def train(
         str, typer.Argument(metavar="DATA", help="A folder CLASS/clip.avi, or a list of path,label[,group] lines.")
     ],
     out: Annotated[Path, typer.Option(metavar="RUN", help="The folder for the model, its figures and its report.")],
-    recipe: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|FILE", help="A name from `videoclf models` or a TOML file; see docs/recipes.md."),
-    ] = None,
+    recipe: RecipeName = None,
     init: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="Start from this model's backbone and temporal weights, with a new head."),
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe's key: --set training.epochs=20. Repeatable."),
-    ] = None,
+    overrides: Overrides = None,
     split: Split = None,
     split_files: SplitFiles = None,
     group_regex: GroupRegex = None,
@@ -59,6 +58,8 @@ def train(
     decoder: Decoder = DecoderName.PYAV,
     isolate: Isolate = False,
     limit: Limit = None,
+    cache: Cache = None,
+    no_cache: NoCache = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that RUN already holds.")] = False,
     allow_leaks: Annotated[
         bool,
@@ -73,6 +74,7 @@ def train(
     tested once. RUN then holds model.safetensors (for predict and evaluate), metrics.json, report.html, recipe.toml,
     log.csv, split.json and predictions.jsonl.
     """
+    features_in = feature_cache(cache, no_cache=no_cache)
     with TrainingDisplay() as display:
         display.start("loading torch", None)
         logging.getLogger("lightning_fabric").setLevel(logging.ERROR)  # it would print what it was told to do
@@ -92,6 +94,7 @@ def train(
             precision=FABRIC_PRECISION[precision.value],
             num_threads=num_threads(workers),
             reading=read_options(decoder, limit, isolate=isolate),
+            feature_cache=features_in,
             overwrite=overwrite,
             allow_leaks=allow_leaks,
             observer=display,

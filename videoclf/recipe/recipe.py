@@ -108,7 +108,7 @@ class Backbone(_Section):
     backbone; nothing is downloaded), or a ``.safetensors`` file. A model file carries its own and ignores this."""
 
     frozen: bool = False
-    """True: the backbone is never trained. Features are then computed once a run instead of once an epoch."""
+    """True: the backbone is never trained. Features are then computed once, and kept, instead of once an epoch."""
 
     unfrozen_stages: int | None = Field(None, ge=1, le=100)
     """Only so many stages of the backbone are trained, counted from its top; the others, their batch norms too, stay as
@@ -215,6 +215,10 @@ class Augment(_Section):
 
     speed: float = Field(0.0, ge=0, le=3)
     """The clip is played up to so much faster or slower: 0.25 means 0.8 to 1.25 times as fast."""
+
+    stored_views: int = Field(4, ge=1, le=64)
+    """Behind a frozen backbone, whose features are computed once: how many versions with varied pictures are kept of
+    every clip, beside the clip as it is; each costs as much time and space again."""
 
     temporal_jitter: float = Field(0.0, ge=0, le=1)
     """Each moment is moved by up to this share of half a step, either way; at 1 it may come half-way to its neighbour.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from videoclf.atomic import prepare_folder, remove_file, write_atomically
 from videoclf.audit import leaks
 from videoclf.audit.check import find_leaks_of_splits
 from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
+from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.folds import Fold, make_folds
 from videoclf.data.splits import Split
 from videoclf.errors import DatasetInvalid, RunFolderUnusable, UsageInvalid
@@ -29,13 +29,13 @@ from videoclf.inference.pipeline import average_windows
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.recipe.header import Calibration
 from videoclf.recipe.recipe import Recipe, recipe_to_toml
-from videoclf.training.examples import Examples, Quarantine, VideoExamples
-from videoclf.training.features import FeatureStore
+from videoclf.training.examples import Examples, Quarantine
 from videoclf.training.fit import ClipLogits
 from videoclf.training.learn import learn
 from videoclf.training.observer import Observer, SilentObserver
 from videoclf.training.ridge import RidgeProbe, choose_penalty, clip_statistics
-from videoclf.training.run import Precision, choose_recipe, find_training_device, make_fabric
+from videoclf.training.run import Precision, find_training_device, make_fabric
+from videoclf.training.start import choose_cache, choose_recipe
 from videoclf.training.trainers import TrainerFactory
 
 Baseline = Literal["ridge"]
@@ -76,6 +76,7 @@ def crossval(
     precision: Precision = "32-true",
     num_threads: int = DEFAULT_NUM_THREADS,
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
+    feature_cache: FeatureCache | str | Path | None = "auto",
     overwrite: bool = False,
     allow_leaks: bool = False,
     observer: Observer | None = None,
@@ -106,6 +107,7 @@ def crossval(
         precision: as for `videoclf.train`.
         num_threads: videos decoded at once.
         reading: who decodes, and how.
+        feature_cache: as for `videoclf.train`.
         overwrite: whether another cross-validation that ``out`` holds may be replaced.
         allow_leaks: whether to go on, with a notice, where two folds share a clip or copies of one.
         observer: is told of the progress.
@@ -141,10 +143,10 @@ def crossval(
         _look_for_leaks([fold.split for fold in folds], dataset, num_threads, reading, watcher, allow=allow_leaks)
         write_atomically(folder / "recipe.toml", recipe_to_toml(settings).encode())
         quarantine = Quarantine(watcher)
-        videos = VideoExamples(settings, quarantine, num_threads, watcher.advance, reading)
         factory = TrainerFactory(
-            make_fabric(torch_device, precision), settings, labels, videos,
-            FeatureStore(Path(tempfile.gettempdir())), init,
+            make_fabric(torch_device, precision), settings, labels, quarantine,
+            choose_cache(feature_cache, settings, watcher.notice),
+            num_threads=num_threads, reading=reading, observer=watcher, init=init,
         )  # fmt: skip
         judge = _ridge_judge(factory.examples, labels) if baseline else _network_judge(factory, settings)
     num_done = len(folds) * len(seeds) - len(missing)

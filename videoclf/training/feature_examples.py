@@ -1,7 +1,10 @@
-"""Examples behind a frozen backbone: every clip is run through it once, and later epochs are served from there."""
+"""Examples behind a frozen backbone: every clip is run through it once, and later epochs and runs are served from
+memory and disk."""
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -10,65 +13,174 @@ import torch
 from torch import Tensor
 
 from videoclf.data.dataset import LabelledClip
-from videoclf.modeling.classifier import VideoClassifier
-from videoclf.recipe.recipe import Recipe
-from videoclf.training.examples import Example, VideoExamples, crop_steps
-from videoclf.training.features import FeatureStore, StoredFeatures
+from videoclf.data.feature_entry import ClipFeatures, EntryLayout, Float32Array
+from videoclf.data.feature_key import FeatureKey
+from videoclf.data.feature_store import FeatureStore
+from videoclf.errors import RunFolderUnusable
+from videoclf.inference.pipeline import clip_request
+from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
+from videoclf.media.reader import ClipRequest, ReadWindow, read_clips
+from videoclf.training.examples import Example, Quarantine, crop_steps
+from videoclf.training.feature_encoder import FeatureEncoder
+from videoclf.training.observer import Observer
 
 Seen = TypeVar("Seen")
 
 
 class FeatureExamples:
-    """Runs every video through the frozen backbone once, when it is first asked for, keeps the features (of each clip,
-    and of its mirror image where the recipe flips), and serves later epochs from there.
+    """Asks the store for each clip's features; reads and encodes the clips that it lacks, and stores them.
 
     Args:
-        videos: reads them.
-        classifier: on its device; its backbone is frozen.
-        recipe: how to augment.
-        store: keeps the features.
+        encoder: makes features.
+        quarantine: takes clips that fail; nothing of them is stored.
+        store: keeps features.
+        num_threads: videos decoded at once.
+        observer: is told of each clip, wherever its features came from, and once, after the first validation, how many
+            came from the cache.
+        reading: who decodes, and how.
     """
 
-    def __init__(self, videos: VideoExamples, classifier: VideoClassifier, recipe: Recipe, store: FeatureStore) -> None:
-        self._videos = videos
-        self._classifier = classifier
-        self._recipe = recipe
+    def __init__(
+        self,
+        encoder: FeatureEncoder,
+        quarantine: Quarantine,
+        store: FeatureStore,
+        num_threads: int,
+        observer: Observer,
+        reading: ReadOptions = DEFAULT_READ_OPTIONS,
+    ) -> None:
+        self._encoder = encoder
+        self._quarantine = quarantine
         self._store = store
-        self._device = next(classifier.parameters()).device
+        self._num_threads = num_threads
+        self._observer = observer
+        self._has_described = False
+        self._reading = reading
+        self._settings = encoder.settings(reading)
+        self._keys: dict[LabelledClip, FeatureKey | None] = {}
+        self._keys_lock = threading.Lock()
+        self._layouts: dict[LabelledClip, EntryLayout] = {}
+        self._computed: set[LabelledClip] = set()
+
+    @property
+    def num_clips(self) -> int:
+        """Clips that were asked for and could be had."""
+        return len(self._layouts)
+
+    @property
+    def num_computed(self) -> int:
+        """Those of them that the store lacked, or held damaged."""
+        return len(self._computed)
+
+    def describe(self) -> str:
+        """Where the features came from, in one line."""
+        kept = f"{self._store.num_bytes_written / 1e6:.1f} MB"
+        if self._store.cache is None:
+            return f"features: {self.num_computed} clips computed, kept for this run alone ({kept})"
+        num_served = self.num_clips - self.num_computed
+        text = f"features: {num_served} of {self.num_clips} clips from the cache {self._store.cache.folder}"
+        if self.num_computed:
+            text += f"; {self.num_computed} computed ({kept})"
+        if self._store.cache.num_damaged:
+            text += f"; {self._store.cache.num_damaged} files there were damaged and are rebuilt"
+        return text
 
     def for_training(self, clips: Sequence[LabelledClip], rng: np.random.Generator) -> Iterator[Example]:
         """See `Examples`."""
-        for clip, windows in self._places(clips):
-            views = windows[rng.integers(len(windows))]
-            steps = self._store.load(views[rng.integers(len(views))])
-            yield Example(crop_steps(steps, self._recipe.training.min_crop_share, rng), clip.label)
+        min_crop_share = self._encoder.recipe.training.min_crop_share
+        for clip, layout in self.ensure(clips):
+            window, view = int(rng.integers(layout.num_windows)), int(rng.integers(layout.num_views))
+            if (features := self._load(clip, window, view)) is not None:
+                yield Example(crop_steps(torch.from_numpy(features), min_crop_share, rng), clip.label)
 
     def for_validation(
         self, clips: Sequence[LabelledClip], look: Callable[[Tensor], Seen]
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         """See `Examples`."""
-        for clip, windows in self._places(clips):
-            yield clip, [look(self._store.load(views[0])) for views in windows]
+        for clip, layout in self.ensure(clips):
+            seen = []
+            for window in range(layout.num_windows):
+                if (features := self._load(clip, window, view=0)) is None:
+                    break
+                seen.append(look(torch.from_numpy(features)))
+            else:
+                yield clip, seen
+        if not self._has_described:
+            self._has_described = True
+            self._observer.notice(self.describe())
 
-    def _places(self, clips: Sequence[LabelledClip]) -> Iterator[tuple[LabelledClip, list[list[StoredFeatures]]]]:
-        """Where the features of each clip lie, in order; those that are new are computed on the way."""
-        unknown = [clip for clip in dict.fromkeys(clips) if clip not in self._store]
-        fresh = self._videos.for_validation(unknown, self._encode_views)
-        upcoming = next(fresh, None)
-        for clip in clips:
-            if upcoming is not None and upcoming[0] == clip:
-                self._store.put(*upcoming)
-                upcoming = next(fresh, None)
-            if clip in self._store:  # not one that could not be read
-                yield clip, self._store.places(clip)
+    def ensure(self, clips: Sequence[LabelledClip]) -> Iterator[tuple[LabelledClip, EntryLayout]]:
+        """What the store holds of each clip that can be read, in order; what it lacks is computed on the way."""
+        readable = self._quarantine.without(clips)
+        # looked at in the reader's threads, a little ahead: a large data set need not be hashed before its first clip
+        fresh = self._compute(clip for clip in dict.fromkeys(readable) if self._find(clip) is None)
+        for clip in readable:
+            while (layout := self._find(clip)) is None and clip not in self._quarantine.reasons:
+                next(fresh)  # it gives the clips that are missing in this very order
+            self._observer.advance()
+            if layout is not None:
+                yield clip, layout
 
-    def _encode_views(self, window: Tensor) -> list[Tensor]:
-        views = [window, window.flip(-1)] if self._recipe.training.horizontal_flip else [window]
-        return [_encode(self._classifier, view, self._device) for view in views]
+    def _find(self, clip: LabelledClip) -> EntryLayout | None:
+        layout = self._layouts.get(clip)
+        if layout is None and (key := self._key(clip)) is not None and (layout := self._store.find(key)) is not None:
+            self._layouts[clip] = layout
+        return layout
 
+    def _key(self, clip: LabelledClip) -> FeatureKey | None:
+        """None where the file cannot be read; the reader will say why."""
+        with self._keys_lock:
+            if self._keys.get(clip) is None:
+                content = self._store.contents.sha256(clip.path)
+                # frames are shuffled by the file's name
+                name = clip.path.name if self._settings.order == "shuffled" else ""
+                self._keys[clip] = None if content is None else FeatureKey(content, self._settings, name)
+            return self._keys[clip]
 
-@torch.inference_mode()
-def _encode(classifier: VideoClassifier, window: Tensor, device: torch.device) -> Tensor:
-    num_frames = torch.tensor([len(window)], device=device)
-    features, _ = classifier.encode(window[None].to(device), num_frames)
-    return features[0].float().cpu().clone()
+    def _load(self, clip: LabelledClip, window: int, view: int) -> Float32Array | None:
+        """None where the stored features have gone and the video cannot be read any more."""
+        features = self._load_stored(clip, window, view)
+        if features is not None:
+            return features
+        for _ in self._compute(iter([clip])):  # its file was changed, or has gone, since it was looked at
+            pass
+        if clip in self._quarantine.reasons:
+            return None
+        features = self._load_stored(clip, window, view)
+        if features is None:
+            raise RunFolderUnusable(self._store.unreadable)
+        return features
+
+    def _load_stored(self, clip: LabelledClip, window: int, view: int) -> Float32Array | None:
+        key = self._key(clip)
+        return None if key is None else self._store.load(key, self._layouts[clip], window, view)
+
+    def _compute(self, clips: Iterator[LabelledClip]) -> Iterator[LabelledClip]:
+        """Each clip after it was read and its features were stored, or it was put into quarantine."""
+        asked: deque[LabelledClip] = deque()
+
+        def requests() -> Iterator[ClipRequest]:
+            for clip in clips:
+                asked.append(clip)
+                yield clip_request(clip.path, self._encoder.recipe)
+
+        windows: list[tuple[Float32Array, ...]] = []
+        num_frames: list[int] = []
+        items = read_clips(requests(), self._encoder.prepare, num_threads=self._num_threads, options=self._reading)
+        for item in items:
+            key = self._key(asked[0])
+            if isinstance(item, ReadWindow):
+                content = "0" if key is None else key.content_sha256  # without a key they are not kept
+                windows.append(self._encoder.encode(item.value, content_sha256=content, window=len(windows)))
+                num_frames.append(len(item.value))
+                continue
+            clip = asked.popleft()
+            if item.failure is not None:
+                self._quarantine.add(clip, str(item.failure))
+            elif key is None or self._store.contents.sha256(clip.path) != key.content_sha256:
+                self._quarantine.add(clip, f"{clip.path}: was changed while it was read; start again when it is whole")
+            else:
+                self._layouts[clip] = self._store.store(key, ClipFeatures(tuple(windows), tuple(num_frames)))
+                self._computed.add(clip)
+            windows, num_frames = [], []
+            yield clip

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import platform
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,8 +20,9 @@ from videoclf.atomic import prepare_folder, remove_file, write_atomically
 from videoclf.audit import leaks
 from videoclf.audit.check import MAX_CLIPS_BEFORE_TRAINING, find_leaks
 from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
+from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.splits import Split, make_split
-from videoclf.errors import DatasetInvalid, DeviceUnavailable, RecipeInvalid, RunFolderUnusable
+from videoclf.errors import DatasetInvalid, DeviceUnavailable, RunFolderUnusable
 from videoclf.evaluation.evaluate import metrics_of, write_predictions
 from videoclf.evaluation.metrics import Metrics
 from videoclf.evaluation.report import EpochRecord, write_report
@@ -32,14 +32,13 @@ from videoclf.inference.torch_engine import TorchEngine, find_device
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.modeling.checkpoint import save_model
 from videoclf.modeling.classifier import Backbone, VideoClassifier
-from videoclf.recipe.header import ModelHeader, read_header
-from videoclf.recipe.recipe import Recipe, describe_validation, load_recipe, parse_recipe, recipe_to_toml
-from videoclf.training.examples import Quarantine, VideoExamples
-from videoclf.training.features import FeatureStore
+from videoclf.recipe.header import ModelHeader
+from videoclf.recipe.recipe import Recipe, describe_validation, recipe_to_toml
+from videoclf.training.examples import Quarantine
 from videoclf.training.learn import Learned, learn
 from videoclf.training.observer import Observer, SilentObserver
+from videoclf.training.start import choose_cache, choose_recipe, with_custom_backbone
 from videoclf.training.trainers import TrainerFactory
-from videoclf.zoo import DEFAULT_RECIPE_NAME, downloadable_names, find_model, find_recipe
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
@@ -80,6 +79,7 @@ def train(
     precision: Precision = "32-true",
     num_threads: int = DEFAULT_NUM_THREADS,
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
+    feature_cache: FeatureCache | str | Path | None = "auto",
     overwrite: bool = False,
     allow_leaks: bool = False,
     observer: Observer | None = None,
@@ -103,6 +103,8 @@ def train(
         precision: of the computation, as Lightning Fabric names it.
         num_threads: videos decoded at once.
         reading: who decodes, and how.
+        feature_cache: where a frozen backbone's features are kept from run to run: a cache, a folder, ``auto`` for
+            `videoclf.data.feature_cache.default_cache_folder`; None keeps them for this run alone.
         overwrite: whether a run that is already in ``out`` may be replaced.
         allow_leaks: whether to go on, with a notice, where a group, or a clip and its copy, stands on two sides of the
             split. Copies that were encoded anew, cut or mirrored are looked for among up to 1,000 clips.
@@ -116,7 +118,7 @@ def train(
     watcher = observer or SilentObserver()
     settings = choose_recipe(recipe, init, overrides)
     if backbone is not None:
-        settings = _with_custom_backbone(settings, backbone)
+        settings = with_custom_backbone(settings, backbone)
     dataset = load_dataset(data, group_pattern=group_pattern)
     parts = make_split(dataset, split, split_files=split_files)
     for warning in parts.warnings:
@@ -125,18 +127,11 @@ def train(
     header = _header(Path(out), settings, dataset)
     _look_for_leaks(parts, dataset, num_threads, reading, watcher, allow=allow_leaks)
     quarantine = Quarantine(watcher)
-    if settings.backbone.frozen and settings.augment.varies_pictures:
-        watcher.notice("augment: behind a frozen backbone, whose features are computed once, pictures are not varied")
-    videos = VideoExamples(settings, quarantine, num_threads, watcher.advance, reading)
+    cache = choose_cache(feature_cache, settings, watcher.notice)
     factory = TrainerFactory(
-        make_fabric(torch_device, precision),
-        settings,
-        dataset.labels,
-        videos,
-        FeatureStore(Path(tempfile.gettempdir())),
-        init,
-        backbone,
-    )
+        make_fabric(torch_device, precision), settings, dataset.labels, quarantine, cache,
+        num_threads=num_threads, reading=reading, observer=watcher, init=init, backbone=backbone,
+    )  # fmt: skip
     folder = _open_run_folder(Path(out), overwrite=overwrite)
     model_path = folder / "model.safetensors"
     write_atomically(folder / "recipe.toml", recipe_to_toml(settings).encode())
@@ -185,29 +180,6 @@ def train(
     return Run(folder, model_path, metrics, judged_on, num_unreadable=len(unreadable))
 
 
-def choose_recipe(recipe: str | Path | Recipe | None, init: str | Path | None, overrides: Sequence[str]) -> Recipe:
-    """The recipe that is meant by the arguments of `train`.
-
-    Raises:
-        RecipeInvalid: none, or one with values out of bounds.
-        ModelFileInvalid: ``init`` is no model.
-    """
-    if isinstance(overrides, str):
-        raise TypeError(f"overrides must be a list of KEY=VALUE, got the single {overrides!r}")
-    if isinstance(recipe, Recipe):
-        return parse_recipe(recipe.model_dump(), list(overrides), source="the recipe")
-    if init is not None and any(override.startswith("backbone.weights") for override in overrides):
-        raise RecipeInvalid("--init and --set backbone.weights both say where weights come from; give one of them")
-    if recipe is None and init is not None:
-        if str(init) in downloadable_names():
-            return load_recipe(
-                find_recipe(init), [f"description=Started from {init}.", "backbone.weights=none", *overrides]
-            )
-        path = find_model(init)
-        return parse_recipe(read_header(path).recipe.model_dump(), list(overrides), source=f"{path}, its recipe")
-    return load_recipe(find_recipe(recipe or DEFAULT_RECIPE_NAME), list(overrides))
-
-
 def find_training_device(device: str, precision: Precision) -> torch.device:
     """The device of that name, if it computes in that precision.
 
@@ -250,13 +222,6 @@ def _header(out: Path, recipe: Recipe, dataset: Dataset) -> ModelHeader:
             f"{out} or a class of {dataset.source} cannot be named in a model file: "
             f"{describe_validation(error, ModelHeader)}; rename it"
         ) from error
-
-
-def _with_custom_backbone(recipe: Recipe, backbone: Backbone) -> Recipe:
-    tree = recipe.model_dump()
-    stride = getattr(backbone, "temporal_stride", 1)
-    tree["backbone"].update(name="custom", weights="none", temporal_stride=stride)
-    return parse_recipe(tree, [], source="the recipe with the backbone passed in")
 
 
 def _open_run_folder(folder: Path, *, overwrite: bool) -> Path:

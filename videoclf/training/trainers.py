@@ -3,46 +3,24 @@
 from __future__ import annotations
 
 import copy
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from lightning_fabric import Fabric
 
-from videoclf.modeling.checkpoint import initialise_from
-from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier, check_input_size
-from videoclf.modeling.pretrained import load_pretrained, open_model
+from videoclf.data.feature_cache import FeatureCache
+from videoclf.data.feature_store import FeatureStore
+from videoclf.media.options import ReadOptions
+from videoclf.modeling.classifier import Backbone, VideoClassifier
 from videoclf.recipe.recipe import Recipe, Training
-from videoclf.training.examples import Examples, VariedSteps, VideoExamples
+from videoclf.training.augment import PictureAugmentation
+from videoclf.training.examples import Examples, Quarantine, VariedSteps, VideoExamples
+from videoclf.training.feature_encoder import AugmentedViews, FeatureEncoder
 from videoclf.training.feature_examples import FeatureExamples
-from videoclf.training.features import FeatureStore
 from videoclf.training.fit import Trainer
-
-
-def build_untrained(
-    recipe: Recipe, labels: Sequence[str], init: str | Path | None = None, backbone: Backbone | None = None
-) -> VideoClassifier:
-    """The network that training starts from: random weights by the recipe's seed, pretrained ones where it names some.
-
-    Args:
-        recipe: describes it.
-        labels: the classes.
-        init: a model whose backbone and temporal weights are taken over.
-        backbone: a user's own, with its weights; a copy is used.
-
-    Raises:
-        RecipeInvalid: a size that the backbone cannot take, ...
-        WeightsUnavailable: weights that cannot be had or do not fit.
-    """
-    check_input_size(recipe)
-    torch.manual_seed(recipe.training.seed)
-    classifier = build_classifier(recipe, len(labels), copy.deepcopy(backbone))
-    if init is not None:
-        other, _ = open_model(init, backbone=copy.deepcopy(backbone))
-        initialise_from(classifier, other, source=str(init))
-    else:
-        load_pretrained(classifier, recipe.backbone)
-    return classifier
+from videoclf.training.observer import Observer
+from videoclf.training.start import build_network
 
 
 class TrainerFactory:
@@ -52,10 +30,13 @@ class TrainerFactory:
         fabric: device and precision.
         recipe: describes the network and its training.
         labels: the classes, in the order of the logits.
-        videos: reads the clips.
-        store: keeps features, where the backbone is frozen.
-        init: see `build_untrained`.
-        backbone: see `build_untrained`.
+        quarantine: takes clips that fail.
+        cache: keeps features from run to run, where the backbone is frozen; None: they are kept for this run alone.
+        num_threads: videos decoded at once.
+        reading: who decodes, and how.
+        observer: is told of each clip.
+        init: see `build_network`.
+        backbone: see `build_network`.
     """
 
     def __init__(
@@ -63,8 +44,12 @@ class TrainerFactory:
         fabric: Fabric,
         recipe: Recipe,
         labels: Sequence[str],
-        videos: VideoExamples,
-        store: FeatureStore,
+        quarantine: Quarantine,
+        cache: FeatureCache | None,
+        *,
+        num_threads: int,
+        reading: ReadOptions,
+        observer: Observer,
         init: str | Path | None = None,
         backbone: Backbone | None = None,
     ) -> None:
@@ -73,11 +58,15 @@ class TrainerFactory:
         self._labels = labels
         self._init = init
         self._backbone = backbone
-        self._first: VideoClassifier | None = build_untrained(recipe, labels, init, backbone).to(fabric.device)
-        self.examples: Examples = videos
+        self._first: VideoClassifier | None = build_network(recipe, len(labels), init, backbone)
+        self.examples: Examples
         if recipe.backbone.frozen:
-            encoder = copy.deepcopy(self._first).eval()
-            self.examples = VariedSteps(FeatureExamples(videos, encoder, recipe, store), recipe.augment)
+            encoder = make_encoder(copy.deepcopy(self._first).to(fabric.device), recipe)
+            store = FeatureStore(cache, Path(tempfile.gettempdir()), observer.notice)
+            features = FeatureExamples(encoder, quarantine, store, num_threads, observer, reading)
+            self.examples = VariedSteps(features, recipe.augment)
+        else:
+            self.examples = VideoExamples(recipe, quarantine, num_threads, observer.advance, reading)
 
     def make(self, settings: Training | None = None) -> tuple[VideoClassifier, Trainer]:
         """An untrained network (that which the trainer scores) and its trainer: the same each time.
@@ -90,10 +79,19 @@ class TrainerFactory:
             classifier, self._first = self._first, None
         else:
             recipe = self._recipe.model_copy(update={"training": used})
-            classifier = build_untrained(recipe, self._labels, self._init, self._backbone)
+            classifier = build_network(recipe, len(self._labels), self._init, self._backbone)
         on_features = self._recipe.backbone.frozen
         trainer = Trainer(
             self._fabric, classifier, self.examples, self._labels, used, on_features=on_features,
             augment=self._recipe.augment,
         )  # fmt: skip
         return trainer.scored, trainer
+
+
+def make_encoder(classifier: VideoClassifier, recipe: Recipe) -> FeatureEncoder:
+    """What makes the features of a frozen backbone, augmented views among them where the recipe varies pictures."""
+    if not recipe.augment.varies_pictures:
+        return FeatureEncoder(classifier, recipe)
+    pictures = recipe.augment.model_copy(update={"speed": 0.0, "temporal_jitter": 0.0})
+    views = AugmentedViews(PictureAugmentation(pictures), recipe.augment.stored_views, pictures.model_dump_json())
+    return FeatureEncoder(classifier, recipe, views)

@@ -1,0 +1,74 @@
+"""``videoclf extract``: features of a frozen backbone, once for all trainings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from videoclf.cli.console import EXIT_FAILED, TrainingDisplay, print_error, print_result
+from videoclf.cli.options import (
+    Decoder,
+    Device,
+    Isolate,
+    Limit,
+    Overrides,
+    RecipeName,
+    Workers,
+    num_threads,
+    read_options,
+)
+from videoclf.media.options import DecoderName
+
+
+def extract(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="A folder CLASS/clip.avi, or a list of path,label[,group] lines.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="CACHE", help="The folder to fill; by default the one that `videoclf info` shows."),
+    ] = None,
+    recipe: RecipeName = None,
+    init: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Take this model's backbone, as `train --init` does.")
+    ] = None,
+    overrides: Overrides = None,
+    device: Device = "auto",
+    workers: Workers = None,
+    decoder: Decoder = DecoderName.PYAV,
+    isolate: Isolate = False,
+    limit: Limit = None,
+) -> None:
+    """Run every clip through a recipe's frozen backbone, and keep the features.
+
+    `videoclf train DATA --cache CACHE` with the same recipe (whatever its temporal and training sections say, but for
+    training.horizontal_flip) then starts at once. What is there already is not computed again: run it again after an
+    interruption, or when clips were added. To have the space back, delete the folder.
+    """
+    with TrainingDisplay() as display:
+        display.start("loading torch", None)
+        from videoclf.training.extract import extract as extract_features
+
+        done = extract_features(
+            data,
+            out=out,
+            recipe=recipe,
+            init=init,
+            overrides=overrides or [],
+            device=device,
+            num_threads=num_threads(workers),
+            reading=read_options(decoder, limit, isolate=isolate),
+            observer=display,
+        )
+    if done.num_computed or done.failed:
+        print_result(
+            f"{done.num_computed} clips computed ({done.num_bytes_written / 1e6:.1f} MB), {done.num_served} were there"
+        )
+    else:
+        print_result(f"nothing to do: {done.num_served} of {done.num_clips} clips were there")
+    print_result(f"{done.folder}: {done.size.num_entries} clips, {done.size.size_bytes / 1e6:.1f} MB")
+    if done.failed:
+        print_error(f"{len(done.failed)} of {done.num_clips} clips could not be read; they are named above")
+        raise typer.Exit(EXIT_FAILED)

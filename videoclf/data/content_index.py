@@ -1,0 +1,105 @@
+"""Which content a video file has: its SHA-256, remembered so that a file that did not change is not read again."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import stat
+import threading
+import time
+import zlib
+from pathlib import Path
+from typing import TypeAlias
+
+_TRUSTED_AGE_NS = 2_000_000_000
+"""A file that was changed so shortly before it was read may change again within the same tick of its clock (2 s on
+FAT, less elsewhere), and nobody would notice: what was found of it is not remembered."""
+
+_Stamp: TypeAlias = tuple[int, int]
+"""Size in bytes, and time of the last change in nanoseconds."""
+
+
+class ContentIndex:
+    """Knows files by path, size and time of change.
+
+    A line a file is appended to a text, in one write, with a checksum: processes may share it, and what is torn or
+    changed is passed over. May be used by several threads.
+
+    Args:
+        path: of the text; need not be there. Where it cannot be read or written, or is None, files are read anew in
+            every process.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[_Stamp, str]] | None = None
+
+    def sha256(self, video: Path) -> str | None:
+        """64 hexadecimal digits of the file's content; None where it cannot be read, or is no regular file."""
+        with self._lock:
+            if self._known is None:
+                self._known = self._read()
+            name = os.path.abspath(video)  # noqa: PTH100  (resolving links would cost more than it tells)
+            stamp = _stamp(video)
+            if stamp is None:
+                return None
+            known_stamp, digest = self._known.get(name, (None, ""))
+            if known_stamp == stamp:
+                return digest
+            return self._find_out(video, name, stamp, self._known)
+
+    def _find_out(self, video: Path, name: str, stamp: _Stamp, known: dict[str, tuple[_Stamp, str]]) -> str | None:
+        started_ns = time.time_ns()
+        try:
+            with video.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            return None
+        if _stamp(video) == stamp and stamp[1] < started_ns - _TRUSTED_AGE_NS:
+            known[name] = (stamp, digest)
+            self._append(name, stamp, digest)
+        return digest
+
+    def _append(self, name: str, stamp: _Stamp, digest: str) -> None:
+        if self._path is None:
+            return
+        # a line break first: whatever another process left unfinished ends here
+        line = f"\n{_to_line(name, *stamp, digest)}\n".encode()
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            try:
+                os.write(descriptor, line)
+            finally:
+                os.close(descriptor)
+
+    def _read(self) -> dict[str, tuple[_Stamp, str]]:
+        known: dict[str, tuple[_Stamp, str]] = {}
+        if self._path is None:
+            return known
+        try:
+            content = self._path.read_bytes()
+        except OSError:
+            return known
+        for line in content.splitlines():
+            with contextlib.suppress(ValueError, TypeError, RecursionError):
+                name, size_bytes, mtime_ns, digest, _ = fields = json.loads(line)
+                if line == _to_line(*fields[:4]).encode():
+                    known[name] = ((size_bytes, mtime_ns), digest)
+        return known
+
+
+def _to_line(name: str, size_bytes: int, mtime_ns: int, digest: str) -> str:
+    fields = [name, size_bytes, mtime_ns, digest]
+    return json.dumps([*fields, zlib.crc32(json.dumps(fields).encode())])
+
+
+def _stamp(video: Path) -> _Stamp | None:
+    try:
+        status = video.stat()
+    except (OSError, ValueError):
+        return None
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None  # a pipe would never end

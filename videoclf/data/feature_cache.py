@@ -1,0 +1,124 @@
+"""Features of frozen backbones, kept on disk from run to run.
+
+One file an entry, in folders by the first two digits of its key's digest, and an index of what video files hold.
+Processes may share a folder without locks: files appear whole, and two that write the same key write the same features.
+Deleting the folder, or any file in it, is safe at any moment: what is missing is computed anew.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from videoclf.atomic import write_shared
+from videoclf.data.content_index import ContentIndex
+from videoclf.data.feature_entry import ClipFeatures, EntryDamaged, EntryLayout, Float32Array, read_array, read_layout
+from videoclf.data.feature_entry import pack as pack_entry
+from videoclf.data.feature_key import FeatureKey
+from videoclf.errors import RunFolderUnusable
+
+_SUFFIX = ".safetensors"
+
+
+def default_cache_folder() -> Path:
+    """``features`` in ``$VIDEOCLF_CACHE``, or in ``videoclf`` of ``$XDG_CACHE_HOME``, or of ``~/.cache``.
+
+    Raises:
+        RunFolderUnusable: this user has no home.
+    """
+    if named := os.environ.get("VIDEOCLF_CACHE"):
+        return Path(named) / "features"
+    xdg = os.environ.get("XDG_CACHE_HOME", "")
+    if Path(xdg).is_absolute():  # others are to be ignored, says the XDG Base Directory Specification
+        return Path(xdg) / "videoclf" / "features"
+    try:
+        return Path.home() / ".cache" / "videoclf" / "features"
+    except RuntimeError as error:
+        raise RunFolderUnusable(
+            "~/.cache/videoclf: features cannot be kept there (this user has no home); set VIDEOCLF_CACHE to a folder"
+        ) from error
+
+
+@dataclass(frozen=True)
+class CacheSize:
+    """How much a cache holds."""
+
+    num_entries: int
+    size_bytes: int
+    """Of all its files, the index among them."""
+
+
+class FeatureCache:
+    """A folder of features.
+
+    Args:
+        folder: made when something is first kept there; by default `default_cache_folder`.
+    """
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        self.folder = default_cache_folder() if folder is None else Path(folder)
+        self._damaged: set[str] = set()
+        self.contents = ContentIndex(self.folder / "contents.jsonl")
+        """Of the videos whose features were asked for."""
+
+    @property
+    def num_damaged(self) -> int:
+        """Entries that were found to be torn, foreign or changed, so far."""
+        return len(self._damaged)
+
+    def path_of(self, key: FeatureKey) -> Path:
+        """Where the entry lies, or would lie."""
+        return self.folder / key.digest[:2] / f"{key.digest[2:]}{_SUFFIX}"
+
+    def find(self, key: FeatureKey) -> EntryLayout | None:
+        """What is there of a clip; None where there is nothing of use."""
+        try:
+            with self.path_of(key).open("rb") as file:
+                return read_layout(file, key)
+        except OSError:
+            return None
+        except EntryDamaged:
+            self._damaged.add(key.digest)
+            return None
+
+    def load(self, key: FeatureKey, layout: EntryLayout, window: int, view: int) -> Float32Array | None:
+        """``T'×D``, the caller's own; None where it has gone or was changed since `find`."""
+        try:
+            with self.path_of(key).open("rb") as file:
+                return read_array(file, layout.places[window][view])
+        except OSError:
+            return None
+        except EntryDamaged:
+            self._damaged.add(key.digest)
+            return None
+
+    def store(self, key: FeatureKey, features: ClipFeatures) -> int:
+        """Keep a clip's features; returns how many bytes that takes.
+
+        Raises:
+            RunFolderUnusable: the disk is full, or the folder cannot be written.
+        """
+        path = self.path_of(key)
+        content = pack_entry(key, features)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_shared(path, content)
+        except OSError as error:
+            raise RunFolderUnusable(
+                f"{self.folder}: features cannot be kept there ({error.strerror}); free some space, or name another "
+                "folder: --cache, VIDEOCLF_CACHE"
+            ) from error
+        return len(content)
+
+    def size(self) -> CacheSize:
+        """Looks at every file; those that go meanwhile do not count."""
+        num_entries = size_bytes = 0
+        for parent, _, names in os.walk(self.folder):
+            for name in names:
+                try:
+                    size_bytes += Path(parent, name).stat().st_size
+                except OSError:
+                    continue
+                num_entries += name.endswith(_SUFFIX)
+        return CacheSize(num_entries, size_bytes)

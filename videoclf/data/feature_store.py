@@ -1,0 +1,127 @@
+"""Where a run gets features from and puts them: memory, the cache, and a temporary file where there is no cache."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from videoclf.data.content_index import ContentIndex
+from videoclf.data.feature_cache import FeatureCache
+from videoclf.data.feature_entry import ClipFeatures, EntryDamaged, EntryLayout, Float32Array
+from videoclf.data.feature_key import FeatureKey
+from videoclf.data.temporary_features import TemporaryFeatures
+from videoclf.errors import RunFolderUnusable
+
+MAX_MEMORY_BYTES = 1 << 30
+"""Of arrays that were used last: two views of 1,400 clips of 35 steps of the default recipe."""
+
+_Place: TypeAlias = tuple[str, int, int]
+"""A key's digest, the window, the view."""
+
+
+class FeatureStore:
+    """Asks the cache first, and goes on without it where it cannot be written.
+
+    `find` may be called by several threads, the rest by one.
+
+    Args:
+        cache: None: nothing outlives the run.
+        temporary_folder: takes, for the length of the run, what the cache cannot. None: that is an error.
+        notice: is told, in one line and once, that the cache cannot be written.
+        max_memory_bytes: of arrays used last that are held in memory.
+    """
+
+    def __init__(
+        self,
+        cache: FeatureCache | None,
+        temporary_folder: Path | None,
+        notice: Callable[[str], None],
+        *,
+        max_memory_bytes: int = MAX_MEMORY_BYTES,
+    ) -> None:
+        self.cache = cache
+        self.contents = ContentIndex(None) if cache is None else cache.contents
+        self.num_bytes_written = 0
+        """By `store`, to the cache or to the temporary file."""
+        self._is_cache_writable = cache is not None
+        self._temporary_folder = temporary_folder
+        self._temporary: TemporaryFeatures | None = None
+        self._notice = notice
+        self._max_memory_bytes = max_memory_bytes
+        self._memory: OrderedDict[_Place, Float32Array] = OrderedDict()
+        self._num_memory_bytes = 0
+
+    def find(self, key: FeatureKey) -> EntryLayout | None:
+        """What is there of a clip."""
+        layout = None if self._temporary is None else self._temporary.find(key)
+        if layout is None and self.cache is not None:
+            layout = self.cache.find(key)
+        return layout
+
+    def load(self, key: FeatureKey, layout: EntryLayout, window: int, view: int) -> Float32Array | None:
+        """``T'×D``, shared with whoever asks again: not to be changed. None where it has gone or was changed on disk
+        since `find`."""
+        place = (key.digest, window, view)
+        array = self._memory.get(place)
+        if array is not None:
+            self._memory.move_to_end(place)
+            return array
+        array = self._read(key, layout, window, view)
+        if array is not None:
+            self._remember(place, array)
+        return array
+
+    def store(self, key: FeatureKey, features: ClipFeatures) -> EntryLayout:
+        """Keep a clip's features.
+
+        Raises:
+            RunFolderUnusable: there is no room for them, in the cache or in the temporary folder, or what was written
+                cannot be read back.
+        """
+        self._write(key, features)
+        layout = self.find(key)
+        if layout is None:
+            raise RunFolderUnusable(self.unreadable)
+        return layout
+
+    @property
+    def unreadable(self) -> str:
+        """The message where what was just written cannot be read back."""
+        folder = self.cache.folder if self.cache is not None else self._temporary_folder
+        return (
+            f"{folder}: what is written there cannot be read back; look after that disk, or name another folder "
+            "meanwhile: --cache, --out"
+        )
+
+    def _write(self, key: FeatureKey, features: ClipFeatures) -> None:
+        if self.cache is not None and self._is_cache_writable:
+            try:
+                self.num_bytes_written += self.cache.store(key, features)
+            except RunFolderUnusable as error:
+                if self._temporary_folder is None:
+                    raise
+                self._is_cache_writable = False
+                self._notice(f"{error}. Until then, new ones are kept for this run alone")
+            else:
+                return
+        if self._temporary is None:
+            assert self._temporary_folder is not None  # without one, an unwritable cache is an error
+            self._temporary = TemporaryFeatures(self._temporary_folder)
+        self.num_bytes_written += self._temporary.store(key, features)
+
+    def _read(self, key: FeatureKey, layout: EntryLayout, window: int, view: int) -> Float32Array | None:
+        if self._temporary is not None and self._temporary.find(key) is not None:
+            try:
+                return self._temporary.load(layout, window, view)
+            except EntryDamaged:
+                return None
+        return None if self.cache is None else self.cache.load(key, layout, window, view)
+
+    def _remember(self, place: _Place, array: Float32Array) -> None:
+        self._memory[place] = array
+        self._num_memory_bytes += array.nbytes
+        while self._num_memory_bytes > self._max_memory_bytes:
+            _, oldest = self._memory.popitem(last=False)
+            self._num_memory_bytes -= oldest.nbytes

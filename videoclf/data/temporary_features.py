@@ -1,0 +1,77 @@
+"""Features kept for the length of a run, where there is no cache or it cannot be written."""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+
+from videoclf.data.feature_entry import ArrayPlace, ClipFeatures, EntryLayout, Float32Array, checksum, read_array
+from videoclf.data.feature_key import FeatureKey
+from videoclf.errors import RunFolderUnusable
+
+
+class TemporaryFeatures:
+    """One file, for one thread. It has no name: its space is free again when the process ends, however it ends.
+
+    Args:
+        folder: where the file lies.
+
+    Raises:
+        RunFolderUnusable: nothing can be written there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._layouts: dict[str, EntryLayout] = {}
+        self._num_bytes = 0
+        try:
+            self._file = cast("BinaryIO", tempfile.TemporaryFile(dir=folder, buffering=0))  # noqa: SIM115  (open until the end)
+        except OSError as error:
+            raise self._unusable(error) from error
+        weakref.finalize(self, self._file.close)
+
+    def find(self, key: FeatureKey) -> EntryLayout | None:
+        """What is there of a clip."""
+        return self._layouts.get(key.digest)
+
+    def load(self, layout: EntryLayout, window: int, view: int) -> Float32Array:
+        """``T'×D``, the caller's own.
+
+        Raises:
+            EntryDamaged: the disk does not give back what it took.
+        """
+        return read_array(self._file, layout.places[window][view])
+
+    def store(self, key: FeatureKey, features: ClipFeatures) -> int:
+        """Keep a clip's features; returns how many bytes that takes.
+
+        Raises:
+            RunFolderUnusable: the disk is full.
+        """
+        started_bytes = self._num_bytes
+        places = tuple(tuple(self._append(array) for array in views) for views in features.windows)
+        self._layouts[key.digest] = EntryLayout(features.num_frames, places)
+        return self._num_bytes - started_bytes
+
+    def _append(self, array: Float32Array) -> ArrayPlace:
+        array = np.ascontiguousarray(array)
+        place = ArrayPlace(self._num_bytes, array.shape[0], array.shape[1], checksum(array))
+        content = array.data.cast("B")
+        try:
+            self._file.seek(self._num_bytes)
+            while content:  # a nearly full disk takes a part and refuses the rest
+                content = content[self._file.write(content) :]
+        except OSError as error:
+            raise self._unusable(error) from error
+        self._num_bytes += array.nbytes
+        return place
+
+    def _unusable(self, error: OSError) -> RunFolderUnusable:
+        return RunFolderUnusable(
+            f"{self._folder}: the frozen backbone's features cannot be kept there ({error.strerror}, "
+            f"{self._num_bytes / 1e9:.1f} GB so far); free some space, or choose another --out"
+        )

@@ -1,0 +1,102 @@
+"""Extraction: the features of every clip of a data set, kept before anything is trained on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from videoclf.data.dataset import LabelledClip, load_dataset
+from videoclf.data.feature_cache import CacheSize, FeatureCache
+from videoclf.data.feature_store import FeatureStore
+from videoclf.errors import RecipeInvalid
+from videoclf.inference.torch_engine import find_device
+from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
+from videoclf.recipe.recipe import Recipe
+from videoclf.training.examples import Quarantine
+from videoclf.training.feature_examples import FeatureExamples
+from videoclf.training.observer import Observer, SilentObserver
+from videoclf.training.start import build_network, choose_recipe
+from videoclf.training.trainers import make_encoder
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What an extraction did."""
+
+    folder: Path
+    """The cache's."""
+    num_clips: int
+    """Of the data set."""
+    num_computed: int
+    """Those that the cache lacked."""
+    failed: dict[LabelledClip, str]
+    """Clips that could not be read, and why."""
+    num_bytes_written: int
+    size: CacheSize
+    """Of all that the cache holds now, other data sets and recipes among it."""
+
+    @property
+    def num_served(self) -> int:
+        """Clips whose features were there already."""
+        return self.num_clips - self.num_computed - len(self.failed)
+
+
+def extract(
+    data: str | Path,
+    *,
+    out: FeatureCache | str | Path | None = None,
+    recipe: str | Path | Recipe | None = None,
+    overrides: Sequence[str] = (),
+    init: str | Path | None = None,
+    device: str = "auto",
+    num_threads: int = DEFAULT_NUM_THREADS,
+    reading: ReadOptions = DEFAULT_READ_OPTIONS,
+    observer: Observer | None = None,
+) -> Extraction:
+    """Fill a cache with the features of all clips that it lacks; `train` with that cache then decodes none of them.
+
+    A clip is kept as soon as it is done: an extraction that was interrupted goes on where it was.
+
+    Args:
+        data: a folder ``CLASS/clip.avi`` or a list of ``path,label``; see `videoclf.data.dataset.load_dataset`.
+        out: the cache or its folder; None: `videoclf.data.feature_cache.default_cache_folder`.
+        recipe: whose backbone is frozen: a zoo name, a TOML file or a `Recipe`; by default ``mobilenet_v2-gru``.
+        overrides: ``section.key=value`` changes to it.
+        init: a model file or name whose backbone is taken; what `train` is given with it.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...; training on another kind computes anew.
+        num_threads: videos decoded at once.
+        reading: who decodes, and how.
+        observer: is told of the progress, and of clips that fail.
+
+    Raises:
+        RecipeInvalid: the backbone is not frozen, or the recipe cannot be used.
+        RunFolderUnusable: the cache cannot be written.
+        VideoclfError: a dataset, model file, weights or device that cannot be used.
+    """
+    watcher = observer or SilentObserver()
+    settings = choose_recipe(recipe, init, overrides)
+    if not settings.backbone.frozen:
+        raise RecipeInvalid(
+            f"backbone.frozen = false: {settings.backbone.name} is trained here, so its features change with every "
+            "step; name a recipe with a frozen backbone, or add --set backbone.frozen=true"
+        )
+    dataset = load_dataset(data)
+    torch_device = find_device(device)
+    cache = out if isinstance(out, FeatureCache) else FeatureCache(out)
+    classifier = build_network(settings, max(2, len(dataset.labels)), init)
+    quarantine = Quarantine(watcher)
+    store = FeatureStore(cache, None, watcher.notice)
+    encoder = make_encoder(classifier.to(torch_device), settings)
+    examples = FeatureExamples(encoder, quarantine, store, num_threads, watcher, reading)
+    watcher.stage("extracting", len(dataset.clips))
+    for _ in examples.ensure(dataset.clips):
+        pass
+    return Extraction(
+        cache.folder,
+        len(dataset.clips),
+        examples.num_computed,
+        quarantine.reasons,
+        store.num_bytes_written,
+        cache.size(),
+    )

@@ -1,0 +1,125 @@
+"""A frozen backbone as a maker of features: which views of a window it sees, and what its features depend on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from videoclf.data.feature_entry import Float32Array
+from videoclf.data.feature_key import FeatureSettings
+from videoclf.media.options import ReadOptions
+from videoclf.media.reader import Chunks
+from videoclf.media.versions import decoder_version
+from videoclf.modeling.classifier import VideoClassifier
+from videoclf.modeling.preprocess import arrange_channels, preprocess_frames
+from videoclf.recipe.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class AugmentedViews:
+    """Further views of every clip, kept beside the clip as it is."""
+
+    augment: Callable[[Tensor, np.random.Generator], Tensor]
+    """One window, ``T×3×height×width`` float32 RGB in [0, 1], to another of the same kind; its randomness is the
+    generator's alone."""
+    num_views: int
+    settings: str
+    """All that ``augment`` depends on, as text: features made under another are not served."""
+
+
+class FeatureEncoder:
+    """Runs a frozen backbone on windows, each by itself: what others a clip is read with never changes its features.
+
+    Args:
+        classifier: on its device; its backbone is frozen.
+        recipe: how to sample and prepare, and whether to keep mirror images.
+        augmented: further views.
+    """
+
+    def __init__(self, classifier: VideoClassifier, recipe: Recipe, augmented: AugmentedViews | None = None) -> None:
+        self.recipe = recipe
+        self._classifier = classifier
+        self._augmented = augmented
+        self._device = next(classifier.parameters()).device
+        classifier.backbone.eval()
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """What is made of each window, in order; the first is the window as it is."""
+        mirrored = ["mirrored"] if self.recipe.training.horizontal_flip else []
+        more = self._augmented
+        augmented = [f"augmented {i}: {more.settings}" for i in range(more.num_views)] if more else []
+        return ("as it is", *mirrored, *augmented)
+
+    def settings(self, reading: ReadOptions) -> FeatureSettings:
+        """Everything but the clip that features depend on."""
+        recipe = self.recipe
+        packages = ["torch", "torchvision", "videoclf", *(["timm"] if recipe.backbone.name.startswith("timm:") else [])]
+        return FeatureSettings(
+            decoder=reading.decoder.value,
+            decoder_version=decoder_version(reading.decoder),
+            picking=reading.picking.value,
+            video_stream=reading.video_stream,
+            fps=recipe.sampling.fps,
+            max_frames=recipe.sampling.max_frames,
+            order=recipe.sampling.order,
+            preprocess=recipe.preprocess.model_dump_json(),
+            backbone=recipe.backbone.name,
+            temporal_stride=recipe.backbone.temporal_stride,
+            weights_sha256=hash_weights(self._classifier.backbone),
+            engine=", ".join(f"{name} {version(name)}" for name in packages),
+            device=self._device.type,
+            precision=_precision(self._device),
+            views=self.views,
+        )
+
+    def prepare(self, chunks: Chunks) -> Tensor:
+        """One window, ``T×3×height×width`` float32 RGB in [0, 1]; for the reader's threads."""
+        return torch.cat([preprocess_frames(torch.from_numpy(chunk.rgb), self.recipe.preprocess) for chunk in chunks])
+
+    @torch.inference_mode()
+    def encode(self, rgb_T: Tensor, *, content_sha256: str, window: int) -> tuple[Float32Array, ...]:
+        """The features of each view, ``T'×D``.
+
+        Args:
+            rgb_T: what `prepare` gave.
+            content_sha256: of the video: augmentation is drawn by it, so that another run gets the same views.
+            window: position among the clip's windows.
+        """
+        arranged = arrange_channels(rgb_T, self.recipe.preprocess)
+        features = [self._run(arranged)]
+        if self.recipe.training.horizontal_flip:
+            features.append(self._run(arranged.flip(-1)))
+        if self._augmented is not None:
+            for view in range(self._augmented.num_views):
+                rng = np.random.default_rng([int(content_sha256, 16), window, view])
+                augmented = self._augmented.augment(rgb_T, rng)
+                features.append(self._run(arrange_channels(augmented, self.recipe.preprocess)))
+        return tuple(features)
+
+    def _run(self, window: Tensor) -> Float32Array:
+        num_frames = torch.tensor([len(window)], device=self._device)
+        features, _ = self._classifier.encode(window[None].to(self._device), num_frames)
+        steps: Float32Array = features[0].float().cpu().numpy()
+        return steps
+
+
+def hash_weights(network: nn.Module) -> str:
+    """SHA-256 of a network's weights and statistics, whatever device and memory layout they are in."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _precision(device: torch.device) -> str:
+    if device.type == "cpu":
+        return "float32"
+    return f"float32, matmul {torch.get_float32_matmul_precision()}, tf32 {torch.backends.cudnn.allow_tf32}"
