@@ -6,10 +6,13 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
+from videoclf.evaluation.likelihood import LABEL_THRESHOLD, Targets, mean_nll
 from videoclf.inference.engine import Float32Array
 from videoclf.inference.pipeline import average_windows
 from videoclf.recipe.header import Calibration
+from videoclf.recipe.recipe import Objective
 
 KEPT_SHARE = 0.9
 """Of clips of known classes, this share is to lie above the threshold."""
@@ -23,7 +26,8 @@ _TEMPERATURES = np.geomspace(0.25, 8, 121)
 def calibrate(
     window_logits: Sequence[Sequence[Float32Array]],
     num_frames: Sequence[Sequence[int]],
-    targets: Sequence[int],
+    targets: Targets,
+    objective: Objective = "softmax",
 ) -> Calibration:
     """Choose temperature (Guo et al. 2017) and threshold on clips that were not trained on.
 
@@ -33,17 +37,18 @@ def calibrate(
     Args:
         window_logits: for each clip its windows' logits, ``C`` each.
         num_frames: for each clip its windows' lengths.
-        targets: for each clip the index of its class.
+        targets: for each clip the index of its class, or (``sigmoid``) the indices of its labels.
+        objective: the recipe's. With ``sigmoid`` labels count from 0.5 on, so the threshold is 0.5 at most.
     """
-    clips = list(zip(window_logits, num_frames, targets, strict=True))
+    clips = [(logits, lengths) for logits, lengths, _ in zip(window_logits, num_frames, targets, strict=True)]
 
-    def scores(temperature: float) -> list[np.ndarray[tuple[int], np.dtype[np.float64]]]:
-        return [average_windows(logits, lengths, temperature) for logits, lengths, _ in clips]
+    def scores(temperature: float) -> npt.NDArray[np.float64]:
+        return np.array([average_windows(logits, lengths, temperature, objective) for logits, lengths in clips])
 
     def nll(temperature: float) -> float:
-        right = [clip[target] for clip, target in zip(scores(temperature), targets, strict=True)]
-        return float(-np.log(np.maximum(right, 1e-12)).mean())
+        return mean_nll(scores(temperature), targets, objective)
 
     temperature = round(float(min(_TEMPERATURES, key=nll)), 4)
-    quantile = float(np.quantile([clip.max() for clip in scores(temperature)], 1 - KEPT_SHARE))
-    return Calibration(temperature=temperature, threshold=min(math.floor(quantile * 1e4) / 1e4, _MAX_THRESHOLD))
+    quantile = float(np.quantile(scores(temperature).max(axis=1), 1 - KEPT_SHARE))
+    highest = _MAX_THRESHOLD if objective == "softmax" else LABEL_THRESHOLD
+    return Calibration(temperature=temperature, threshold=min(math.floor(quantile * 1e4) / 1e4, highest))
