@@ -135,3 +135,11 @@ def test_probabilities_of_another_shape_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=r"expected \d×\d probabilities \(1 clip or more\), got \("):
         compute_metrics(scores, targets, labels)
+
+
+@given(predictions())
+def test_the_bins_add_up_to_the_calibration_error(drawn: tuple[Probabilities, list[int], list[str]]) -> None:
+    found = compute_metrics(*drawn)
+    gaps = [each.num_clips * abs(each.mean_score - each.share_right) for each in found.reliability]
+    assert sum(each.num_clips for each in found.reliability) == found.num_clips
+    assert found.ece == pytest.approx(sum(gaps) / found.num_clips, abs=1e-6)

@@ -77,7 +77,7 @@ def test_curves_are_drawn_where_there_are_epochs(tmp_path: Path, num_epochs: int
     epochs = [epoch(i + 1) for i in range(num_epochs)]
     write_report(tmp_path / "report.html", title="Walkers", metrics=metrics_of("walk", "run"), epochs=epochs)
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert html.count("<svg") == (2 if num_epochs else 1)
+    assert html.count("<svg") == (3 if num_epochs else 2)  # reliability, confusion
     assert ("<h2>Training</h2>" in html) is bool(num_epochs)
 
 

@@ -17,6 +17,9 @@ from torchmetrics.functional.classification import (
     multiclass_recall,
 )
 
+_NUM_BINS = 15
+"""Of equal width, for calibration."""
+
 
 class ClassMetrics(BaseModel):
     """One class; where no clip of it was tested, or none was called so, the figure concerned is 0."""
@@ -28,6 +31,16 @@ class ClassMetrics(BaseModel):
     precision: float
     recall: float
     f1: float
+
+
+class ScoreBin(BaseModel):
+    """Clips whose best score lies in one range: a point of the reliability plot."""
+
+    model_config = ConfigDict(frozen=True)
+
+    num_clips: int
+    mean_score: float
+    share_right: float
 
 
 class FailedClip(BaseModel):
@@ -56,6 +69,8 @@ class Metrics(BaseModel):
     """Mean over the classes that occur of the share of their clips that is right."""
     ece: float
     """Expected calibration error: how far scores are from the share that is right, in 15 bins. (Naeini et al. 2015)"""
+    reliability: tuple[ScoreBin, ...] = ()
+    """Of these bins, those that hold clips, from the lowest scores up."""
     nll: float
     """Mean negative log-likelihood of the right class, in nats."""
     mean_average_precision: float | None = None
@@ -110,7 +125,8 @@ def compute_metrics(
         top1=float(num_right_by_class.sum() / len(targets)),
         top5=float(top5),
         mean_class_accuracy=float(recall[num_clips_by_class > 0].mean()),
-        ece=float(multiclass_calibration_error(scores, target, num_classes, n_bins=15)),
+        ece=float(multiclass_calibration_error(scores, target, num_classes, n_bins=_NUM_BINS)),
+        reliability=_reliability(probabilities, targets),
         nll=float(-likelihood.log().mean()),
         per_class={
             label: ClassMetrics(num_clips=n, num_right=right, precision=p, recall=r, f1=f)
@@ -118,4 +134,19 @@ def compute_metrics(
         },
         confusion=tuple(map(tuple, confusion.tolist())),
         failed=tuple(failed),
+    )
+
+
+def _reliability(probabilities: npt.NDArray[np.float64], targets: Sequence[int]) -> tuple[ScoreBin, ...]:
+    best = probabilities.max(axis=1)
+    is_right = probabilities.argmax(axis=1) == np.array(targets)
+    bin_of = np.clip(np.ceil(best * _NUM_BINS) - 1, 0, _NUM_BINS - 1)  # a score on an edge belongs to the bin below
+    return tuple(
+        ScoreBin(
+            num_clips=int(chosen.sum()),
+            mean_score=float(best[chosen].mean()),
+            share_right=float(is_right[chosen].mean()),
+        )
+        for chosen in (bin_of == number for number in range(_NUM_BINS))
+        if chosen.any()
     )

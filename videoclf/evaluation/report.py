@@ -95,6 +95,7 @@ def write_report(
         notes=notes,
         recipe_toml=recipe_toml,
         curves_svg=_curves(epochs) if epochs else "",
+        reliability_svg=_reliability(metrics) if metrics.reliability else "",
         labels=list(metrics.per_class),
         rows=_rows(metrics),
         weakest_first=len(metrics.per_class) > MAX_IN_LABEL_ORDER,
@@ -118,6 +119,24 @@ def _curves(epochs: Sequence[EpochRecord]) -> str:
     losses.legend()
     accuracy.plot(x, [record.validation_top1 for record in epochs], color="C1", marker=".")
     accuracy.set(xlabel="epoch", ylabel="validation top-1", ylim=(0, 1.02))
+    return _svg(figure)
+
+
+def _reliability(metrics: Metrics) -> str:
+    """A disc for each bin of scores, its area the number of clips; on the diagonal, scores mean what they say."""
+    figure = Figure(figsize=(4.2, 3.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="0.5", linewidth=1, linestyle="--")
+    most = max(each.num_clips for each in metrics.reliability)
+    for each in metrics.reliability:
+        axes.plot(
+            each.mean_score, each.share_right, "o", color="C0", markersize=4 + 10 * (each.num_clips / most) ** 0.5
+        )
+    axes.set(xlabel="score of the likeliest class", ylabel="share right", xlim=(0, 1.04), ylim=(-0.04, 1.06))
+    return _svg(figure)
+
+
+def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none"}):  # text stays text, which the browser draws: smaller
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})

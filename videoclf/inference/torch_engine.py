@@ -1,4 +1,4 @@
-"""The reference engine: our torch module as it is."""
+"""The reference engine: our torch module, its batch norms folded into the convolutions before them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from videoclf.errors import DeviceUnavailable
 from videoclf.inference.engine import Float32Array
 from videoclf.media.reader import Chunks
 from videoclf.modeling.classifier import VideoClassifier
+from videoclf.modeling.folding import fold_batch_norms
 from videoclf.modeling.preprocess import preprocess_window
 from videoclf.modeling.sequences import pad_sequences
 from videoclf.recipe.recipe import Preprocess
@@ -30,7 +31,7 @@ class TorchEngine:
 
     def __init__(self, classifier: VideoClassifier, spec: Preprocess, device: str = "auto") -> None:
         self.device = find_device(device)
-        self._classifier = classifier.to(self.device)
+        self._classifier = fold_batch_norms(classifier).to(self.device)
         self._spec = spec
 
     def preprocess(self, chunks: Chunks) -> Tensor:

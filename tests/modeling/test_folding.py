@@ -1,0 +1,61 @@
+"""Folding changes nothing but the time."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from videoclf.modeling.backbone2d import FrameBackbone
+from videoclf.modeling.classifier import VideoClassifier, build_classifier
+from videoclf.modeling.folding import fold_batch_norms
+from videoclf.recipe.recipe import Recipe
+
+
+def classifier_of(name: str) -> VideoClassifier:
+    """With batch norms that have seen something."""
+    torch.manual_seed(0)
+    classifier = build_classifier(Recipe.model_validate({"backbone": {"name": name}}), 5)
+    for module in classifier.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            nn.init.normal_(module.running_mean, std=0.1)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+    return classifier.eval()
+
+
+def batch_norms(classifier: VideoClassifier) -> int:
+    return sum(isinstance(module, nn.BatchNorm2d) for module in classifier.modules())
+
+
+@pytest.mark.parametrize("name", ["tiny", "mobilenet_v2", "resnet18", "efficientnet_b0", "regnet_y_400mf"])
+@torch.inference_mode()
+def test_features_agree_to_rounding(name: str) -> None:
+    classifier = classifier_of(name)
+    folded = fold_batch_norms(classifier)
+    assert batch_norms(folded) == 0 < batch_norms(classifier)
+    clips, num_frames = torch.randn(2, 3, 3, 64, 64), torch.tensor([3, 2])
+    expected, found = classifier.encode(clips, num_frames)[0], folded.encode(clips, num_frames)[0]
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("name", ["convnext_tiny", "r3d_18"])
+def test_what_has_nothing_to_fold_stays_as_it_is(name: str) -> None:
+    classifier = classifier_of(name)
+    assert fold_batch_norms(classifier) is classifier
+
+
+def test_a_network_that_cannot_be_followed_is_run_as_it_is() -> None:
+    class Moody(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+
+        def forward(self, frames: Tensor) -> Tensor:
+            maps: Tensor = self.norm(self.conv(frames))
+            return maps.amax((2, 3)) if maps.sum() > 0 else maps.mean((2, 3))
+
+    recipe = Recipe.model_validate({"backbone": {"name": "custom"}})
+    classifier = build_classifier(recipe, 2, FrameBackbone(Moody(), 4)).eval()
+    assert fold_batch_norms(classifier) is classifier

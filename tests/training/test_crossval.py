@@ -1,0 +1,150 @@
+"""Cross-validation: every clip judged once a seed by a network that never saw its group; resumable."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import videoclf
+from tests.conftest import write_clip
+from videoclf.errors import DatasetInvalid, RunFolderUnusable, SplitLeaks, UsageInvalid
+from videoclf.evaluation.pooled import CrossvalMetrics, FoldRecord
+from videoclf.training.crossval import crossval
+
+SHORT = ("training.epochs=2", "sampling.fps=4", "backbone.frozen=true")
+LABELS = ("Long", "Mid", "Short")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes in four groups; what tells them apart is their length; one clip is broken."""
+    folder = tmp_path_factory.mktemp("data")
+    for row, (label, num_frames) in enumerate(zip(LABELS, (30, 18, 6), strict=True)):
+        (folder / label).mkdir()
+        for group in range(1, 5):
+            path = folder / label / f"v_{label}_g{group:02}_c01.avi"
+            write_clip(path, num_frames + group, first_number=64 * (4 * row + group))
+    (folder / "Long" / "v_Long_g01_c02.avi").write_bytes(b"RIFF....AVI broken")
+    return folder
+
+
+class Counting:
+    """Counts the folds that were run."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.records: list[FoldRecord] = []
+        self._stop_after = stop_after
+
+    def __call__(self, record: FoldRecord, _num_done: int, _num_folds: int) -> None:
+        self.records.append(record)
+        if len(self.records) == self._stop_after:
+            raise KeyboardInterrupt
+
+
+Run = Callable[..., CrossvalMetrics]
+
+
+def run(data: Path, out: Path, counting: Counting, **more: object) -> CrossvalMetrics:
+    settings: dict[str, object] = {"recipe": "tiny", "overrides": SHORT, "device": "cpu"} | more
+    return crossval(data, out=out, on_fold=counting, **settings)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CrossvalMetrics, Counting]:
+    out = tmp_path_factory.mktemp("crossval") / "first"
+    counting = Counting()
+    return out, run(data, out, counting, num_seeds=2), counting
+
+
+def test_every_readable_clip_is_judged_once_a_seed(done: tuple[Path, CrossvalMetrics, Counting]) -> None:
+    lines = [json.loads(line) for line in (done[0] / "predictions.jsonl").read_text().splitlines()]
+    assert Counter(Counter((line["source"], line["seed"]) for line in lines).values()) == {1: 24}
+    assert all(line["fold"] == line["group"] for line in lines)
+
+
+def test_a_broken_clip_is_counted_and_named(done: tuple[Path, CrossvalMetrics, Counting]) -> None:
+    assert done[1].pooled.num_failed == 2  # once a seed
+    assert {Path(clip.source).name for clip in done[1].pooled.failed} == {"v_Long_g01_c02.avi"}
+
+
+def test_figures_are_those_of_the_predictions(done: tuple[Path, CrossvalMetrics, Counting]) -> None:
+    out, metrics, counting = done
+    lines = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
+    for seed, top1 in zip(metrics.seeds, metrics.top1.values, strict=True):
+        mine = [line for line in lines if line["seed"] == seed]
+        assert top1 == pytest.approx(sum(line["called"] == line["label"] for line in mine) / len(mine))
+    assert CrossvalMetrics.model_validate_json((out / "metrics.json").read_text()) == metrics
+    assert len(counting.records) == 8
+
+
+def test_the_report_tells_the_spread(done: tuple[Path, CrossvalMetrics, Counting]) -> None:
+    html = (done[0] / "report.html").read_text()
+    assert f"Top-1 {done[1].top1}" in html
+
+
+def test_an_interrupted_one_goes_on_and_ends_with_the_same_figures(
+    data: Path, tmp_path: Path, done: tuple[Path, CrossvalMetrics, Counting]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(data, tmp_path, Counting(stop_after=3), num_seeds=2)
+    (torn,) = tmp_path.glob("folds/001-seed0.json")
+    torn.write_bytes(torn.read_bytes()[:100])
+    rest = Counting()
+    metrics = run(data, tmp_path, rest, num_seeds=2)
+    assert len(rest.records) == 8 - 3 + 1
+    assert metrics.top1 == done[1].top1
+    assert metrics.nll.mean == pytest.approx(done[1].nll.mean, abs=1e-6)
+
+
+def test_done_is_done(data: Path, done: tuple[Path, CrossvalMetrics, Counting]) -> None:
+    again = Counting()
+    assert run(data, done[0], again, num_seeds=2).top1 == done[1].top1
+    assert again.records == []
+
+
+def test_another_recipe_is_not_mixed_in(data: Path, done: tuple[Path, CrossvalMetrics, Counting]) -> None:
+    with pytest.raises(RunFolderUnusable, match="another recipe or of other clips"):
+        run(data, done[0], Counting(), overrides=(*SHORT, "temporal.hidden_size=7"))
+
+
+def test_the_ridge_baseline_needs_no_epochs(data: Path, tmp_path: Path) -> None:
+    counting = Counting()
+    metrics = run(data, tmp_path, counting, baseline="ridge", num_seeds=3)
+    assert {record.kept_epoch for record in counting.records} == {0}
+    assert metrics.seeds == (0,)  # nothing in it is random
+
+
+def test_unknown_classes_are_never_trained_on_and_judge_the_rejection(data: Path, tmp_path: Path) -> None:
+    counting = Counting()
+    metrics = run(data, tmp_path, counting, unknown=["Mid"])
+    assert metrics.labels == ("Long", "Short")
+    assert metrics.rejection is not None
+    assert metrics.rejection.num_unknown == 4
+    assert metrics.pooled.num_clips == 8
+    assert all(len(clip.scores) == 2 for record in counting.records for clip in record.clips)
+
+
+def test_a_copy_on_two_sides_of_a_fold_is_refused(data: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "data"
+    for label in LABELS:
+        (copied / label).mkdir(parents=True)
+        for path in (data / label).glob("*_c01.avi"):
+            (copied / label / path.name).write_bytes(path.read_bytes())
+    (copied / "Long" / "v_Long_g02_c09.avi").write_bytes((data / "Long" / "v_Long_g01_c01.avi").read_bytes())
+    with pytest.raises(SplitLeaks, match="exact duplicate"):
+        run(copied, tmp_path / "out", Counting())
+
+
+def test_what_cannot_be_is_said_before_anything_is_trained(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageInvalid, match="--unknown Flight: .* has no such class"):
+        run(data, tmp_path, Counting(), unknown=["Flight"])
+    with pytest.raises(DatasetInvalid, match="leaves 1 classes"):
+        run(data, tmp_path, Counting(), unknown=["Long", "Mid"])
+
+
+def test_it_is_a_public_name() -> None:
+    assert videoclf.crossval is crossval
