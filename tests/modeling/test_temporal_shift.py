@@ -10,6 +10,7 @@ from videoclf.errors import RecipeInvalid
 from videoclf.modeling.backbone2d import FrameBackbone
 from videoclf.modeling.checkpoint import load_model, save_model
 from videoclf.modeling.classifier import build_backbone, build_classifier, check_input_size
+from videoclf.modeling.folding import fold_batch_norms
 from videoclf.modeling.sequences import length_mask, pad_sequences
 from videoclf.modeling.stages import backbone_stages
 from videoclf.modeling.temporal_shift import TemporalShift, neighbours, shift_in_time
@@ -113,6 +114,11 @@ def test_a_model_file_brings_it_back(tmp_path: Path) -> None:
     batch = pad_sequences([torch.randn(3, 3, 32, 32)])
     with torch.inference_mode():
         torch.testing.assert_close(loaded(*batch), model(*batch))
+
+
+def test_folding_batch_norms_leaves_the_shifts_in_place() -> None:
+    model = build_classifier(recipe("mobilenet_v2"), 3).eval()
+    assert fold_batch_norms(model) is model
 
 
 def test_it_looks_ahead_and_takes_images_of_the_recipes_size() -> None:

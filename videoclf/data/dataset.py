@@ -24,6 +24,11 @@ class LabelledClip:
     group: str | None
     """Clips of one group must not be parted by a split; None where nothing says."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its labels, where a clip may have several: ``walk`` and ``talk`` of ``walk|talk``."""
+        return names_in(self.label)
+
 
 @dataclass(frozen=True, repr=False)
 class Dataset:
@@ -47,12 +52,23 @@ class Dataset:
         return f"Dataset({self.source}: {len(self.clips)} clips, {len(self.labels)} classes, {len(self.groups)} groups)"
 
 
+def names_in(label: str) -> tuple[str, ...]:
+    """The labels in a list's label column, each once.
+
+    >>> names_in("walk | talk")
+    ('walk', 'talk')
+    """
+    parts = dict.fromkeys(part.strip() for part in label.split("|"))
+    return tuple(part for part in parts if part) or (label,)
+
+
 def load_dataset(source: str | Path, *, group_pattern: str | None = None) -> Dataset:
     """The clips of a folder or of a list file; opens no video.
 
     Args:
         source: a folder whose subfolders are the classes, or a text file of ``path,label`` or ``path,label,group``
-            lines (paths relative to the file; a first line ``path,label`` is skipped).
+            lines (paths relative to the file; a first line ``path,label`` is skipped). Several labels of one clip stand
+            in one column, ``walk|talk``; only a recipe with ``training.objective = "sigmoid"`` tells them apart.
         group_pattern: a regular expression searched in file names; its first group, or else the whole match, names
             the clip's group. A list's own group column goes first.
 
@@ -130,15 +146,18 @@ def _parse_row(fields: list[str], path: Path, number: int, pattern: re.Pattern[s
     return LabelledClip(clip_path, fields[1], group)
 
 
-def check_labels(clips: Iterable[LabelledClip], known: tuple[str, ...], *, model: str) -> None:
-    """Every clip's class is one that the model knows.
+def check_labels(
+    clips: Iterable[LabelledClip], known: tuple[str, ...], *, model: str, has_several: bool = False
+) -> None:
+    """Every clip's class (each of its labels, where it may have several) is one that the model knows.
 
     Raises:
         DatasetInvalid: names the first that is not.
     """
     for clip in clips:
-        if clip.label not in known:
+        unknown = [name for name in (clip.names if has_several else (clip.label,)) if name not in known]
+        if unknown:
             raise DatasetInvalid(
-                f"{clip.path}: its class {clip.label!r} is unknown to {model}, which knows {', '.join(known[:20])}"
+                f"{clip.path}: its class {unknown[0]!r} is unknown to {model}, which knows {', '.join(known[:20])}"
                 f"{', ...' if len(known) > 20 else ''}; rename the folder, or train on it: videoclf train"
             )

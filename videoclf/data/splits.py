@@ -178,10 +178,11 @@ def _cut(
 
     units: dict[str, Counter[str]] = {}
     for clip in clips:
-        units.setdefault(unit_of(clip), Counter())[clip.label] += 1
+        units.setdefault(unit_of(clip), Counter()).update(clip.names)
+    num_clips_of = Counter(map(unit_of, clips))
     num_units_of = Counter(label for counts in units.values() for label in counts)
-    wanted = share * sum(num_units_of[clip.label] > 1 for clip in clips)
-    left = Counter(clip.label for clip in clips)
+    wanted = share * sum(any(num_units_of[name] > 1 for name in clip.names) for clip in clips)
+    left = Counter(name for clip in clips for name in clip.names)
     order = [str(name) for name in np.random.default_rng(seed).permutation(sorted(units))]
     taken: set[str] = set()
     covered: set[str] = set()
@@ -194,7 +195,7 @@ def _cut(
                 continue
             taken.add(unit)
             covered |= counts.keys()
-            num_taken += counts.total()
+            num_taken += num_clips_of[unit]
             left -= counts
     return [c for c in clips if unit_of(c) not in taken], [c for c in clips if unit_of(c) in taken]
 
@@ -212,7 +213,7 @@ def _check_parts(
             f"--split {spec}: leaves {len(train)} clips to train, {len(validation)} to validate and {len(test)} to "
             "test; each needs one at least: add clips or groups"
         )
-    only_test = {clip.label for clip in test} - {clip.label for clip in train}
+    only_test = {name for clip in test for name in clip.names} - {name for clip in train for name in clip.names}
     if only_test:
         raise DatasetInvalid(
             f"--split {spec}: class {sorted(only_test)[0]!r} has test clips but none to train on; choose another split"

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from videoclf.evaluation.likelihood import LABEL_THRESHOLD, Targets, truth_matrix
 from videoclf.inference.engine import Float32Array
 from videoclf.inference.pipeline import average_windows
 from videoclf.recipe.header import Calibration
+from videoclf.recipe.recipe import Objective
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -26,7 +28,8 @@ _TEMPERATURES = np.geomspace(0.05, 8, 177)
 def calibrate(
     window_logits: Sequence[Sequence[Float32Array]],
     num_frames: Sequence[Sequence[int]],
-    targets: Sequence[int],
+    targets: Targets,
+    objective: Objective = "softmax",
 ) -> Calibration:
     """Choose temperature (Guo et al. 2017) and threshold on clips that were not trained on.
 
@@ -37,21 +40,27 @@ def calibrate(
     Args:
         window_logits: for each clip its windows' logits, ``C`` each.
         num_frames: for each clip its windows' lengths.
-        targets: for each clip the index of its class.
+        targets: for each clip the index of its class, or (``sigmoid``) the indices of its labels.
+        objective: the recipe's. With ``sigmoid`` labels count from 0.5 on, so the threshold is 0.5 at most.
     """
-    clips = list(zip(window_logits, num_frames, targets, strict=True))
+    clips = [(logits, lengths) for logits, lengths, _ in zip(window_logits, num_frames, targets, strict=True)]
 
     num_classes = len(clips[0][0][0])
     doubt = 1 / (len(clips) + 2)
-    wanted = np.full((len(clips), num_classes), doubt / (num_classes - 1))
-    wanted[np.arange(len(clips)), list(targets)] = 1 - doubt
+    others = doubt / (num_classes - 1) if objective == "softmax" else doubt
+    wanted = np.where(truth_matrix(targets, num_classes) == 1, 1 - doubt, others)
 
     def scores(temperature: float) -> Float64Array:
-        return np.array([average_windows(logits, lengths, temperature) for logits, lengths, _ in clips])
+        return np.array([average_windows(logits, lengths, temperature, objective) for logits, lengths in clips])
 
     def nll(temperature: float) -> float:
-        return -float((wanted * np.log(np.maximum(scores(temperature), 1e-12))).sum())
+        found = scores(temperature)
+        likelihood = wanted * np.log(np.maximum(found, 1e-12))
+        if objective == "sigmoid":
+            likelihood += (1 - wanted) * np.log(np.maximum(1 - found, 1e-12))
+        return -float(likelihood.sum())
 
     temperature = round(float(min(_TEMPERATURES, key=nll)), 4)
     quantile = float(np.quantile(scores(temperature).max(axis=1), 1 - KEPT_SHARE))
-    return Calibration(temperature=temperature, threshold=min(math.floor(quantile * 1e4) / 1e4, _MAX_THRESHOLD))
+    highest = _MAX_THRESHOLD if objective == "softmax" else LABEL_THRESHOLD
+    return Calibration(temperature=temperature, threshold=min(math.floor(quantile * 1e4) / 1e4, highest))

@@ -13,10 +13,12 @@ from videoclf.data.dataset import LabelledClip, check_labels, load_dataset
 from videoclf.data.splits import make_split
 from videoclf.errors import DatasetInvalid, RunFolderUnusable
 from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
+from videoclf.evaluation.multilabel import compute_multilabel_metrics
 from videoclf.evaluation.report import write_report
 from videoclf.inference.model import Model, load
 from videoclf.inference.prediction import Failure, Prediction
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
+from videoclf.recipe.recipe import Objective
 
 
 def evaluate(
@@ -65,13 +67,14 @@ def evaluate(
     if out is not None and (Path(out) / "model.safetensors").exists():
         raise RunFolderUnusable(f"{out}: holds a run, whose figures would be replaced; choose another --out")
     loaded = model if isinstance(model, Model) else load(model, device=device)
-    check_labels(clips, loaded.labels, model=loaded.header.name)
+    objective = loaded.header.objective
+    check_labels(clips, loaded.labels, model=loaded.header.name, has_several=objective == "sigmoid")
     folder = prepare_folder(Path(out)) if out is not None else None
     outcomes: list[Prediction | Failure] = []
     for outcome in loaded.predict_many([clip.path for clip in clips], num_threads=num_threads, reading=reading):
         outcomes.append(outcome)
         on_clip(len(clips), outcome)
-    metrics = metrics_of(outcomes, clips, loaded.labels)
+    metrics = metrics_of(outcomes, clips, loaded.labels, objective)
     if folder is not None:
         title = f"{loaded.header.name} on {data}" + (f", test part of {split}" if split else "")
         write_atomically(folder / "metrics.json", json.dumps(metrics.model_dump(), indent=2).encode())
@@ -81,25 +84,31 @@ def evaluate(
 
 
 def metrics_of(
-    outcomes: Sequence[Prediction | Failure], clips: Sequence[LabelledClip], labels: Sequence[str]
+    outcomes: Sequence[Prediction | Failure],
+    clips: Sequence[LabelledClip],
+    labels: Sequence[str],
+    objective: Objective = "softmax",
 ) -> Metrics:
-    """Figures of predictions (with all labels) of labelled clips.
+    """Figures of predictions (with all labels) of labelled clips; with ``sigmoid``, of clips with several labels.
 
     Raises:
         DatasetInvalid: not one clip could be read.
     """
     position = {label: i for i, label in enumerate(labels)}
-    rows, targets, failed = [], [], []
+    rows, judged, failed = [], [], []
     for outcome, clip in zip(outcomes, clips, strict=True):
         if isinstance(outcome, Failure):
             failed.append(FailedClip(source=outcome.source, message=outcome.error.message))
             continue
         score_of = {entry.label: entry.score for entry in outcome.labels}
         rows.append([score_of[label] for label in labels])
-        targets.append(position[clip.label])
+        judged.append(clip)
     if not rows:
         raise DatasetInvalid(f"not one of {len(clips)} clips could be read; the first: {failed[0].message}")
-    return compute_metrics(np.array(rows), targets, labels, failed)
+    if objective == "sigmoid":
+        several = [tuple(position[name] for name in clip.names) for clip in judged]
+        return compute_multilabel_metrics(np.array(rows), several, labels, failed)
+    return compute_metrics(np.array(rows), [position[clip.label] for clip in judged], labels, failed)
 
 
 def write_predictions(path: Path, outcomes: Sequence[Prediction | Failure]) -> None:

@@ -73,6 +73,9 @@ class Metrics(BaseModel):
     """Of these bins, those that hold clips, from the lowest scores up."""
     nll: float
     """Mean negative log-likelihood of the right class, in nats."""
+    mean_average_precision: float | None = None
+    """Where a clip may have several labels: the mean over the labels that occur of their average precision. The other
+    figures then mean what `compute_multilabel_metrics` says."""
     per_class: dict[str, ClassMetrics]
     confusion: tuple[tuple[int, ...], ...]
     """``[true class][called class]`` counts, in the order of `per_class`."""

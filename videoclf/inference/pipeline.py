@@ -17,7 +17,7 @@ from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import ClipRequest, ReadEnd, ReadWindow, read_clips_or_wait
 from videoclf.media.sources import without_credentials
 from videoclf.recipe.header import ModelHeader
-from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.recipe import Objective, Recipe
 
 _BATCH_FRAMES = 128
 """Frames of several clips that go through the network together: enough to fill it, little enough to hold."""
@@ -94,11 +94,21 @@ def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     return probabilities
 
 
+def sigmoid(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """The probability of each label by itself, in float64."""
+    probabilities: npt.NDArray[np.float64] = 0.5 * (1 + np.tanh(logits.astype(np.float64) / 2))  # never overflows
+    return probabilities
+
+
 def average_windows(
-    window_logits: Iterable[Float32Array], num_frames: Iterable[int], temperature: float
+    window_logits: Iterable[Float32Array],
+    num_frames: Iterable[int],
+    temperature: float,
+    objective: Objective = "softmax",
 ) -> npt.NDArray[np.float64]:
     """``C`` probabilities of a clip from the ``C`` logits of each of its windows."""
-    probabilities = [softmax(logits / temperature) for logits in window_logits]
+    probability = softmax if objective == "softmax" else sigmoid
+    probabilities = [probability(logits / temperature) for logits in window_logits]
     return np.average(probabilities, axis=0, weights=list(num_frames))
 
 
@@ -156,7 +166,7 @@ class _Batcher(Generic[W]):
             return Failure.of(clip.source, end.failure)
         assert end.info is not None  # an end without failure comes from an opened file
         calibration = self._header.calibration
-        scores = average_windows(clip.logits, clip.num_frames, calibration.temperature)
+        scores = average_windows(clip.logits, clip.num_frames, calibration.temperature, self._header.objective)
         if not np.isfinite(scores).all():
             raise ModelFileInvalid(
                 f"model {self._header.name}: its scores of {clip.source} are no numbers; its weights are broken: "

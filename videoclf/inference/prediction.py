@@ -40,7 +40,7 @@ class Prediction(_Output):
     """Best first; all of the model's classes, or the ``top_k`` that were asked for."""
 
     uncertain: bool
-    """The best score lies below the model's threshold: the video may show none of its classes."""
+    """The best score lies below the model's threshold: the video may show none of its classes, or has no label."""
 
     warnings: tuple[str, ...]
     model: str

@@ -20,10 +20,12 @@ def fold_batch_norms(classifier: VideoClassifier) -> VideoClassifier:
 
     Returns:
         A network whose per-frame backbone is folded; the classifier itself where there is nothing to fold, or where the
-        backbone (a 3D one, or a user's own that cannot be followed) has to be run as it is.
+        backbone (a 3D one, one with temporal shifts, or a user's own that cannot be followed) has to be run as it is.
     """
     backbone = classifier.backbone
     if not isinstance(backbone, FrameBackbone) or not _has_batch_norms(backbone.network):
+        return classifier
+    if backbone.has_temporal_shift:  # folding traces the graph anew, and would drop the frames' neighbours
         return classifier
     try:
         network: Any = fuse(backbone.network)

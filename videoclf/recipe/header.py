@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from safetensors import SafetensorError, safe_open
 
 from videoclf.errors import UNPRINTABLE, ModelFileInvalid, one_line
-from videoclf.recipe.recipe import Recipe, describe_validation, shortened
+from videoclf.recipe.recipe import Objective, Recipe, describe_validation, shortened
 
 FORMAT_VERSION: Literal[1] = 1
 METADATA_KEY = "videoclf"
@@ -27,7 +27,7 @@ class Calibration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     temperature: float = Field(1.0, ge=0.01, le=100)
-    """Logits are divided by it before the softmax."""
+    """Logits are divided by it before the softmax or the sigmoid."""
 
     threshold: float = Field(0.0, ge=0, le=1)
     """A prediction whose best score lies below it is called uncertain."""
@@ -52,6 +52,11 @@ class ModelHeader(BaseModel):
 
     figures: dict[str, float] = Field(default={}, max_length=1000)
     """What was measured of the model, such as ``test_top1``."""
+
+    @property
+    def objective(self) -> Objective:
+        """Whether scores are shares of one (``softmax``) or each label's own (``sigmoid``); softmax in older files."""
+        return self.recipe.training.objective
 
     @model_validator(mode="after")
     def _names_can_be_told_apart_and_printed(self) -> Self:

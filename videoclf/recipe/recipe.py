@@ -249,8 +249,16 @@ class Augment(_Section):
         return self.speed > 0 or self.temporal_jitter > 0
 
 
+Objective = Literal["softmax", "sigmoid"]
+"""Whether a clip shows one of the classes, or any number of them."""
+
+
 class Training(_Section):
     """How weights are found."""
+
+    objective: Objective = "softmax"
+    """``softmax``: a clip is of one class; scores add up to 1. ``sigmoid``: a clip may have several labels (in a list
+    ``walk|talk``), each learnt and scored by itself, from 0 to 1."""
 
     epochs: int = Field(30, ge=1, le=10_000)
     """Passes over the training clips, at most."""

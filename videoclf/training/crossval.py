@@ -20,7 +20,7 @@ from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
 from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.folds import Fold, make_folds
 from videoclf.data.splits import Split
-from videoclf.errors import DatasetInvalid, RunFolderUnusable, UsageInvalid
+from videoclf.errors import DatasetInvalid, RecipeInvalid, RunFolderUnusable, UsageInvalid
 from videoclf.evaluation.calibration import calibrate
 from videoclf.evaluation.metrics import FailedClip
 from videoclf.evaluation.pooled import ClipScores, CrossvalMetrics, FoldRecord, pool
@@ -119,6 +119,10 @@ def crossval(
     """
     watcher = observer or SilentObserver()
     settings = choose_recipe(recipe, init, overrides)
+    if settings.training.objective == "sigmoid":
+        raise RecipeInvalid(
+            "training.objective = 'sigmoid': folds are judged by one class a clip; use train, or set it to softmax"
+        )
     if baseline is not None:
         settings = settings.model_copy(update={"backbone": settings.backbone.model_copy(update={"frozen": True})})
     dataset = load_dataset(data, group_pattern=group_pattern)

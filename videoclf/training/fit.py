@@ -15,14 +15,15 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from videoclf.data.batching import bucket_by_length
-from videoclf.data.dataset import LabelledClip
+from videoclf.data.dataset import LabelledClip, names_in
 from videoclf.errors import DatasetInvalid, TrainingDiverged
+from videoclf.evaluation.likelihood import Targets, mean_nll, share_right, truth_matrix
 from videoclf.evaluation.report import EpochRecord
 from videoclf.inference.engine import Float32Array
 from videoclf.inference.pipeline import average_windows
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.sequences import pad_sequences
-from videoclf.recipe.recipe import Augment, Training
+from videoclf.recipe.recipe import Augment, Objective, Training
 from videoclf.training.balance import balanced_order
 from videoclf.training.examples import Example, Examples
 from videoclf.training.loss import Loss
@@ -42,14 +43,13 @@ class ClipLogits:
     clips: list[LabelledClip] = field(default_factory=list)
     window_logits: list[list[Float32Array]] = field(default_factory=list)
     num_frames: list[list[int]] = field(default_factory=list)
+    objective: Objective = "softmax"
 
-    def score(self, targets: Sequence[int]) -> tuple[float, float]:
-        """Mean negative log-likelihood in nats, and the share that is right."""
-        probabilities = np.array(
-            [average_windows(w, n, 1.0) for w, n in zip(self.window_logits, self.num_frames, strict=True)]
-        )
-        right = probabilities[np.arange(len(targets)), targets]
-        return float(-np.log(np.maximum(right, 1e-12)).mean()), float((probabilities.argmax(1) == targets).mean())
+    def score(self, targets: Targets) -> tuple[float, float]:
+        """Mean negative log-likelihood in nats, and the share whose best class (or label) is right."""
+        windows = zip(self.window_logits, self.num_frames, strict=True)
+        probabilities = np.array([average_windows(w, n, 1.0, self.objective) for w, n in windows])
+        return mean_nll(probabilities, targets, self.objective), share_right(probabilities, targets)
 
 
 class Trainer:
@@ -87,7 +87,9 @@ class Trainer:
         self._settings = settings
         self._augment = augment
         self._averaged = averaged_weights(classifier, settings.weight_average) if settings.weight_average else None
-        optimizer = torch.optim.AdamW(parameter_groups(classifier, settings), weight_decay=settings.weight_decay)
+        optimizer = torch.optim.AdamW(
+            parameter_groups(classifier, settings), weight_decay=settings.weight_decay, fused=True
+        )
         self._module, self._optimizer = fabric.setup(classifier, optimizer)
         self._module.mark_forward_method("classify")
         self._forward: Forward = self._module.classify if on_features else self._module
@@ -159,7 +161,7 @@ class Trainer:
     def logits(self, clips: Sequence[LabelledClip]) -> ClipLogits:
         """What the network says of clips as they are, one clip at a time."""
         self._scored_module.eval()
-        result = ClipLogits()
+        result = ClipLogits(objective=self._settings.objective)
 
         def look(window: Tensor) -> tuple[Float32Array, int]:
             logits = self._scored_forward(*self._fabric.to_device(pad_sequences([window])))
@@ -171,9 +173,14 @@ class Trainer:
             result.num_frames.append([num_frames for _, num_frames in seen])
         return result
 
-    def targets(self, clips: Sequence[LabelledClip]) -> list[int]:
-        """The clips' classes as positions in the logits."""
-        return [self._position[clip.label] for clip in clips]
+    def targets(self, clips: Sequence[LabelledClip]) -> Targets:
+        """The clips' classes, or each one's labels, as positions in the logits."""
+        return self._targets([clip.label for clip in clips])
+
+    def _targets(self, labels: Sequence[str]) -> Targets:
+        if self._settings.objective == "sigmoid":
+            return [tuple(self._position[name] for name in names_in(label)) for label in labels]
+        return [self._position[label] for label in labels]
 
     def _schedule(self, num_clips: int) -> torch.optim.lr_scheduler.LambdaLR:
         settings = self._settings
@@ -207,9 +214,8 @@ class Trainer:
         return total_loss / num_clips
 
     def _truth(self, labels: Sequence[str]) -> Tensor:
-        """``B×C`` float, 1 where a clip is of a class, else 0."""
-        target_B = torch.tensor([self._position[label] for label in labels])
-        return torch.nn.functional.one_hot(target_B, len(self._position)).float()
+        """``B×C`` float, 1 where a clip is of a class or has a label, else 0."""
+        return torch.from_numpy(truth_matrix(self._targets(labels), len(self._position))).float()
 
     def _step(self, batch: Sequence[Example], loss_of: Loss) -> float:
         steps, num_steps = pad_sequences([example.steps for example in batch])

@@ -60,7 +60,7 @@ def learn(
         on_epoch(record, is_best, classifier)
     trainer.restore(weights)
     said = trainer.logits(parts.validation)
-    calibration = calibrate(said.window_logits, said.num_frames, trainer.targets(said.clips))
+    calibration = calibrate(said.window_logits, said.num_frames, trainer.targets(said.clips), settings.objective)
     if settings.refit:
         on_refit()
         classifier, trainer = make_trainer()

@@ -125,11 +125,12 @@ def train(
         watcher.notice(warning)
     torch_device = find_training_device(device, precision)
     header = _header(Path(out), settings, dataset)
+    labels = header.labels
     _look_for_leaks(parts, dataset, num_threads, reading, watcher, allow=allow_leaks)
     quarantine = Quarantine(watcher)
     cache = choose_cache(feature_cache, settings, watcher.notice)
     factory = TrainerFactory(
-        make_fabric(torch_device, precision), settings, dataset.labels, quarantine, cache,
+        make_fabric(torch_device, precision), settings, labels, quarantine, cache,
         num_threads=num_threads, reading=reading, observer=watcher, init=init, backbone=backbone,
     )  # fmt: skip
     folder = _open_run_folder(Path(out), overwrite=overwrite)
@@ -154,7 +155,7 @@ def train(
         factory.make, parts, settings.training, on_epoch,
         on_refit=lambda: watcher.stage("training again with the validation clips", 0),
     )  # fmt: skip
-    for label in sorted(set(dataset.labels) - {clip.label for clip in quarantine.without(parts.train)}):
+    for label in sorted(set(labels) - set(_labels_of(quarantine.without(parts.train), settings))):
         watcher.notice(f"class {label!r}: none of its clips could be read for training; the model will not know it")
     classifier = learned.classifier
     header = header.model_copy(update={"calibration": learned.calibration})
@@ -162,7 +163,7 @@ def train(
     judged_on: Literal["test", "validation"] = "test" if parts.test else "validation"
     judging = parts.test or parts.validation
     outcomes = _predict(classifier.eval(), header, judging, torch_device, num_threads, reading, watcher, judged_on)
-    metrics = metrics_of(outcomes, judging, header.labels)
+    metrics = metrics_of(outcomes, judging, header.labels, header.objective)
     figures = {f"{judged_on}_top1": metrics.top1, f"{judged_on}_num_clips": float(metrics.num_clips)}
     save_model(model_path, classifier, header.model_copy(update={"figures": figures}))
     write_predictions(folder / "predictions.jsonl", outcomes)
@@ -207,15 +208,23 @@ def _look_for_leaks(
         )
 
 
+def _labels_of(clips: Sequence[LabelledClip], recipe: Recipe) -> tuple[str, ...]:
+    """What the model is to know, sorted: the clips' classes or, where a clip may have several labels, each of these."""
+    if recipe.training.objective == "softmax":
+        return tuple(sorted({clip.label for clip in clips}))
+    return tuple(sorted({name for clip in clips for name in clip.names}))
+
+
 def _header(out: Path, recipe: Recipe, dataset: Dataset) -> ModelHeader:
     """What the model file will say of the model. Its recipe names no weights: the file brings its own, and paths of
     this machine stay here."""
-    if len(dataset.labels) < 2:
-        raise DatasetInvalid(f"{dataset.source}: holds clips of one class only, {dataset.labels[0]!r}; add another")
+    labels = _labels_of(dataset.clips, recipe)
+    if len(labels) < 2:
+        raise DatasetInvalid(f"{dataset.source}: holds clips of one class only, {labels[0]!r}; add another")
     backbone = recipe.backbone.model_copy(update={"weights": "none"})
     try:
         return ModelHeader(
-            name=out.resolve().name, recipe=recipe.model_copy(update={"backbone": backbone}), labels=dataset.labels
+            name=out.resolve().name, recipe=recipe.model_copy(update={"backbone": backbone}), labels=labels
         )
     except ValidationError as error:
         raise DatasetInvalid(

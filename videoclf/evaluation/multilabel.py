@@ -1,0 +1,81 @@
+"""How good predictions are where a clip may have several labels. (torchmetrics underneath.)"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torchmetrics.functional.classification import (
+    binary_average_precision,
+    binary_calibration_error,
+    multilabel_f1_score,
+    multilabel_precision,
+    multilabel_recall,
+)
+
+from videoclf.evaluation.likelihood import LABEL_THRESHOLD, mean_nll, truth_matrix
+from videoclf.evaluation.metrics import ClassMetrics, FailedClip, Metrics
+
+
+def compute_multilabel_metrics(
+    probabilities: npt.NDArray[np.float64],
+    targets: Sequence[tuple[int, ...]],
+    labels: Sequence[str],
+    failed: Sequence[FailedClip] = (),
+) -> Metrics:
+    """Figures of predictions against the truth, where each label is scored by itself.
+
+    A clip is right (`top1`) if its best label is one of its own; `top5`, if one of its five best is. In the confusion
+    matrix it stands in the row of its best label if that is true, else of the likeliest of its own. Precision, recall
+    and F1 of a label count it as given from 0.5 on; `num_clips` is how many have it, `num_right` how many of these were
+    given it, and `mean_class_accuracy` the mean recall.
+
+    Args:
+        probabilities: ``N×C``, N at least 1.
+        targets: of each clip the indices of its labels, one at least.
+        labels: ``C`` names.
+        failed: clips that gave no prediction.
+    """
+    if probabilities.shape != (len(targets), len(labels)) or not targets:
+        raise ValueError(
+            f"expected {len(targets)}×{len(labels)} probabilities (1 clip or more), got {probabilities.shape}"
+        )
+    truth = truth_matrix(targets, len(labels))
+    best = probabilities.argmax(axis=1)
+    own_best = np.where(truth == 1, probabilities, -1).argmax(axis=1)
+    confusion = np.zeros((len(labels), len(labels)), np.int64)
+    np.add.at(confusion, (np.where(truth[np.arange(len(truth)), best] == 1, best, own_best), best), 1)
+    five_best = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
+    scores, target = torch.from_numpy(probabilities).clamp(0, 1), torch.from_numpy(truth)
+    recall = multilabel_recall(scores, target, len(labels), LABEL_THRESHOLD, average="none")
+    occurring = target.any(dim=0)
+    by_label = zip(
+        labels,
+        target.sum(dim=0).tolist(),
+        ((scores >= LABEL_THRESHOLD) & (target == 1)).sum(dim=0).tolist(),
+        multilabel_precision(scores, target, len(labels), LABEL_THRESHOLD, average="none").tolist(),
+        recall.tolist(),
+        multilabel_f1_score(scores, target, len(labels), LABEL_THRESHOLD, average="none").tolist(),
+        strict=True,
+    )
+    average_precisions = [binary_average_precision(scores[:, i], target[:, i]) for i in occurring.nonzero().flatten()]
+    num_right = int(confusion.trace())
+    return Metrics(
+        num_clips=len(targets),
+        num_failed=len(failed),
+        num_right=num_right,
+        top1=num_right / len(targets),
+        top5=float(np.take_along_axis(truth, five_best, axis=1).any(axis=1).mean()),
+        mean_class_accuracy=float(recall[occurring].mean()),
+        ece=float(binary_calibration_error(scores.flatten(), target.flatten(), n_bins=15)),
+        nll=mean_nll(probabilities, targets, "sigmoid"),
+        mean_average_precision=float(torch.stack(average_precisions).mean()),
+        per_class={
+            label: ClassMetrics(num_clips=n, num_right=right, precision=p, recall=r, f1=f)
+            for label, n, right, p, r, f in by_label
+        },
+        confusion=tuple(map(tuple, confusion.tolist())),
+        failed=tuple(failed),
+    )
