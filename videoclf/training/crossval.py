@@ -149,7 +149,7 @@ def crossval(
         quarantine = Quarantine(watcher)
         factory = TrainerFactory(
             make_fabric(torch_device, precision), settings, labels, quarantine,
-            choose_cache(feature_cache, settings, watcher.notice),
+            choose_cache(feature_cache, settings, watcher.notice), folder,
             num_threads=num_threads, reading=reading, observer=watcher, init=init,
         )  # fmt: skip
         judge = _ridge_judge(factory.examples, labels) if baseline else _network_judge(factory, settings)

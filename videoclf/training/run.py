@@ -130,7 +130,7 @@ def train(
     quarantine = Quarantine(watcher)
     cache = choose_cache(feature_cache, settings, watcher.notice)
     factory = TrainerFactory(
-        make_fabric(torch_device, precision), settings, labels, quarantine, cache,
+        make_fabric(torch_device, precision), settings, labels, quarantine, cache, Path(out),
         num_threads=num_threads, reading=reading, observer=watcher, init=init, backbone=backbone,
     )  # fmt: skip
     folder = _open_run_folder(Path(out), overwrite=overwrite)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,6 +31,7 @@ class TrainerFactory:
         labels: the classes, in the order of the logits.
         quarantine: takes clips that fail.
         cache: keeps features from run to run, where the backbone is frozen; None: they are kept for this run alone.
+        folder: takes, for the length of the run, what is not kept longer; it must exist once there is something.
         num_threads: videos decoded at once.
         reading: who decodes, and how.
         observer: is told of each clip.
@@ -46,6 +46,7 @@ class TrainerFactory:
         labels: Sequence[str],
         quarantine: Quarantine,
         cache: FeatureCache | None,
+        folder: Path,
         *,
         num_threads: int,
         reading: ReadOptions,
@@ -62,7 +63,7 @@ class TrainerFactory:
         self.examples: Examples
         if recipe.backbone.frozen:
             encoder = make_encoder(copy.deepcopy(self._first).to(fabric.device), recipe)
-            store = FeatureStore(cache, Path(tempfile.gettempdir()), observer.notice)
+            store = FeatureStore(cache, folder, observer.notice)
             features = FeatureExamples(encoder, quarantine, store, num_threads, observer, reading)
             self.examples = VariedSteps(features, recipe.augment)
         else:
