@@ -98,7 +98,7 @@ class Trainer:
         best_epoch, best_loss = 0, math.inf
         for epoch in range(1, settings.epochs + 1):
             started = time.perf_counter()
-            train_loss = self._train_epoch(train, schedule)
+            train_loss = self._train_epoch(train, schedule, is_first=epoch == 1)
             validation_loss, top1 = self._score(validation)
             if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
                 raise TrainingDiverged(
@@ -142,12 +142,16 @@ class Trainer:
         """The clips' classes as positions in the logits."""
         return [self._position[clip.label] for clip in clips]
 
-    def _train_epoch(self, train: Sequence[LabelledClip], schedule: torch.optim.lr_scheduler.LambdaLR) -> float:
+    def _train_epoch(
+        self, train: Sequence[LabelledClip], schedule: torch.optim.lr_scheduler.LambdaLR, *, is_first: bool
+    ) -> float:
         self._module.train()
         order = [train[i] for i in self._rng.permutation(len(train))]
         total_loss, num_clips = 0.0, 0
         examples = self._examples.for_training(order, self._rng)
-        for batch in bucket_by_length(examples, self._settings.batch_size, self._rng):
+        # the user waits for the first batch of the run, not for that of every epoch
+        batches = bucket_by_length(examples, self._settings.batch_size, self._rng, starts_at_once=is_first)
+        for batch in batches:
             total_loss += self._step(batch) * len(batch)
             num_clips += len(batch)
             schedule.step()
