@@ -67,5 +67,11 @@ def test_four_batches_worth_is_held_at_most() -> None:
     assert (len(list(islice(batches, 4))), len(taken)) == (4, 15)
 
 
+def test_the_first_pool_may_be_a_whole_one() -> None:
+    examples = [range(length) for length in (5, 1, 4, 2, 8, 6, 7, 3)]
+    batches = bucket_by_length(examples, 2, np.random.default_rng(0), starts_at_once=False)
+    assert sorted(sorted(map(len, batch)) for batch in batches) == [[1, 2], [3, 4], [5, 6], [7, 8]]
+
+
 def test_no_examples_are_no_batches() -> None:
     assert batches_of([], 4, 0) == []

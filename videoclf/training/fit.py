@@ -118,7 +118,7 @@ class Trainer:
         best_epoch, best_loss = 0, math.inf
         for epoch in range(1, settings.epochs + 1):
             started = time.perf_counter()
-            train_loss = self._train_epoch(train, schedule)
+            train_loss = self._train_epoch(train, schedule, is_first=epoch == 1)
             validation_loss, top1 = self._score(validation)
             self._check(epoch, train_loss, validation_loss)
             is_best = validation_loss < best_loss or settings.keep == "last"
@@ -147,7 +147,7 @@ class Trainer:
         """
         schedule = self._schedule(len(clips))
         for epoch in range(1, num_epochs + 1):
-            self._check(epoch, self._train_epoch(clips, schedule))
+            self._check(epoch, self._train_epoch(clips, schedule, is_first=False))
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of what has been learnt so far: the weights of `scored`."""
@@ -195,7 +195,9 @@ class Trainer:
                 f"(now {self._settings.learning_rate:g}) or training.gradient_clip_norm"
             )
 
-    def _train_epoch(self, train: Sequence[LabelledClip], schedule: torch.optim.lr_scheduler.LambdaLR) -> float:
+    def _train_epoch(
+        self, train: Sequence[LabelledClip], schedule: torch.optim.lr_scheduler.LambdaLR, *, is_first: bool
+    ) -> float:
         self._module.train()
         truth_NC = self._truth([clip.label for clip in train])
         loss = Loss(self._settings, truth_NC, has_soft_targets=self._augment.mixes_clips)
@@ -205,7 +207,9 @@ class Trainer:
             order = [train[i] for i in self._rng.permutation(len(train))]
         total_loss, num_clips = 0.0, 0
         examples = self._examples.for_training(order, self._rng)
-        for batch in bucket_by_length(examples, self._settings.batch_size, self._rng):
+        # the user waits for the first batch of the run, not for that of every epoch
+        batches = bucket_by_length(examples, self._settings.batch_size, self._rng, starts_at_once=is_first)
+        for batch in batches:
             total_loss += self._step(batch, loss) * len(batch)
             num_clips += len(batch)
             schedule.step()
