@@ -29,6 +29,7 @@ temporal_settings = st.fixed_dictionaries(
         "num_layers": st.integers(1, 3),
         "projection_size": st.sampled_from([0, 32]),
         "statistics": st.booleans(),
+        "input_norm": st.sampled_from(["layer", "standardise"]),
     }
 )
 

@@ -12,6 +12,7 @@ from videoclf.modeling.temporal import (
     GruLayer,
     LastPooling,
     MeanPooling,
+    Standardise,
     StatisticsPooling,
     TemporalModel,
     reverse_within_length,
@@ -63,6 +64,15 @@ def test_statistics_are_mean_deviation_and_mean_absolute_change() -> None:
     torch.testing.assert_close(deviation[0], own.std(0, correction=0), atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(change[0], own.diff(dim=0).abs().mean(0))
     assert change[1].eq(0).all()  # a clip of one step
+
+
+def test_standardised_features_have_mean_zero_and_deviation_nearly_one() -> None:
+    steps = 3 + 7 * torch.randn(1, 1000, 4)
+    layer = Standardise(4)
+    assert torch.equal(layer(steps), steps)  # until it is told
+    layer.set_statistics(steps[0].mean(0), steps[0].std(0, correction=0))
+    assert torch.allclose(layer(steps)[0].mean(0), torch.zeros(4), atol=1e-4)
+    assert torch.allclose(layer(steps)[0].std(0), torch.ones(4), atol=0.02)
 
 
 def test_statistics_stand_beside_what_the_gru_gives() -> None:

@@ -111,6 +111,32 @@ def _masked_mean(steps_BTH: Tensor, valid_BT1: Tensor) -> Tensor:
     return steps_BTH.where(valid_BT1, 0).sum(dim=1) / valid_BT1.sum(dim=1).clamp_min(1)
 
 
+class Standardise(nn.Module):
+    """Features on one scale: each less its mean over the training clips' steps, in units of its deviation there.
+
+    Args:
+        feature_size: D. The two statistics are part of the model; `set_statistics` gives them before training.
+    """
+
+    _DEVIATION_FLOOR = 0.05  # features that hardly vary (most of a ReLU's zeros) are not to be blown up
+
+    def __init__(self, feature_size: int) -> None:
+        super().__init__()
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.register_buffer("mean", torch.zeros(feature_size))
+        self.register_buffer("deviation", torch.ones(feature_size))
+
+    def set_statistics(self, mean_D: Tensor, deviation_D: Tensor) -> None:
+        """What training found."""
+        self.mean.copy_(mean_D)
+        self.deviation.copy_(deviation_D + self._DEVIATION_FLOOR)
+
+    def forward(self, steps_BTD: Tensor) -> Tensor:
+        """The same shape."""
+        return (steps_BTD - self.mean) / self.deviation
+
+
 class TemporalModel(nn.Module):
     """Features of steps to one vector a clip: projection, GRU layers (none in the baseline), pooling; and, where the
     recipe says so, statistics of the projected steps beside it.
@@ -139,7 +165,8 @@ class TemporalModel(nn.Module):
         if not spec.projection_size:
             return nn.Identity()
         return nn.Sequential(
-            nn.LayerNorm(feature_size),  # frozen features differ much in scale; what it gave is in docs/design.md
+            # frozen features differ much in scale; what either gave is in docs/design.md
+            Standardise(feature_size) if spec.input_norm == "standardise" else nn.LayerNorm(feature_size),
             nn.Linear(feature_size, spec.projection_size),
             nn.LayerNorm(spec.projection_size),
             nn.GELU(),

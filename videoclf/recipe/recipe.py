@@ -160,6 +160,10 @@ class Temporal(_Section):
     projection_size: int = Field(128, ge=0, le=4096)
     """Features a step after the projection that stands before the GRU; 0: none, features go in as they are."""
 
+    input_norm: Literal["layer", "standardise"] = "layer"
+    """What stands before the projection: ``layer``, a layer norm (each step's features on one scale), or
+    ``standardise`` (each feature on the scale that it has over the training clips, found before training starts)."""
+
     hidden_size: int = Field(128, ge=1, le=4096)
     """GRU units, per direction."""
 

@@ -23,6 +23,7 @@ from videoclf.inference.engine import Float32Array
 from videoclf.inference.pipeline import average_windows
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.sequences import pad_sequences
+from videoclf.modeling.temporal import Standardise
 from videoclf.recipe.recipe import Augment, Objective, Training
 from videoclf.training.balance import balanced_order
 from videoclf.training.examples import Example, Examples
@@ -86,6 +87,7 @@ class Trainer:
         self._position = {label: i for i, label in enumerate(labels)}
         self._settings = settings
         self._augment = augment
+        self._on_features = on_features
         self._averaged = averaged_weights(classifier, settings.weight_average) if settings.weight_average else None
         optimizer = torch.optim.AdamW(
             parameter_groups(classifier, settings), weight_decay=settings.weight_decay, fused=True
@@ -114,6 +116,7 @@ class Trainer:
             TrainingDiverged: the loss is no longer a number.
         """
         settings = self._settings
+        self._standardise(train)
         schedule = self._schedule(len(train))
         best_epoch, best_loss = 0, math.inf
         for epoch in range(1, settings.epochs + 1):
@@ -145,6 +148,7 @@ class Trainer:
             DatasetInvalid: no clip could be read.
             TrainingDiverged: the loss is no longer a number.
         """
+        self._standardise(clips)
         schedule = self._schedule(len(clips))
         for epoch in range(1, num_epochs + 1):
             self._check(epoch, self._train_epoch(clips, schedule, is_first=False))
@@ -181,6 +185,26 @@ class Trainer:
         if self._settings.objective == "sigmoid":
             return [tuple(self._position[name] for name in names_in(label)) for label in labels]
         return [self._position[label] for label in labels]
+
+    @torch.inference_mode()
+    def _standardise(self, clips: Sequence[LabelledClip]) -> None:
+        """Tell a network that standardises its features how they are spread over the training clips."""
+        layers = [module for module in self._classifier.temporal.modules() if isinstance(module, Standardise)]
+        if not layers:
+            return
+        self._module.eval()
+        moments = FeatureMoments()
+
+        def look(window: Tensor) -> None:
+            steps, num_steps = self._fabric.to_device(pad_sequences([window]))
+            moments.add((steps if self._on_features else self._classifier.encode(steps, num_steps)[0])[0])
+
+        for _ in self._examples.for_validation(clips, look):
+            pass
+        if moments.num_steps:
+            scored = [module for module in self.scored.temporal.modules() if isinstance(module, Standardise)]
+            for layer in (*layers, *scored):
+                layer.set_statistics(*moments.mean_and_deviation())
 
     def _schedule(self, num_clips: int) -> torch.optim.lr_scheduler.LambdaLR:
         settings = self._settings
@@ -261,6 +285,27 @@ def averaged_weights(network: nn.Module, decay: float) -> AveragedModel:
         moving_average(min(decay, (1 + n) / (10 + n)))(averaged, current, num_averaged)
 
     return AveragedModel(network, multi_avg_fn=average, use_buffers=True)
+
+
+class FeatureMoments:
+    """Mean and deviation of features, gathered window by window."""
+
+    def __init__(self) -> None:
+        self.num_steps = 0
+        self._sum = torch.zeros(())
+        self._squares = torch.zeros(())
+
+    def add(self, steps_TD: Tensor) -> None:
+        """One window more."""
+        steps = steps_TD.double()
+        self.num_steps += len(steps)
+        self._sum = self._sum.to(steps.device) + steps.sum(dim=0)
+        self._squares = self._squares.to(steps.device) + (steps**2).sum(dim=0)
+
+    def mean_and_deviation(self) -> tuple[Tensor, Tensor]:
+        """``D`` each, float32."""
+        mean = self._sum / self.num_steps
+        return mean.float(), (self._squares / self.num_steps - mean**2).clamp_min(0).sqrt().float()
 
 
 def warmup_cosine(num_warmup_steps: float, num_steps: int) -> Callable[[int], float]:
