@@ -10,7 +10,7 @@ from videoclf.data.feature_key import FeatureKey, FeatureSettings
 
 CHANGED = {
     "decoder": "opencv", "decoder_version": "av 19", "picking": "fast", "video_stream": 0, "fps": 8.5, "max_frames": 63,
-    "order": "shuffled", "preprocess": '{"height": 1}', "backbone": "resnet18", "temporal_stride": 2,
+    "order": "shuffled", "preprocess": '{"height": 1}', "backbone": "{}",
     "weights_sha256": "ac" * 32, "engine": "torch 3", "device": "cuda", "precision": "bfloat16", "views": ("as it is",),
 }  # fmt: skip
 
@@ -27,7 +27,7 @@ def test_content_and_name_are_part_of_the_key() -> None:
 
 
 def test_the_format_version_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feature_key, "FORMAT_VERSION", 2)
+    monkeypatch.setattr(feature_key, "FORMAT_VERSION", 99)
     assert FeatureKey(KEY.content_sha256, replace(SETTINGS)).digest != KEY.digest
 
 

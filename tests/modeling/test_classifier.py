@@ -36,6 +36,7 @@ temporal_settings = st.fixed_dictionaries(
 BACKBONES: list[dict[str, Any]] = [
     {"name": "resnet18"},
     {"name": "mobilenet_v2"},
+    {"name": "mobilenet_v2", "tap_below": 5},
     {"name": "efficientnet_b0"},
     {"name": "convnext_tiny"},
     {"name": "regnet_y_400mf"},

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of what a cache holds. Raise it whenever other features, or other bytes, would be stored under the same settings: a
 change to picking, preprocessing or encoding, or to the layout of a file."""
 
@@ -33,9 +33,7 @@ class FeatureSettings:
     preprocess: str
     """The recipe's section, channels among it, as JSON."""
     backbone: str
-    """The network's name."""
-    temporal_stride: int
-    """Frames a step."""
+    """The recipe's section, but for what says how it is trained, as JSON."""
     weights_sha256: str
     """Of the backbone's weights."""
     engine: str

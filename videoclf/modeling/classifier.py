@@ -9,6 +9,7 @@ from videoclf.errors import RecipeInvalid, one_line
 from videoclf.modeling.backbone2d import FrameBackbone, build_backbone2d
 from videoclf.modeling.backbone3d import ClipBackbone, build_backbone3d
 from videoclf.modeling.stages import freeze_lower_stages
+from videoclf.modeling.tap import with_tap
 from videoclf.modeling.temporal import TemporalModel
 from videoclf.recipe.backbones import backbone_facts
 from videoclf.recipe.recipe import Recipe
@@ -88,7 +89,9 @@ def build_backbone(recipe: Recipe) -> Backbone:
     facts = backbone_facts(recipe.backbone.name)
     num_views = len(recipe.preprocess.channels)
     if facts.kind == "2d":
-        return build_backbone2d(facts, num_views=num_views, has_temporal_shift=recipe.backbone.temporal_shift)
+        built = build_backbone2d(facts, num_views=num_views, has_temporal_shift=recipe.backbone.temporal_shift)
+        spec = recipe.backbone
+        return built if spec.tap_below is None else with_tap(built, spec.tap_below, spec.tap_grid)
     if facts.kind == "3d":
         return build_backbone3d(facts, temporal_stride=recipe.backbone.temporal_stride, num_views=num_views)
     raise RecipeInvalid(

@@ -8,7 +8,7 @@ from videoclf.errors import RecipeInvalid
 from videoclf.modeling.backbone2d import FrameBackbone
 from videoclf.modeling.backbone3d import ClipBackbone
 
-_CONTAINERS = frozenset({"0", "features", "trunk_output"})
+CONTAINERS = frozenset({"0", "features", "trunk_output"})
 """Children of torchvision's networks that hold their stages rather than being one (``0``: our name of ``features``)."""
 
 _TAIL = frozenset({"avgpool", "classifier", "flatten"})
@@ -55,6 +55,6 @@ def _pieces(network: nn.Module) -> list[tuple[str, nn.Module]]:
     """The layers and blocks in order, out of their containers."""
     pieces: list[tuple[str, nn.Module]] = []
     for name, layer in network.named_children():
-        held = list(layer.named_children()) if name in _CONTAINERS else []
+        held = list(layer.named_children()) if name in CONTAINERS else []
         pieces += [(f"{name}.{inner}", block) for inner, block in held] or [(name, layer)]
     return pieces

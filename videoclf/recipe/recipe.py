@@ -110,6 +110,13 @@ class Backbone(_Section):
     frozen: bool = False
     """True: the backbone is never trained. Features are then computed once, and kept, instead of once an epoch."""
 
+    tap_below: int | None = Field(None, ge=1, le=100)
+    """2D only, of torchvision's names: beside the top's features stand those of the stage with so many above it (5 of
+    MobileNetV2's nineteen: its thirteenth block). Unset: the top's alone."""
+
+    tap_grid: int = Field(3, ge=1, le=8)
+    """Cells a side of the grid over which the tapped stage's maps are averaged: where in the picture, coarsely."""
+
     unfrozen_stages: int | None = Field(None, ge=1, le=100)
     """Only so many stages of the backbone are trained, counted from its top; the others, their batch norms too, stay as
     they are. Unset: all are trained. (ResNets have five, the stem included, MobileNetV2 nineteen; see
@@ -137,6 +144,10 @@ class Backbone(_Section):
             raise ValueError(
                 f"unfrozen_stages = {self.unfrozen_stages}: {self.name} has no stages known here; unset it"
             )
+        if self.tap_below is not None and (facts.kind != "2d" or facts.source in _WITHOUT_STAGES):
+            raise ValueError(f"tap_below = {self.tap_below}: {self.name} has no 2D stages known here; unset it")
+        if self.tap_below is not None and self.temporal_shift:
+            raise ValueError(f"tap_below = {self.tap_below} and temporal_shift = true exclude each other; unset one")
         if self.unfrozen_stages is not None and self.frozen:
             raise ValueError(
                 f"frozen = true and unfrozen_stages = {self.unfrozen_stages} exclude each other; unset one"
