@@ -3,8 +3,8 @@
     python benchmarks/zoo.py            # prints the table
     python benchmarks/zoo.py --write    # and keeps it in models/measured.json, which `videoclf models` shows
 
-A clip of 16 frames at the recipe's size, views and all, random weights (they do not change the time), float32, in
-evaluation. Rounds go over all recipes in turn, so that a busy minute of the machine falls on all alike; medians.
+A clip of 16 frames at the recipe's size, views and all, random weights (they do not change the time), float32, as it
+predicts (batch norms folded). Rounds go over all recipes in turn, so that a busy minute of the machine falls on all alike; medians.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import torchvision
 from torch.utils.flop_counter import FlopCounterMode
 
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
+from videoclf.modeling.folding import fold_batch_norms
 from videoclf.recipe.recipe import Recipe, load_recipe
 from videoclf.zoo import downloadable_names, find_recipe, models_folder, recipe_names
 
@@ -38,7 +39,10 @@ def main() -> None:
     recipes = {name: load_recipe(find_recipe(name)) for name in recipe_names()}
     networks = {name: build(recipe, name) for name, recipe in recipes.items()}
     clips = {name: torch.randn(1, NUM_FRAMES, *frame_shape(recipe)) for name, recipe in recipes.items()}
-    figures = {name: describe(name, networks[name], clips[name]) for name in recipes}  # the first run warms up
+    figures = {name: describe(name, networks[name], clips[name]) for name in recipes}
+    networks = {name: fold_batch_norms(network) for name, network in networks.items()}  # as they predict
+    for name, network in networks.items():
+        classify(network, clips[name])  # warms up
     seconds: dict[str, list[float]] = {name: [] for name in recipes}
     for _ in range(arguments.rounds):
         for name in recipes:

@@ -50,7 +50,7 @@ def test_alone_or_among_others_a_video_gets_the_same_scores(default_model: video
 
 def test_features_are_a_step_a_moment(default_model: videoclf.Model, tmp_path: Path) -> None:
     features = default_model.features(write_clip(tmp_path / "clip.avi", 25))
-    assert features.shape == (10, 2 * 1280)
+    assert features.shape == (10, 3 * (1280 + 9 * 96))
     assert features.dtype == torch.float32
 
 

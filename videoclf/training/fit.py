@@ -109,7 +109,8 @@ class Trainer:
         """Train until the last epoch, or until validation has not improved for ``patience`` epochs.
 
         Yields:
-            After each epoch its record, and whether it is the best so far; `scored` then holds its weights.
+            After each epoch its record, and whether its weights are to be kept: the best so far, or, where the settings
+            say so, the last; `scored` then holds them.
 
         Raises:
             DatasetInvalid: no clip to train on, or none to validate on, could be read.
@@ -124,8 +125,8 @@ class Trainer:
             train_loss = self._train_epoch(train, schedule, is_first=epoch == 1)
             validation_loss, top1 = self._score(validation)
             self._check(epoch, train_loss, validation_loss)
-            is_best = validation_loss < best_loss or settings.keep == "last"
-            if is_best:
+            is_kept = validation_loss < best_loss or settings.keep == "last"
+            if is_kept:
                 best_epoch, best_loss = epoch, validation_loss
             yield (
                 EpochRecord(
@@ -136,7 +137,7 @@ class Trainer:
                     learning_rate=schedule.get_last_lr()[0],
                     seconds=time.perf_counter() - started,
                 ),
-                is_best,
+                is_kept,
             )
             if epoch - best_epoch >= settings.patience:
                 return

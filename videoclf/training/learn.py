@@ -34,7 +34,7 @@ def learn(
     make_trainer: MakeTrainer,
     parts: Split,
     settings: Training,
-    on_epoch: Callable[[EpochRecord, bool, VideoClassifier], object] = lambda _record, _is_best, _classifier: None,
+    on_epoch: Callable[[EpochRecord, bool, VideoClassifier], object] = lambda _record, _is_kept, _classifier: None,
     on_refit: Callable[[], object] = lambda: None,
 ) -> Learned:
     """Train on the training part; choose epoch, temperature and threshold on the validation part; where the recipe says
@@ -44,7 +44,7 @@ def learn(
         make_trainer: called once, and once more for a refit.
         parts: the split.
         settings: the recipe's section.
-        on_epoch: called after each epoch with its record, whether it is the best so far, and the network.
+        on_epoch: called after each epoch with its record, whether its weights are to be kept, and the network.
         on_refit: called before the second training.
 
     Raises:
@@ -53,11 +53,11 @@ def learn(
     """
     classifier, trainer = make_trainer()
     records: list[EpochRecord] = []
-    for record, is_best in trainer.epochs(parts.train, parts.validation):
+    for record, is_kept in trainer.epochs(parts.train, parts.validation):
         records.append(record)
-        if is_best:
+        if is_kept:
             kept, weights = record, trainer.weights()
-        on_epoch(record, is_best, classifier)
+        on_epoch(record, is_kept, classifier)
     trainer.restore(weights)
     said = trainer.logits(parts.validation)
     calibration = calibrate(said.window_logits, said.num_frames, trainer.targets(said.clips), settings.objective)

@@ -141,12 +141,12 @@ def train(
     num_clips, num_epochs = len(parts.train) + len(parts.validation), settings.training.epochs
     records: list[EpochRecord] = []
 
-    def on_epoch(record: EpochRecord, is_best: bool, network: VideoClassifier) -> None:
+    def on_epoch(record: EpochRecord, is_kept: bool, network: VideoClassifier) -> None:
         records.append(record)
         write_atomically(folder / "log.csv", _log_csv(records).encode())
-        if is_best:  # at once: a run that is interrupted leaves the best so far
+        if is_kept:  # at once: a run that is interrupted leaves the best so far
             save_model(model_path, network, header)
-        watcher.epoch(record, is_best=is_best)
+        watcher.epoch(record, is_best=is_kept and settings.training.keep == "best")
         if record.epoch < num_epochs:
             watcher.stage(f"epoch {record.epoch + 1} of {num_epochs}", num_clips)
 
