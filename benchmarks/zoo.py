@@ -4,7 +4,8 @@
     python benchmarks/zoo.py --write    # and keeps it in models/measured.json, which `videoclf models` shows
 
 A clip of 16 frames at the recipe's size, views and all, random weights (they do not change the time), float32, as it
-predicts (batch norms folded). Rounds go over all recipes in turn, so that a busy minute of the machine falls on all alike; medians.
+predicts (batch norms folded). Rounds go over all recipes in turn, so that a busy minute of the machine falls on all
+alike; medians.
 """
 
 from __future__ import annotations

@@ -111,6 +111,12 @@ def test_another_recipe_is_not_mixed_in(data: Path, done: tuple[Path, CrossvalMe
         run(data, done[0], Counting(), overrides=(*SHORT, "temporal.hidden_size=7"))
 
 
+def test_a_training_run_does_not_take_its_folder(data: Path, done: tuple[Path, CrossvalMetrics, Counting]) -> None:
+    with pytest.raises(RunFolderUnusable, match="holds a cross-validation"):
+        videoclf.train(data, out=done[0], recipe="tiny", overrides=SHORT, device="cpu", overwrite=True)
+    assert (done[0] / "metrics.json").read_text() == done[1].model_dump_json(indent=2)
+
+
 def test_the_ridge_baseline_needs_no_epochs(data: Path, tmp_path: Path) -> None:
     counting = Counting()
     metrics = run(data, tmp_path, counting, baseline="ridge", num_seeds=3)

@@ -66,6 +66,10 @@ def evaluate(
         raise DatasetInvalid(f"--split {split}: has no test part in {data}; leave --split out to evaluate on all clips")
     if out is not None and (Path(out) / "model.safetensors").exists():
         raise RunFolderUnusable(f"{out}: holds a run, whose figures would be replaced; choose another --out")
+    if out is not None and (Path(out) / "crossval.json").exists():
+        raise RunFolderUnusable(
+            f"{out}: holds a cross-validation, whose figures would be replaced; choose another --out"
+        )
     loaded = model if isinstance(model, Model) else load(model, device=device)
     objective = loaded.header.objective
     check_labels(clips, loaded.labels, model=loaded.header.name, has_several=objective == "sigmoid")

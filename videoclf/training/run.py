@@ -235,6 +235,8 @@ def _header(out: Path, recipe: Recipe, dataset: Dataset) -> ModelHeader:
 
 def _open_run_folder(folder: Path, *, overwrite: bool) -> Path:
     prepare_folder(folder)
+    if (folder / "crossval.json").exists():
+        raise RunFolderUnusable(f"{folder}: holds a cross-validation; choose another --out")
     if (folder / "model.safetensors").exists() and not overwrite:
         raise RunFolderUnusable(f"{folder}: holds a run already; choose another --out, or add --overwrite")
     for name in _RUN_FILES:  # all of the old run before anything of the new one: never a mixture
