@@ -14,10 +14,10 @@ from videoclf.inference.torch_engine import find_device
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.recipe.recipe import Recipe
 from videoclf.training.examples import Quarantine
+from videoclf.training.feature_encoder import make_encoder
 from videoclf.training.feature_examples import FeatureExamples
 from videoclf.training.observer import Observer, SilentObserver
 from videoclf.training.start import build_network, choose_recipe
-from videoclf.training.trainers import make_encoder
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from videoclf.media.versions import decoder_version
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.preprocess import arrange_channels, preprocess_frames
 from videoclf.recipe.recipe import Recipe
+from videoclf.training.augment import PictureAugmentation
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,15 @@ class FeatureEncoder:
         features, _ = self._classifier.encode(window[None].to(self._device), num_frames)
         steps: Float32Array = features[0].float().cpu().numpy()
         return steps
+
+
+def make_encoder(classifier: VideoClassifier, recipe: Recipe) -> FeatureEncoder:
+    """What makes the features of a frozen backbone, augmented views among them where the recipe varies pictures."""
+    if not recipe.augment.varies_pictures:
+        return FeatureEncoder(classifier, recipe)
+    pictures = recipe.augment.model_copy(update={"speed": 0.0, "temporal_jitter": 0.0})
+    views = AugmentedViews(PictureAugmentation(pictures), recipe.augment.stored_views, pictures.model_dump_json())
+    return FeatureEncoder(classifier, recipe, views)
 
 
 def hash_weights(network: nn.Module) -> str:

@@ -13,9 +13,8 @@ from videoclf.data.feature_store import FeatureStore
 from videoclf.media.options import ReadOptions
 from videoclf.modeling.classifier import Backbone, VideoClassifier
 from videoclf.recipe.recipe import Recipe, Training
-from videoclf.training.augment import PictureAugmentation
 from videoclf.training.examples import Examples, Quarantine, VariedSteps, VideoExamples
-from videoclf.training.feature_encoder import AugmentedViews, FeatureEncoder
+from videoclf.training.feature_encoder import make_encoder
 from videoclf.training.feature_examples import FeatureExamples
 from videoclf.training.fit import Trainer
 from videoclf.training.observer import Observer
@@ -87,12 +86,3 @@ class TrainerFactory:
             augment=self._recipe.augment,
         )  # fmt: skip
         return trainer.scored, trainer
-
-
-def make_encoder(classifier: VideoClassifier, recipe: Recipe) -> FeatureEncoder:
-    """What makes the features of a frozen backbone, augmented views among them where the recipe varies pictures."""
-    if not recipe.augment.varies_pictures:
-        return FeatureEncoder(classifier, recipe)
-    pictures = recipe.augment.model_copy(update={"speed": 0.0, "temporal_jitter": 0.0})
-    views = AugmentedViews(PictureAugmentation(pictures), recipe.augment.stored_views, pictures.model_dump_json())
-    return FeatureEncoder(classifier, recipe, views)

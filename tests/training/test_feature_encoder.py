@@ -1,4 +1,4 @@
-"""Networks with their first weights, and what makes features for them."""
+"""A frozen backbone as a maker of features, and the views it is shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from videoclf.modeling.classifier import build_classifier
 from videoclf.recipe.recipe import Recipe
-from videoclf.training.trainers import make_encoder
+from videoclf.training.feature_encoder import make_encoder
 
 
 def recipe_with(**augment: Any) -> Recipe:
