@@ -75,6 +75,18 @@ def test_standardised_features_have_mean_zero_and_deviation_nearly_one() -> None
     assert torch.allclose(layer(steps)[0].std(0), torch.ones(4), atol=0.02)
 
 
+def test_standardised_and_projected_in_one_product_is_the_same_as_in_two() -> None:
+    spec = Temporal(projection_size=6, input_norm="standardise")
+    projection = TemporalModel(40, spec).projection.eval()
+    projection[0].set_statistics(3 * torch.rand(40), 2 * torch.rand(40))
+    steps = 3 * torch.rand(2, 5, 40)
+    in_one, in_two = projection(steps), nn.Sequential(*projection)(steps)
+    torch.testing.assert_close(in_one, in_two, atol=1e-5, rtol=1e-5)
+    weights = list(projection.parameters())
+    gradients = [torch.autograd.grad((output * steps[..., :6]).sum(), weights) for output in (in_one, in_two)]
+    torch.testing.assert_close(*gradients, atol=1e-4, rtol=1e-4)
+
+
 def test_statistics_stand_beside_what_the_gru_gives() -> None:
     spec = Temporal(projection_size=6, hidden_size=5, bidirectional=True, statistics=True)
     model = TemporalModel(4, spec)

@@ -12,7 +12,7 @@ from tests.conftest import write_clip
 from videoclf.data.dataset import LabelledClip
 from videoclf.modeling.preprocess import arrange_channels
 from videoclf.recipe.recipe import Augment, Recipe
-from videoclf.training.examples import Example, Quarantine, VariedSteps, VideoExamples
+from videoclf.training.examples import Example, Quarantine, VariedSteps, VideoExamples, Views
 from videoclf.training.observer import SilentObserver
 
 
@@ -36,7 +36,7 @@ def steps_of(examples: VideoExamples, clips: list[LabelledClip], seed: int = 0) 
 
 
 def looked_at(examples: VideoExamples, clips: list[LabelledClip]) -> list[Tensor]:
-    return [windows[0] for _, windows in examples.for_validation(clips, lambda window: window)]
+    return [windows[0] for _, windows in examples.for_validation(clips, lambda views: views[0])]
 
 
 VARIED = {"crop_scale_min": 0.5, "brightness": 0.4, "speed": 0.5, "temporal_jitter": 1.0}
@@ -55,6 +55,13 @@ def test_the_same_generator_gives_the_same_examples(clips: list[LabelledClip]) -
 
 def test_validation_is_not_varied(clips: list[LabelledClip]) -> None:
     assert all(map(torch.equal, looked_at(videos(VARIED), clips), looked_at(videos({}), clips)))
+
+
+def test_where_the_recipe_says_so_validation_sees_the_mirror_image_too(clips: list[LabelledClip]) -> None:
+    recipe = Recipe.model_validate({"preprocess": {"height": 32, "width": 32}, "testing": {"horizontal_flip": True}})
+    examples = VideoExamples(recipe, Quarantine(SilentObserver()), 2, lambda: None)
+    for _, ((window, mirrored),) in examples.for_validation(clips, lambda views: views):
+        assert torch.equal(mirrored, window.flip(-1))
 
 
 def test_motion_is_made_of_varied_pictures(clips: list[LabelledClip]) -> None:
@@ -83,11 +90,11 @@ def test_given_steps_are_varied_in_training_only() -> None:
         def for_training(self, clips: Any, rng: np.random.Generator) -> Iterator[Any]:
             return iter([Example(torch.arange(40), "a")])
 
-        def for_validation(self, clips: Any, look: Callable[[Tensor], Any]) -> Iterator[Any]:
-            return iter([("clip", [look(torch.arange(40))])])
+        def for_validation(self, clips: Any, look: Callable[[Views], Any]) -> Iterator[Any]:
+            return iter([("clip", [look((torch.arange(40),))])])
 
     examples = VariedSteps(Given(), Augment(temporal_jitter=1))
     (example,) = examples.for_training([], np.random.default_rng(0))
     assert not torch.equal(example.steps, torch.arange(40))
-    ((_, seen),) = examples.for_validation([], lambda steps: steps)
+    ((_, seen),) = examples.for_validation([], lambda views: views[0])
     assert torch.equal(seen[0], torch.arange(40))

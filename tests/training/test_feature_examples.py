@@ -22,7 +22,7 @@ from videoclf.media.options import DecoderName, Picking, ReadOptions
 from videoclf.media.video import Video
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
 from videoclf.recipe.recipe import Recipe
-from videoclf.training.examples import Quarantine, VideoExamples
+from videoclf.training.examples import Quarantine, VideoExamples, Views
 from videoclf.training.feature_encoder import AugmentedViews, FeatureEncoder, hash_weights
 from videoclf.training.feature_examples import FeatureExamples
 from videoclf.training.observer import SilentObserver
@@ -80,7 +80,7 @@ def train(run: Run, clips: list[LabelledClip], seed: int = 0) -> list[Tensor]:
 
 
 def validate(run: Run, clips: list[LabelledClip]) -> list[list[Tensor]]:
-    return [seen for _, seen in run.examples.for_validation(clips, Tensor.clone)]
+    return [seen for _, seen in run.examples.for_validation(clips, lambda views: views[0].clone())]
 
 
 @pytest.fixture
@@ -112,7 +112,8 @@ def test_they_are_what_the_backbone_makes_of_each_window(tmp_path: Path, clips: 
     run = start(tmp_path / "cache", tmp_path)
     classifier = classifier_of().eval()
 
-    def encode(window: Tensor) -> Tensor:
+    def encode(views: Views) -> Tensor:
+        (window,) = views
         return classifier.encode(window[None], torch.tensor([len(window)]))[0][0].detach()
 
     videos = VideoExamples(RECIPE, Quarantine(SilentObserver()), 1, lambda: None)
@@ -120,6 +121,18 @@ def test_they_are_what_the_backbone_makes_of_each_window(tmp_path: Path, clips: 
     assert [len(windows) for windows in expected] == [1, 2, 1]
     for mine, theirs in zip(validate(run, clips), expected, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
+
+
+def test_mirror_images_are_for_testing_or_for_training_or_for_both(tmp_path: Path, clips: list[LabelledClip]) -> None:
+    for in_training, in_testing in ((True, True), (False, True), (True, False)):
+        sections = {"training": {"horizontal_flip": in_training}, "testing": {"horizontal_flip": in_testing}}
+        recipe = Recipe.model_validate(RECIPE.model_dump() | sections)
+        run = start(tmp_path / "cache", tmp_path, recipe=recipe)
+        assert run.encoder.views == ("as it is", "mirrored")
+        seen = [views for _, (views, *_) in run.examples.for_validation(clips, lambda views: views)]
+        assert {len(views) for views in seen} == {2 if in_testing else 1}
+        is_as_it_is = {torch.equal(train(run, clips[:1], seed)[0], seen[0][0]) for seed in range(12)}
+        assert is_as_it_is == ({True, False} if in_training else {True})
 
 
 def test_the_second_epoch_and_the_second_run_decode_nothing(
@@ -227,7 +240,7 @@ def test_damaged_features_are_computed_anew(
 def test_the_folder_may_be_deleted_at_any_moment(tmp_path: Path, clips: list[LabelledClip]) -> None:
     run = start(tmp_path / "cache", tmp_path)
     expected = []
-    for _, seen in run.examples.for_validation(clips, Tensor.clone):
+    for _, seen in run.examples.for_validation(clips, lambda views: views[0].clone()):
         expected.append(seen)
         for path in (tmp_path / "cache").rglob("*.*"):
             path.unlink()

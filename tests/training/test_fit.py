@@ -15,7 +15,7 @@ from videoclf.data.dataset import LabelledClip
 from videoclf.errors import DatasetInvalid, TrainingDiverged
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
 from videoclf.recipe.recipe import Augment, Recipe, parse_recipe
-from videoclf.training.examples import Example, Seen, crop_steps
+from videoclf.training.examples import Example, Seen, Views, crop_steps
 from videoclf.training.fit import Trainer, averaged_weights, warmup_cosine
 
 LABELS = ("down", "up")
@@ -30,10 +30,10 @@ class RampExamples:
             yield Example(self.steps(clip), clip.label)
 
     def for_validation(
-        self, clips: Sequence[LabelledClip], look: Callable[[Tensor], Seen]
+        self, clips: Sequence[LabelledClip], look: Callable[[Views], Seen]
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         for clip in clips:
-            yield clip, [look(self.steps(clip))]
+            yield clip, [look((self.steps(clip),))]
 
     def steps(self, clip: LabelledClip) -> Tensor:
         number = int(clip.path.stem)
@@ -47,10 +47,10 @@ class MisleadingValidation(RampExamples):
     """Validation clips show the other class: the better the training, the worse they do."""
 
     def for_validation(
-        self, clips: Sequence[LabelledClip], look: Callable[[Tensor], Seen]
+        self, clips: Sequence[LabelledClip], look: Callable[[Views], Seen]
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         for clip in clips:
-            yield clip, [look(self.steps(clip).flip(0))]
+            yield clip, [look((self.steps(clip).flip(0),))]
 
 
 class NoExamples(RampExamples):

@@ -35,7 +35,7 @@ def load(model: str | Path | None = None, *, device: str = "auto", backbone: Bac
         DeviceUnavailable: this machine has no such device.
     """
     classifier, header = open_model(model, backbone=backbone)
-    return Model(TorchEngine(classifier, header.recipe.preprocess, device), header)
+    return Model(TorchEngine(classifier, header.recipe, device), header)
 
 
 class Model:

@@ -14,7 +14,7 @@ from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.folding import fold_batch_norms
 from videoclf.modeling.preprocess import preprocess_window
 from videoclf.modeling.sequences import pad_sequences
-from videoclf.recipe.recipe import Preprocess
+from videoclf.recipe.recipe import Recipe
 
 
 class TorchEngine:
@@ -22,27 +22,31 @@ class TorchEngine:
 
     Args:
         classifier: in evaluation mode.
-        spec: the recipe's preprocessing.
+        recipe: how it prepares and looks.
         device: ``cpu``, ``cuda``, ``cuda:1``, ..., or ``auto``: a GPU where there is one.
 
     Raises:
         DeviceUnavailable: this machine has no such device.
     """
 
-    def __init__(self, classifier: VideoClassifier, spec: Preprocess, device: str = "auto") -> None:
+    def __init__(self, classifier: VideoClassifier, recipe: Recipe, device: str = "auto") -> None:
         self.device = find_device(device)
         self._classifier = fold_batch_norms(classifier).to(self.device)
-        self._spec = spec
+        self._recipe = recipe
 
     def preprocess(self, chunks: Chunks) -> Tensor:
         """One window: ``T×3×H×W`` float32 on the CPU."""
-        return preprocess_window(chunks, self._spec)
+        return preprocess_window(chunks, self._recipe.preprocess)
 
     @torch.inference_mode()
     def logits(self, windows: Sequence[Tensor]) -> Float32Array:
         """``B×C`` of a batch of windows of any lengths."""
         clips, num_frames = pad_sequences(windows)
-        result: Float32Array = self._classifier(clips.to(self.device), num_frames.to(self.device)).cpu().numpy()
+        clips, num_frames = clips.to(self.device), num_frames.to(self.device)
+        logits_BC: Tensor = self._classifier(clips, num_frames)
+        if self._recipe.testing.horizontal_flip:
+            logits_BC = (logits_BC + self._classifier(clips.flip(-1), num_frames)) / 2
+        result: Float32Array = logits_BC.cpu().numpy()
         return result
 
     @torch.inference_mode()

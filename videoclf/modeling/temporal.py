@@ -7,8 +7,11 @@ reads each clip reversed *within its length*, so it too meets the padding last.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from videoclf.modeling.sequences import length_mask
 from videoclf.recipe.recipe import Temporal
@@ -137,6 +140,20 @@ class Standardise(nn.Module):
         return (steps_BTD - self.mean) / self.deviation
 
 
+class StandardisedProjection(nn.Sequential):
+    """`Standardise`, then a linear layer, then any others. The first two are one product: of thousands of features, no
+    standardised copy is written."""
+
+    def forward(self, steps_BTD: Tensor) -> Tensor:
+        """``B×T×D`` to ``B×T×P``."""
+        scale, layer = cast(Standardise, self[0]), cast(nn.Linear, self[1])
+        weight_PD = layer.weight / scale.deviation
+        projected: Tensor = linear(steps_BTD, weight_PD, layer.bias - weight_PD @ scale.mean)
+        for further in list(self)[2:]:
+            projected = further(projected)
+        return projected
+
+
 class TemporalModel(nn.Module):
     """Features of steps to one vector a clip: projection, GRU layers (none in the baseline), pooling; and, where the
     recipe says so, statistics of the projected steps beside it.
@@ -164,9 +181,11 @@ class TemporalModel(nn.Module):
     def _build_projection(self, feature_size: int, spec: Temporal) -> nn.Module:
         if not spec.projection_size:
             return nn.Identity()
-        return nn.Sequential(
-            # frozen features differ much in scale; what either gave is in docs/design.md
-            Standardise(feature_size) if spec.input_norm == "standardise" else nn.LayerNorm(feature_size),
+        # frozen features differ much in scale; what either norm gave is in docs/design.md
+        is_standardised = spec.input_norm == "standardise"
+        sequence = StandardisedProjection if is_standardised else nn.Sequential
+        return sequence(
+            Standardise(feature_size) if is_standardised else nn.LayerNorm(feature_size),
             nn.Linear(feature_size, spec.projection_size),
             nn.LayerNorm(spec.projection_size),
             nn.GELU(),

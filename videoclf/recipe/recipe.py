@@ -332,6 +332,14 @@ class Training(_Section):
     """Of initial weights, order, dropout and augmentation."""
 
 
+class Testing(_Section):
+    """What is looked at when a clip is judged, in validation, evaluation and prediction alike, beside the windows that
+    ``sampling.max_frames`` cuts a long clip into."""
+
+    horizontal_flip: bool = False
+    """True: every window is looked at mirrored too, and the logits are averaged. Takes twice the time."""
+
+
 class Recipe(_Section):
     """The one description of a model. Construct it, or read it with `load_recipe`."""
 
@@ -344,6 +352,7 @@ class Recipe(_Section):
     temporal: Temporal = Temporal()
     augment: Augment = Augment()
     training: Training = Training()
+    testing: Testing = Testing()
 
     @model_validator(mode="after")
     def _window_fits_in_memory(self) -> Self:

@@ -263,7 +263,7 @@ def _ridge_judge(examples: Examples, labels: Sequence[str]) -> _Judge:
     position = {label: i for i, label in enumerate(labels)}
 
     def statistics(clips: Sequence[LabelledClip]) -> tuple[list[LabelledClip], np.ndarray]:
-        found = [(clip, clip_statistics(windows)) for clip, windows in examples.for_validation(clips, lambda w: w)]
+        found = [(clip, clip_statistics(windows)) for clip, windows in examples.for_validation(clips, lambda v: v[0])]
         return [clip for clip, _ in found], np.array([row for _, row in found])
 
     def judge(split: Split, _seed: int) -> _Judged:

@@ -21,6 +21,10 @@ from videoclf.training.observer import Observer
 Seen = TypeVar("Seen")
 
 
+Views = tuple[Tensor, ...]
+"""One window, ``T×3×H×W`` frames or ``T×D`` features: as it is and, where the recipe tests so, mirrored."""
+
+
 @dataclass(frozen=True)
 class Example:
     """One clip as the network takes it in this epoch."""
@@ -41,7 +45,7 @@ class Examples(Protocol):
         ...
 
     def for_validation(
-        self, clips: Sequence[LabelledClip], look: Callable[[Tensor], Seen]
+        self, clips: Sequence[LabelledClip], look: Callable[[Views], Seen]
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         """Each clip with what ``look`` made of each of its windows; windows come one by one and are not kept."""
         ...
@@ -109,12 +113,12 @@ class VideoExamples:
             yield Example(steps, clip.label)
 
     def for_validation(
-        self, clips: Sequence[LabelledClip], look: Callable[[Tensor], Seen]
+        self, clips: Sequence[LabelledClip], look: Callable[[Views], Seen]
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         """See `Examples`."""
         readable = self._quarantine.without(clips)
         requests = [clip_request(clip.path, self._recipe) for clip in readable]
-        return self._read(readable, requests, self._preprocess, look)
+        return self._read(readable, requests, self._preprocess, lambda window: look(self._views(window)))
 
     def _read(
         self,
@@ -136,6 +140,9 @@ class VideoExamples:
             else:
                 self._quarantine.add(clip, str(item.failure))
             windows = []
+
+    def _views(self, window: Tensor) -> Views:
+        return (window, window.flip(-1)) if self._recipe.testing.horizontal_flip else (window,)
 
     def _preprocess(self, chunks: Chunks) -> Tensor:
         return preprocess_window(chunks, self._recipe.preprocess)
@@ -162,7 +169,7 @@ class VariedSteps:
             yield Example(vary_steps(example.steps, self._spec, rng), example.label)
 
     def for_validation(
-        self, clips: Sequence[LabelledClip], look: Callable[[Tensor], Seen]
+        self, clips: Sequence[LabelledClip], look: Callable[[Views], Seen]
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         """See `Examples`."""
         return self._examples.for_validation(clips, look)

@@ -53,10 +53,26 @@ class FeatureEncoder:
     @property
     def views(self) -> tuple[str, ...]:
         """What is made of each window, in order; the first is the window as it is."""
-        mirrored = ["mirrored"] if self.recipe.training.horizontal_flip else []
+        mirrored = ["mirrored"] if self._has_mirrored else []
         more = self._augmented
         augmented = [f"augmented {i}: {more.settings}" for i in range(more.num_views)] if more else []
         return ("as it is", *mirrored, *augmented)
+
+    @property
+    def views_to_train_on(self) -> tuple[int, ...]:
+        """Positions in `views`."""
+        return tuple(
+            i for i, view in enumerate(self.views) if view != "mirrored" or self.recipe.training.horizontal_flip
+        )
+
+    @property
+    def views_to_test_on(self) -> tuple[int, ...]:
+        """Positions in `views`."""
+        return (0, 1) if self.recipe.testing.horizontal_flip else (0,)
+
+    @property
+    def _has_mirrored(self) -> bool:
+        return self.recipe.training.horizontal_flip or self.recipe.testing.horizontal_flip
 
     def settings(self, reading: ReadOptions) -> FeatureSettings:
         """Everything but the clip that features depend on."""
@@ -94,7 +110,7 @@ class FeatureEncoder:
         """
         arranged = arrange_channels(rgb_T, self.recipe.preprocess)
         features = [self._run(arranged)]
-        if self.recipe.training.horizontal_flip:
+        if self._has_mirrored:
             features.append(self._run(arranged.flip(-1)))
         if self._augmented is not None:
             for view in range(self._augmented.num_views):

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from videoclf.data.dataset import LabelledClip
 from videoclf.data.feature_entry import ClipFeatures, EntryLayout, Float32Array
@@ -20,7 +19,7 @@ from videoclf.errors import RunFolderUnusable
 from videoclf.inference.pipeline import clip_request
 from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import ClipRequest, ReadWindow, read_clips
-from videoclf.training.examples import Example, Quarantine, crop_steps
+from videoclf.training.examples import Example, Quarantine, Views, crop_steps
 from videoclf.training.feature_encoder import FeatureEncoder
 from videoclf.training.observer import Observer
 
@@ -88,21 +87,24 @@ class FeatureExamples:
     def for_training(self, clips: Sequence[LabelledClip], rng: np.random.Generator) -> Iterator[Example]:
         """See `Examples`."""
         min_crop_share = self._encoder.recipe.training.min_crop_share
+        views = self._encoder.views_to_train_on
         for clip, layout in self.ensure(clips):
-            window, view = int(rng.integers(layout.num_windows)), int(rng.integers(layout.num_views))
+            window, view = int(rng.integers(layout.num_windows)), views[int(rng.integers(len(views)))]
             if (features := self._load(clip, window, view)) is not None:
                 yield Example(crop_steps(torch.from_numpy(features), min_crop_share, rng), clip.label)
 
     def for_validation(
-        self, clips: Sequence[LabelledClip], look: Callable[[Tensor], Seen]
+        self, clips: Sequence[LabelledClip], look: Callable[[Views], Seen]
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         """See `Examples`."""
         for clip, layout in self.ensure(clips):
             seen = []
             for window in range(layout.num_windows):
-                if (features := self._load(clip, window, view=0)) is None:
+                found = (self._load(clip, window, view) for view in self._encoder.views_to_test_on)
+                views = tuple(torch.from_numpy(features) for features in found if features is not None)
+                if len(views) < len(self._encoder.views_to_test_on):
                     break
-                seen.append(look(torch.from_numpy(features)))
+                seen.append(look(views))
             else:
                 yield clip, seen
         if not self._has_described:

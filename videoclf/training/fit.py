@@ -26,7 +26,7 @@ from videoclf.modeling.sequences import pad_sequences
 from videoclf.modeling.temporal import Standardise
 from videoclf.recipe.recipe import Augment, Objective, Training
 from videoclf.training.balance import balanced_order
-from videoclf.training.examples import Example, Examples
+from videoclf.training.examples import Example, Examples, Views
 from videoclf.training.loss import Loss
 from videoclf.training.mixing import mix_clips
 from videoclf.training.parameter_groups import parameter_groups
@@ -168,9 +168,9 @@ class Trainer:
         self._scored_module.eval()
         result = ClipLogits(objective=self._settings.objective)
 
-        def look(window: Tensor) -> tuple[Float32Array, int]:
-            logits = self._scored_forward(*self._fabric.to_device(pad_sequences([window])))
-            return logits[0].float().cpu().numpy(), len(window)
+        def look(views: Views) -> tuple[Float32Array, int]:
+            logits_VC = self._scored_forward(*self._fabric.to_device(pad_sequences(views)))
+            return logits_VC.float().mean(dim=0).cpu().numpy(), len(views[0])
 
         for clip, seen in self._examples.for_validation(clips, look):
             result.clips.append(clip)
@@ -196,8 +196,8 @@ class Trainer:
         self._module.eval()
         moments = FeatureMoments()
 
-        def look(window: Tensor) -> None:
-            steps, num_steps = self._fabric.to_device(pad_sequences([window]))
+        def look(views: Views) -> None:
+            steps, num_steps = self._fabric.to_device(pad_sequences(views[:1]))
             moments.add((steps if self._on_features else self._classifier.encode(steps, num_steps)[0])[0])
 
         for _ in self._examples.for_validation(clips, look):

@@ -265,7 +265,7 @@ def _predict(
 ) -> list[Prediction | Failure]:
     """The clips as a user of the finished model would see them."""
     watcher.stage(judged_on, len(clips))
-    model = Model(TorchEngine(classifier, header.recipe.preprocess, str(device)), header)
+    model = Model(TorchEngine(classifier, header.recipe, str(device)), header)
     outcomes = []
     for outcome in model.predict_many([clip.path for clip in clips], num_threads=num_threads, reading=reading):
         outcomes.append(outcome)
