@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import torch
 from torch import nn
@@ -13,6 +15,7 @@ from videoclf.modeling.temporal import (
     LastPooling,
     MeanPooling,
     Standardise,
+    StandardisedProjection,
     StatisticsPooling,
     TemporalModel,
     reverse_within_length,
@@ -78,7 +81,8 @@ def test_standardised_features_have_mean_zero_and_deviation_nearly_one() -> None
 def test_standardised_and_projected_in_one_product_is_the_same_as_in_two() -> None:
     spec = Temporal(projection_size=6, input_norm="standardise")
     projection = TemporalModel(40, spec).projection.eval()
-    projection[0].set_statistics(3 * torch.rand(40), 2 * torch.rand(40))
+    assert isinstance(projection, StandardisedProjection)
+    cast(Standardise, projection[0]).set_statistics(3 * torch.rand(40), 2 * torch.rand(40))
     steps = 3 * torch.rand(2, 5, 40)
     in_one, in_two = projection(steps), nn.Sequential(*projection)(steps)
     torch.testing.assert_close(in_one, in_two, atol=1e-5, rtol=1e-5)
