@@ -154,6 +154,12 @@ def test_overrides_win_over_the_file_and_the_last_wins_over_the_first(tmp_path: 
     assert (training.epochs, training.patience) == (7, 4)
 
 
+def test_an_override_without_a_value_takes_the_files_value_away(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text("[backbone]\ntap_below = 5\n")
+    assert load_recipe(path, ["backbone.tap_below=", "training.epochs="]) == Recipe()
+
+
 def test_an_override_may_be_a_number_a_truth_value_an_array_or_bare_text() -> None:
     overrides = ["sampling.fps=2.5", "backbone.frozen=true", 'preprocess.channels=["moments"]', "backbone.name=tiny"]
     recipe = parse_recipe({}, overrides, source="given")

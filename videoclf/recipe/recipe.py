@@ -389,7 +389,8 @@ class Recipe(_Section):
 
 
 def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
-    """The recipe in a TOML file, with ``section.key=value`` overrides applied before it is checked.
+    """The recipe in a TOML file, with ``section.key=value`` overrides applied before it is checked; ``section.key=``
+    takes the file's value away, so that the default holds.
 
     Raises:
         RecipeInvalid: names the file, the key, the value and what is allowed.
@@ -462,7 +463,10 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         section = section.setdefault(part, {})
         if not isinstance(section, dict):
             raise RecipeInvalid(f"--set {override!r}: {part!r} is a value, not a section")
-    section[parts[-1]] = _literal(text.strip())
+    if text.strip():
+        section[parts[-1]] = _literal(text.strip())
+    else:
+        section.pop(parts[-1], None)
 
 
 def _literal(text: str) -> object:

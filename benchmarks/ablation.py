@@ -1,0 +1,85 @@
+"""What each key of a recipe gives: the recipe, and the recipe with one thing changed, cross-validated side by side.
+
+    python benchmarks/ablation.py DATA --out DIR [--folds 5] [--seeds 3] [--recipe NAME|FILE] [--only ROW]...
+
+Prints a Markdown table: top-1 and negative log-likelihood, pooled out of fold, mean and deviation over the seeds, and how
+far top-1 is from the first row's. Rows that are done are kept in DIR: a run that was interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import videoclf
+from videoclf.evaluation.pooled import CrossvalMetrics, FoldRecord
+
+ROWS: dict[str, tuple[str, ...]] = {
+    "the recipe": (),
+    "mean instead of the GRU": ("temporal.kind=mean",),
+    "frames shuffled in time": ("sampling.order=shuffled",),
+    "RGB alone": ('preprocess.channels=["rgb"]',),
+    "moments alone": ('preprocess.channels=["moments"]',),
+    "RGB and difference": ('preprocess.channels=["rgb","difference"]',),
+    "no tap": ("backbone.tap_below=",),
+    "layer norm for standardise": ("temporal.input_norm=layer",),
+    "no statistics": ("temporal.statistics=false",),
+    "mean pooling for attention": ("temporal.pooling=mean",),
+    "one direction": ("temporal.bidirectional=false",),
+    "no mirror images": ("training.horizontal_flip=false",),
+    "mirror images in testing too": ("testing.horizontal_flip=true",),
+    "no part of a clip": ("training.min_crop_share=1.0",),
+    "no dropout": ("temporal.dropout=0.0",),
+    "no label smoothing": ("training.label_smoothing=0.0",),
+    "no refit": ("training.refit=false",),
+    "best epoch kept": ("training.keep=best",),
+    "no warm-up": ("training.warmup_epochs=0",),
+    "weights averaged, 0.99": ("training.weight_average=0.99",),
+    "classes drawn equally": ("training.class_balance=sampling",),
+    "mixup 0.2": ("augment.mixup_alpha=0.2",),
+    "CutMix 1.0": ("augment.cutmix_alpha=1.0",),
+    "speed 0.25": ("augment.speed=0.25",),
+    "jitter 0.5": ("augment.temporal_jitter=0.5",),
+    "crops of 0.7 and more": ("augment.crop_scale_min=0.7",),
+    "colours 0.3": ("augment.brightness=0.3", "augment.contrast=0.3", "augment.saturation=0.3"),
+    "RandAugment": ("augment.rand_augment_ops=2",),
+    "erasing": ("augment.erasing_probability=0.5",),
+}
+"""The first is what the others are compared with."""
+
+
+def main() -> None:
+    """Cross-validate each row and print its line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("data", type=Path, metavar="DATA", help="CLASS/clip, or a list of path,label,group lines")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--folds", type=int, default=5, metavar="N")
+    parser.add_argument("--seeds", type=int, default=3, metavar="N")
+    parser.add_argument("--recipe", default="mobilenet_v2-gru", metavar="NAME|FILE")
+    parser.add_argument("--group-regex", metavar="REGEX")
+    parser.add_argument("--only", action="append", choices=list(ROWS), metavar="ROW", help="repeatable")
+    arguments = parser.parse_args()
+    print("| | top-1 | against the first row | negative log-likelihood |\n| --- | --- | --- | --- |")
+    first: CrossvalMetrics | None = None
+    for row in arguments.only or ROWS:
+        metrics = videoclf.crossval(
+            arguments.data,
+            out=arguments.out / row.replace(" ", "-").replace(",", ""),
+            recipe=arguments.recipe,
+            overrides=ROWS[row],
+            num_folds=arguments.folds,
+            num_seeds=arguments.seeds,
+            group_pattern=arguments.group_regex,
+            on_fold=lambda record, done, total, row=row: _print_fold(row, record, done, total),  # type: ignore[misc]
+        )
+        first = first or metrics
+        gain = f"{metrics.top1.mean - first.top1.mean:+.3f}"
+        print(f"| {row} | {metrics.top1} | {gain} | {metrics.nll} |", flush=True)
+
+
+def _print_fold(row: str, record: FoldRecord, num_done: int, num_folds: int) -> None:
+    print(f"{row}: fold {num_done} of {num_folds}, {record.seconds:.0f} s", end="\r", flush=True)
+
+
+if __name__ == "__main__":
+    main()
