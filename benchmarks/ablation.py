@@ -2,8 +2,8 @@
 
     python benchmarks/ablation.py DATA --out DIR [--folds 5] [--seeds 3] [--recipe NAME|FILE] [--only ROW]...
 
-Prints a Markdown table: top-1 and negative log-likelihood, pooled out of fold, mean and deviation over the seeds, and how
-far top-1 is from the first row's. Rows that are done are kept in DIR: a run that was interrupted goes on.
+Prints a Markdown table: top-1 and negative log-likelihood, pooled out of fold, mean and deviation over the seeds, and
+how far top-1 is from the first row's. Rows that are done are kept in DIR: a run that was interrupted goes on.
 """
 
 from __future__ import annotations
