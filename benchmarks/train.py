@@ -33,7 +33,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from videoclf.data.batching import bucket_by_length
+from videoclf.data.batching import make_pools
 from videoclf.data.dataset import LabelledClip, load_dataset
 from videoclf.data.demo import render_demo_data
 from videoclf.data.feature_cache import FeatureCache
@@ -93,7 +93,9 @@ def print_epochs(clips: Sequence[LabelledClip], recipe: Recipe, scratch: Path, n
     print(f"{len(clips)} clips, {sum(map(len, frames))} moments; JPEGs once: {time.perf_counter() - started:.1f} s")
     cache = FeatureCache(scratch / "cache")
     started = time.perf_counter()
-    lengths = [layout.num_frames[0] for _, layout in cached_examples(recipe, labels, cache, scratch)[1].ensure(clips)]
+    lengths = [
+        layout.num_frames[0] for layout in cached_examples(recipe, labels, cache, scratch)[1].ensure(clips) if layout
+    ]
     seconds = time.perf_counter() - started
     print(f"features once: {seconds:.1f} s, {cache.size().size_bytes / 1e6:.1f} MB; {torch.get_num_threads()} threads")
 
@@ -232,7 +234,8 @@ def padding_shares(lengths: Sequence[int]) -> tuple[float, float]:
     shuffled: list[Sequence[range]] = []
     for _ in range(NUM_PADDING_EPOCHS):
         clips = [range(lengths[i]) for i in rng.permutation(len(lengths))]
-        pooled += bucket_by_length(clips, PADDING_BATCH_SIZE, rng, starts_at_once=False)  # as from the 2nd epoch on
+        for pool in make_pools(len(clips), PADDING_BATCH_SIZE):  # as from the second epoch on
+            pooled += pool.batches([clips[place] for place in pool.places(0)], rng, rng)
         shuffled += [clips[i : i + PADDING_BATCH_SIZE] for i in range(0, len(clips), PADDING_BATCH_SIZE)]
     return padding_share(pooled), padding_share(shuffled)
 

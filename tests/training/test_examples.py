@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from tests.conftest import write_clip
 from videoclf.data.dataset import LabelledClip
 from videoclf.modeling.preprocess import arrange_channels
 from videoclf.recipe.recipe import Augment, Recipe
-from videoclf.training.examples import Example, Quarantine, VariedSteps, VideoExamples, Views
+from videoclf.training.examples import Draw, Example, Quarantine, VariedSteps, VideoExamples, Views
 from videoclf.training.observer import SilentObserver
 
 
@@ -32,7 +32,8 @@ def videos(augment: dict[str, Any], channels: tuple[str, ...] = ("rgb",)) -> Vid
 
 
 def steps_of(examples: VideoExamples, clips: list[LabelledClip], seed: int = 0) -> list[Tensor]:
-    return [example.steps for example in examples.for_training(clips, np.random.default_rng(seed))]
+    found = examples.for_training([Draw(clip, (seed, i)) for i, clip in enumerate(clips)])
+    return [example.steps for example in found if example is not None]
 
 
 def looked_at(examples: VideoExamples, clips: list[LabelledClip]) -> list[Tensor]:
@@ -87,14 +88,15 @@ def test_jitter_moves_frames_and_keeps_their_number(clips: list[LabelledClip]) -
 
 def test_given_steps_are_varied_in_training_only() -> None:
     class Given:
-        def for_training(self, clips: Any, rng: np.random.Generator) -> Iterator[Any]:
+        def for_training(self, draws: Any) -> Iterator[Any]:
             return iter([Example(torch.arange(40), "a")])
 
         def for_validation(self, clips: Any, look: Callable[[Views], Any]) -> Iterator[Any]:
             return iter([("clip", [look((torch.arange(40),))])])
 
     examples = VariedSteps(Given(), Augment(temporal_jitter=1))
-    (example,) = examples.for_training([], np.random.default_rng(0))
+    (example,) = examples.for_training([Draw(LabelledClip(Path("a"), "a", None), (0,))])
+    assert example is not None
     assert not torch.equal(example.steps, torch.arange(40))
     ((_, seen),) = examples.for_validation([], lambda views: views[0])
     assert torch.equal(seen[0], torch.arange(40))

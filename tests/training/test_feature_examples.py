@@ -22,7 +22,7 @@ from videoclf.media.options import DecoderName, Picking, ReadOptions
 from videoclf.media.video import Video
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
 from videoclf.recipe.recipe import Recipe
-from videoclf.training.examples import Quarantine, VideoExamples, Views
+from videoclf.training.examples import Draw, Quarantine, VideoExamples, Views
 from videoclf.training.feature_encoder import AugmentedViews, FeatureEncoder, hash_weights
 from videoclf.training.feature_examples import FeatureExamples
 from videoclf.training.observer import SilentObserver
@@ -75,8 +75,12 @@ def start(
     return Run(FeatureExamples(encoder, quarantine, store, 2, notes, READING), notes, quarantine, encoder)
 
 
+def draws(clips: list[LabelledClip], seed: int = 0) -> list[Draw]:
+    return [Draw(clip, (seed, i)) for i, clip in enumerate(clips)]
+
+
 def train(run: Run, clips: list[LabelledClip], seed: int = 0) -> list[Tensor]:
-    return [example.steps for example in run.examples.for_training(clips, np.random.default_rng(seed))]
+    return [example.steps for example in run.examples.for_training(draws(clips, seed)) if example is not None]
 
 
 def validate(run: Run, clips: list[LabelledClip]) -> list[list[Tensor]]:
@@ -287,7 +291,7 @@ def test_augmented_views_are_kept_and_are_the_same_for_every_run(tmp_path: Path,
     contents = [{path.name: path.read_bytes() for path in (tmp_path / name).rglob("*.safetensors")} for name in "ab"]
     assert contents[0] == contents[1]
     run = start(tmp_path / "a", tmp_path, augmented=augmented)
-    assert [layout.num_views for _, layout in run.examples.ensure(clips)] == [4, 4, 4]
+    assert [layout and layout.num_views for layout in run.examples.ensure(clips)] == [4, 4, 4]
     plain = validate(start(tmp_path / "c", tmp_path), clips)
     torch.testing.assert_close(validate(run, clips), plain, rtol=0, atol=0)  # view 0 is the clip as it is
 

@@ -15,7 +15,7 @@ from videoclf.data.dataset import LabelledClip
 from videoclf.errors import DatasetInvalid, TrainingDiverged
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
 from videoclf.recipe.recipe import Augment, Recipe, parse_recipe
-from videoclf.training.examples import Example, Seen, Views, crop_steps
+from videoclf.training.examples import Draw, Example, Seen, Views, crop_steps
 from videoclf.training.fit import Trainer, averaged_weights, warmup_cosine
 
 LABELS = ("down", "up")
@@ -25,9 +25,9 @@ FEATURE_SIZE = 432  # of the tiny backbone
 class RampExamples:
     """Clips whose one informative feature rises or falls: order is all that tells the classes apart."""
 
-    def for_training(self, clips: Sequence[LabelledClip], rng: np.random.Generator) -> Iterator[Example]:
-        for clip in clips:
-            yield Example(self.steps(clip), clip.label)
+    def for_training(self, draws: Sequence[Draw]) -> Iterator[Example | None]:
+        for draw in draws:
+            yield Example(self.steps(draw.clip), draw.clip.label)
 
     def for_validation(
         self, clips: Sequence[LabelledClip], look: Callable[[Views], Seen]
@@ -56,8 +56,8 @@ class MisleadingValidation(RampExamples):
 class NoExamples(RampExamples):
     """Nothing can be read."""
 
-    def for_training(self, clips: Sequence[LabelledClip], rng: np.random.Generator) -> Iterator[Example]:
-        return iter(())
+    def for_training(self, draws: Sequence[Draw]) -> Iterator[Example | None]:
+        return iter([None] * len(draws))
 
 
 CLIPS = [LabelledClip(Path(f"{number}.avi"), LABELS[number % 2], None) for number in range(24)]
@@ -210,9 +210,9 @@ def test_balanced_sampling_shows_each_class_equally_often() -> None:
     shown: list[str] = []
 
     class Watched(RampExamples):
-        def for_training(self, clips: Sequence[LabelledClip], rng: np.random.Generator) -> Iterator[Example]:
-            shown.extend(clip.label for clip in clips)
-            return super().for_training(clips, rng)
+        def for_training(self, draws: Sequence[Draw]) -> Iterator[Example | None]:
+            shown.extend(draw.clip.label for draw in draws)
+            return super().for_training(draws)
 
     clips = [clip for clip in CLIPS[:16] if clip.label == "up" or int(clip.path.stem) < 4]
     trainer, _ = build(with_training(class_balance="sampling"), Watched())

@@ -290,7 +290,10 @@ class Training(_Section):
     to that epoch, on training and validation clips together."""
 
     batch_size: int = Field(8, ge=1, le=4096)
-    """Clips a step."""
+    """Clips a batch, on each device."""
+
+    accumulate: int = Field(1, ge=1, le=1024)
+    """Batches, on each device, whose gradients make one step: as if a batch were so much larger, in less memory."""
 
     learning_rate: float = Field(1e-3, gt=0, le=10)
     """Peak of the schedule: linear warm-up, then a cosine down to zero. (AdamW)"""

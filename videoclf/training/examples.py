@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -37,11 +39,23 @@ class Example:
         return len(self.steps)
 
 
+@dataclass(frozen=True)
+class Draw:
+    """A clip that is to be trained on, and what its variation is drawn from."""
+
+    clip: LabelledClip
+    seed: tuple[int, ...]
+
+    def rng(self) -> np.random.Generator:
+        """Always in the same state."""
+        return np.random.default_rng(self.seed)
+
+
 class Examples(Protocol):
     """Where examples come from. Clips that fail are named once and passed over."""
 
-    def for_training(self, clips: Sequence[LabelledClip], rng: np.random.Generator) -> Iterator[Example]:
-        """One augmented window of each clip, in the order given."""
+    def for_training(self, draws: Sequence[Draw]) -> Iterator[Example | None]:
+        """One augmented window of each clip, in the order given; None for a clip that cannot be read."""
         ...
 
     def for_validation(
@@ -95,38 +109,51 @@ class VideoExamples:
         self._reading = reading
         self._augment = PictureAugmentation(recipe.augment) if recipe.augment.varies_pictures else None
 
-    def for_training(self, clips: Sequence[LabelledClip], rng: np.random.Generator) -> Iterator[Example]:
+    def for_training(self, draws: Sequence[Draw]) -> Iterator[Example | None]:
         """See `Examples`."""
-        readable = self._quarantine.without(clips)
-        requests = [
-            clip_request(clip.path, self._recipe, window_seed=seed, speed=draw_speed(self._recipe.augment, rng))
-            for clip, seed in zip(readable, rng.integers(2**32, size=len(readable)).tolist(), strict=True)
-        ]
+        is_asked = [draw.clip not in self._quarantine.reasons for draw in draws]
+        rngs = deque[np.random.Generator]()
+
+        def requests() -> Iterator[ClipRequest]:  # in the reader's hands a little ahead
+            for draw in compress(draws, is_asked):
+                rng = draw.rng()
+                speed = draw_speed(self._recipe.augment, rng)
+                rngs.append(rng)
+                yield clip_request(draw.clip.path, self._recipe, window_seed=int(rng.integers(2**32)), speed=speed)
+
         prepare = self._preprocess if self._augment is None else self._resize
-        for clip, windows in self._read(readable, requests, prepare, lambda window: window):
-            window = windows[0]
-            if self._augment is not None:  # not in the reader's threads: it draws from torch's one generator
-                window = arrange_channels(self._augment(window, rng), self._recipe.preprocess)
-            steps = crop_steps(window, self._recipe.training.min_crop_share, rng)
-            if self._recipe.training.horizontal_flip and rng.random() < 0.5:
-                steps = steps.flip(-1)
-            yield Example(steps, clip.label)
+        clips = [draw.clip for draw in compress(draws, is_asked)]
+        read = self._read(clips, requests(), prepare, lambda window: window)
+        for draw, is_read in zip(draws, is_asked, strict=True):
+            windows = next(read)[1] if is_read else None
+            rng = rngs.popleft() if is_read else None
+            yield None if windows is None or rng is None else self._vary(windows[0], draw.clip.label, rng)
+
+    def _vary(self, window: Tensor, label: str, rng: np.random.Generator) -> Example:
+        if self._augment is not None:  # not in the reader's threads: it draws from torch's one generator
+            window = arrange_channels(self._augment(window, rng), self._recipe.preprocess)
+        steps = crop_steps(window, self._recipe.training.min_crop_share, rng)
+        if self._recipe.training.horizontal_flip and rng.random() < 0.5:
+            steps = steps.flip(-1)
+        return Example(steps, label)
 
     def for_validation(
         self, clips: Sequence[LabelledClip], look: Callable[[Views], Seen]
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         """See `Examples`."""
         readable = self._quarantine.without(clips)
-        requests = [clip_request(clip.path, self._recipe) for clip in readable]
-        return self._read(readable, requests, self._preprocess, lambda window: look(self._views(window)))
+        requests = (clip_request(clip.path, self._recipe) for clip in readable)
+        read = self._read(readable, requests, self._preprocess, lambda window: look(self._views(window)))
+        return ((clip, seen) for clip, seen in read if seen is not None)
 
     def _read(
         self,
         clips: Sequence[LabelledClip],
-        requests: Sequence[ClipRequest],
+        requests: Iterator[ClipRequest],
         prepare: Transform[Tensor],
         look: Callable[[Tensor], Seen],
-    ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
+    ) -> Iterator[tuple[LabelledClip, list[Seen] | None]]:
+        """Each clip, with None if it failed."""
         windows: list[Seen] = []
         items = read_clips(requests, prepare, num_threads=self._num_threads, options=self._reading)
         for item in items:
@@ -135,10 +162,9 @@ class VideoExamples:
                 continue
             self._on_clip()
             clip = clips[item.request_index]
-            if item.failure is None:
-                yield clip, windows
-            else:
+            if item.failure is not None:
                 self._quarantine.add(clip, str(item.failure))
+            yield clip, windows if item.failure is None else None
             windows = []
 
     def _views(self, window: Tensor) -> Views:
@@ -163,10 +189,14 @@ class VariedSteps:
         self._examples = examples
         self._spec = spec
 
-    def for_training(self, clips: Sequence[LabelledClip], rng: np.random.Generator) -> Iterator[Example]:
+    def for_training(self, draws: Sequence[Draw]) -> Iterator[Example | None]:
         """See `Examples`."""
-        for example in self._examples.for_training(clips, rng):
-            yield Example(vary_steps(example.steps, self._spec, rng), example.label)
+        for draw, example in zip(draws, self._examples.for_training(draws), strict=True):
+            if example is None:
+                yield None
+            else:  # numbers of its own: those that were drawn for the example are not drawn again
+                rng = np.random.default_rng((*draw.seed, 1))
+                yield Example(vary_steps(example.steps, self._spec, rng), example.label)
 
     def for_validation(
         self, clips: Sequence[LabelledClip], look: Callable[[Views], Seen]

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-import numpy as np
 import torch
 
 from videoclf.data.dataset import LabelledClip
@@ -19,7 +18,7 @@ from videoclf.errors import RunFolderUnusable
 from videoclf.inference.pipeline import clip_request
 from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import ClipRequest, ReadWindow, read_clips
-from videoclf.training.examples import Example, Quarantine, Views, crop_steps
+from videoclf.training.examples import Draw, Example, Quarantine, Views, crop_steps
 from videoclf.training.feature_encoder import FeatureEncoder
 from videoclf.training.observer import Observer
 
@@ -84,20 +83,27 @@ class FeatureExamples:
             text += f"; {self._store.cache.num_damaged} files there were damaged and are rebuilt"
         return text
 
-    def for_training(self, clips: Sequence[LabelledClip], rng: np.random.Generator) -> Iterator[Example]:
+    def for_training(self, draws: Sequence[Draw]) -> Iterator[Example | None]:
         """See `Examples`."""
+        found = self.ensure([draw.clip for draw in draws])
+        for draw, layout in zip(draws, found, strict=True):
+            yield None if layout is None else self._draw(draw, layout)
+
+    def _draw(self, draw: Draw, layout: EntryLayout) -> Example | None:
+        rng, views = draw.rng(), self._encoder.views_to_train_on
+        window, view = int(rng.integers(layout.num_windows)), views[int(rng.integers(len(views)))]
+        if (features := self._load(draw.clip, window, view)) is None:
+            return None
         min_crop_share = self._encoder.recipe.training.min_crop_share
-        views = self._encoder.views_to_train_on
-        for clip, layout in self.ensure(clips):
-            window, view = int(rng.integers(layout.num_windows)), views[int(rng.integers(len(views)))]
-            if (features := self._load(clip, window, view)) is not None:
-                yield Example(crop_steps(torch.from_numpy(features), min_crop_share, rng), clip.label)
+        return Example(crop_steps(torch.from_numpy(features), min_crop_share, rng), draw.clip.label)
 
     def for_validation(
         self, clips: Sequence[LabelledClip], look: Callable[[Views], Seen]
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         """See `Examples`."""
-        for clip, layout in self.ensure(clips):
+        for clip, layout in zip(clips, self.ensure(clips), strict=True):
+            if layout is None:
+                continue
             seen = []
             for window in range(layout.num_windows):
                 found = (self._load(clip, window, view) for view in self._encoder.views_to_test_on)
@@ -111,17 +117,16 @@ class FeatureExamples:
             self._has_described = True
             self._observer.notice(self.describe())
 
-    def ensure(self, clips: Sequence[LabelledClip]) -> Iterator[tuple[LabelledClip, EntryLayout]]:
-        """What the store holds of each clip that can be read, in order; what it lacks is computed on the way."""
+    def ensure(self, clips: Sequence[LabelledClip]) -> Iterator[EntryLayout | None]:
+        """What the store holds of each clip, in order; what it lacks is computed on the way. None: cannot be read."""
         readable = self._quarantine.without(clips)
         # looked at in the reader's threads, a little ahead: a large data set need not be hashed before its first clip
         fresh = self._compute(clip for clip in dict.fromkeys(readable) if self._find(clip) is None)
-        for clip in readable:
+        for clip in clips:
             while (layout := self._find(clip)) is None and clip not in self._quarantine.reasons:
                 next(fresh)  # it gives the clips that are missing in this very order
             self._observer.advance()
-            if layout is not None:
-                yield clip, layout
+            yield layout
 
     def _find(self, clip: LabelledClip) -> EntryLayout | None:
         layout = self._layouts.get(clip)

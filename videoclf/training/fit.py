@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, cast
 
 import numpy as np
@@ -14,7 +15,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from videoclf.data.batching import bucket_by_length
+from videoclf.data.batching import make_pools
 from videoclf.data.dataset import LabelledClip, names_in
 from videoclf.errors import DatasetInvalid, TrainingDiverged
 from videoclf.evaluation.likelihood import Targets, mean_nll, share_right, truth_matrix
@@ -26,7 +27,8 @@ from videoclf.modeling.sequences import pad_sequences
 from videoclf.modeling.temporal import Standardise
 from videoclf.recipe.recipe import Augment, Objective, Training
 from videoclf.training.balance import balanced_order
-from videoclf.training.examples import Example, Examples, Views
+from videoclf.training.chance import Chance, Purpose
+from videoclf.training.examples import Draw, Example, Examples, Views
 from videoclf.training.loss import Loss
 from videoclf.training.mixing import mix_clips
 from videoclf.training.parameter_groups import parameter_groups
@@ -53,8 +55,28 @@ class ClipLogits:
         return mean_nll(probabilities, targets, self.objective), share_right(probabilities, targets)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where in its training a network is: what comes next."""
+
+    epoch: int = 1
+    pool: int = 0
+    """Of the epoch; see `make_pools`."""
+    batch: int = 0
+    """Of the pool."""
+    num_steps: int = 0
+    """Done so far, over all epochs."""
+    total_loss: float = 0.0
+    """Of the epoch's clips so far, in nats."""
+    num_clips: int = 0
+    """Of the epoch, so far."""
+
+
 class Trainer:
     """Trains a classifier on one device.
+
+    Everything random is drawn by place (`videoclf.training.chance`): what a step does depends on the weights and on
+    `place` alone.
 
     Args:
         fabric: device and precision.
@@ -68,6 +90,7 @@ class Trainer:
     Attributes:
         scored: the network that validation scores and that is to be kept: the classifier or, where the settings say so,
             the mean of its weights.
+        place: where it is.
     """
 
     def __init__(
@@ -92,6 +115,7 @@ class Trainer:
         optimizer = torch.optim.AdamW(
             parameter_groups(classifier, settings), weight_decay=settings.weight_decay, fused=True
         )
+        self._rates = [group["lr"] for group in optimizer.param_groups]
         self._module, self._optimizer = fabric.setup(classifier, optimizer)
         self._module.mark_forward_method("classify")
         self._forward: Forward = self._module.classify if on_features else self._module
@@ -101,7 +125,8 @@ class Trainer:
             self._scored_module = fabric.setup_module(self.scored)
             self._scored_module.mark_forward_method("classify")
             self._scored_forward = self._scored_module.classify if on_features else self._scored_module
-        self._rng = np.random.default_rng(settings.seed)
+        self.place = Place()
+        self._best_epoch, self._best_loss = 0, math.inf
 
     def epochs(
         self, train: Sequence[LabelledClip], validation: Sequence[LabelledClip]
@@ -117,29 +142,28 @@ class Trainer:
             TrainingDiverged: the loss is no longer a number.
         """
         settings = self._settings
+        chance = Chance(settings.seed, stage=0)
         self._standardise(train)
-        schedule = self._schedule(len(train))
-        best_epoch, best_loss = 0, math.inf
-        for epoch in range(1, settings.epochs + 1):
+        while self.place.epoch <= settings.epochs:
             started = time.perf_counter()
-            train_loss = self._train_epoch(train, schedule, is_first=epoch == 1)
+            epoch = self.place.epoch
+            train_loss = self._train_epoch(train, chance)
             validation_loss, top1 = self._score(validation)
             self._check(epoch, train_loss, validation_loss)
-            is_kept = validation_loss < best_loss or settings.keep == "last"
+            is_kept = validation_loss < self._best_loss or settings.keep == "last"
             if is_kept:
-                best_epoch, best_loss = epoch, validation_loss
-            yield (
-                EpochRecord(
-                    epoch=epoch,
-                    train_loss=train_loss,
-                    validation_loss=validation_loss,
-                    validation_top1=top1,
-                    learning_rate=schedule.get_last_lr()[0],
-                    seconds=time.perf_counter() - started,
-                ),
-                is_kept,
+                self._best_epoch, self._best_loss = epoch, validation_loss
+            self.place = Place(epoch=epoch + 1, num_steps=self.place.num_steps)
+            record = EpochRecord(
+                epoch=epoch,
+                train_loss=train_loss,
+                validation_loss=validation_loss,
+                validation_top1=top1,
+                learning_rate=self._optimizer.param_groups[0]["lr"],
+                seconds=time.perf_counter() - started,
             )
-            if epoch - best_epoch >= settings.patience:
+            yield record, is_kept
+            if epoch - self._best_epoch >= settings.patience:
                 return
 
     def refit(self, clips: Sequence[LabelledClip], num_epochs: int) -> None:
@@ -149,10 +173,12 @@ class Trainer:
             DatasetInvalid: no clip could be read.
             TrainingDiverged: the loss is no longer a number.
         """
+        chance = Chance(self._settings.seed, stage=1)
         self._standardise(clips)
-        schedule = self._schedule(len(clips))
-        for epoch in range(1, num_epochs + 1):
-            self._check(epoch, self._train_epoch(clips, schedule, is_first=False))
+        while self.place.epoch <= num_epochs:
+            epoch = self.place.epoch
+            self._check(epoch, self._train_epoch(clips, chance))
+            self.place = Place(epoch=epoch + 1, num_steps=self.place.num_steps)
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of what has been learnt so far: the weights of `scored`."""
@@ -191,7 +217,7 @@ class Trainer:
     def _standardise(self, clips: Sequence[LabelledClip]) -> None:
         """Tell a network that standardises its features how they are spread over the training clips."""
         layers = [module for module in self._classifier.temporal.modules() if isinstance(module, Standardise)]
-        if not layers:
+        if not layers or self.place != Place():
             return
         self._module.eval()
         moments = FeatureMoments()
@@ -207,12 +233,6 @@ class Trainer:
             for layer in (*layers, *scored):
                 layer.set_statistics(*moments.mean_and_deviation())
 
-    def _schedule(self, num_clips: int) -> torch.optim.lr_scheduler.LambdaLR:
-        settings = self._settings
-        steps_per_epoch = math.ceil(num_clips / settings.batch_size)
-        factor = warmup_cosine(settings.warmup_epochs * steps_per_epoch, settings.epochs * steps_per_epoch)
-        return torch.optim.lr_scheduler.LambdaLR(self._optimizer, factor)
-
     def _check(self, epoch: int, *losses: float) -> None:
         if not all(map(math.isfinite, losses)):
             raise TrainingDiverged(
@@ -220,50 +240,93 @@ class Trainer:
                 f"(now {self._settings.learning_rate:g}) or training.gradient_clip_norm"
             )
 
-    def _train_epoch(
-        self, train: Sequence[LabelledClip], schedule: torch.optim.lr_scheduler.LambdaLR, *, is_first: bool
-    ) -> float:
+    def _train_epoch(self, train: Sequence[LabelledClip], chance: Chance) -> float:
+        """From `place` to the end of its epoch, behind its last pool; gives the mean loss of the epoch's clips."""
+        settings, epoch = self._settings, self.place.epoch
+        shards = range(settings.accumulate)
         self._module.train()
         truth_NC = self._truth([clip.label for clip in train])
-        loss = Loss(self._settings, truth_NC, has_soft_targets=self._augment.mixes_clips)
-        if self._settings.class_balance == "sampling":
-            order = [train[i] for i in balanced_order([clip.label for clip in train], self._rng)]
-        else:
-            order = [train[i] for i in self._rng.permutation(len(train))]
-        total_loss, num_clips = 0.0, 0
-        examples = self._examples.for_training(order, self._rng)
+        loss = Loss(settings, truth_NC, has_soft_targets=self._augment.mixes_clips)
+        factor = self._learning_rate_factor(len(train))
         # the user waits for the first batch of the run, not for that of every epoch
-        batches = bucket_by_length(examples, self._settings.batch_size, self._rng, starts_at_once=is_first)
-        for batch in batches:
-            total_loss += self._step(batch, loss) * len(batch)
-            num_clips += len(batch)
-            schedule.step()
-        if num_clips == 0:
+        pools = make_pools(len(train), settings.batch_size, len(shards), starts_at_once=epoch == 1)
+        order = self._order(train, chance.generator(Purpose.ORDER, epoch))
+        stream = self._examples.for_training(
+            [
+                Draw(order[place], chance.seed(Purpose.CLIP, epoch, place))
+                for pool in pools[self.place.pool :]
+                for shard in shards
+                for place in pool.places(shard)
+            ]
+        )
+        for number, pool in enumerate(pools[self.place.pool :], start=self.place.pool):
+            dealt = [
+                pool.batches(
+                    [example for example in islice(stream, len(pool.places(shard))) if example is not None],
+                    chance.generator(Purpose.TIES, epoch, number, shard),
+                    chance.generator(Purpose.BATCHES, epoch, number),
+                )
+                for shard in shards
+            ]
+            for k in range(self.place.batch, pool.num_batches):
+                for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
+                    group["lr"] = rate * factor(self.place.num_steps)
+                total_loss, num_clips = self._step([batches[k] for batches in dealt], loss, chance)
+                self.place = replace(
+                    self.place,
+                    batch=k + 1,
+                    num_steps=self.place.num_steps + 1,
+                    total_loss=self.place.total_loss + total_loss,
+                    num_clips=self.place.num_clips + num_clips,
+                )
+            self.place = replace(self.place, pool=number + 1, batch=0)
+        if self.place.num_clips == 0:
             raise DatasetInvalid(f"not one of the {len(train)} clips to train on could be read; see the lines above")
-        return total_loss / num_clips
+        return self.place.total_loss / self.place.num_clips
+
+    def _learning_rate_factor(self, num_clips: int) -> Callable[[int], float]:
+        settings = self._settings
+        steps_per_epoch = math.ceil(num_clips / (settings.batch_size * settings.accumulate))
+        return warmup_cosine(settings.warmup_epochs * steps_per_epoch, settings.epochs * steps_per_epoch)
+
+    def _order(self, train: Sequence[LabelledClip], rng: np.random.Generator) -> list[LabelledClip]:
+        if self._settings.class_balance == "sampling":
+            return [train[i] for i in balanced_order([clip.label for clip in train], rng)]
+        return [train[i] for i in rng.permutation(len(train))]
 
     def _truth(self, labels: Sequence[str]) -> Tensor:
         """``B×C`` float, 1 where a clip is of a class or has a label, else 0."""
         return torch.from_numpy(truth_matrix(self._targets(labels), len(self._position))).float()
 
-    def _step(self, batch: Sequence[Example], loss_of: Loss) -> float:
-        steps, num_steps = pad_sequences([example.steps for example in batch])
-        truth_BC = self._truth([example.label for example in batch])
-        steps, truth_BC = mix_clips(steps, num_steps, truth_BC, self._augment, self._rng)
-        steps, num_steps, truth_BC = self._fabric.to_device((steps, num_steps, truth_BC))
-        loss = loss_of(self._forward(steps, num_steps), truth_BC)
+    def _step(self, batches: Sequence[Sequence[Example]], loss_of: Loss, chance: Chance) -> tuple[float, int]:
+        """One step on the batches of all shards: the gradient of the mean over all their clips. Gives the sum of the
+        clips' losses, and how many clips there are."""
+        num_clips = sum(map(len, batches))
+        total_loss = 0.0
         self._optimizer.zero_grad(set_to_none=True)
-        self._fabric.backward(loss)
-        self._fabric.clip_gradients(
-            self._module,
-            self._optimizer,
-            max_norm=self._settings.gradient_clip_norm,
-            error_if_nonfinite=False,  # `epochs` says it better
-        )
-        self._optimizer.step()
-        if self._averaged is not None:
-            self._averaged.update_parameters(self._classifier)
-        return float(loss.detach())
+        for shard, batch in enumerate(batches):
+            if not batch:
+                continue
+            steps, num_steps = pad_sequences([example.steps for example in batch])
+            truth_BC = self._truth([example.label for example in batch])
+            rng = chance.generator(Purpose.MIXING, self.place.num_steps, shard)
+            steps, truth_BC = mix_clips(steps, num_steps, truth_BC, self._augment, rng)
+            steps, num_steps, truth_BC = self._fabric.to_device((steps, num_steps, truth_BC))
+            torch.manual_seed(chance.torch_seed(Purpose.NETWORK, self.place.num_steps, shard))
+            loss = loss_of(self._forward(steps, num_steps), truth_BC) * len(batch)
+            self._fabric.backward(loss / num_clips)
+            total_loss += float(loss.detach())
+        if num_clips:
+            self._fabric.clip_gradients(
+                self._module,
+                self._optimizer,
+                max_norm=self._settings.gradient_clip_norm,
+                error_if_nonfinite=False,  # `epochs` says it better
+            )
+            self._optimizer.step()
+            if self._averaged is not None:
+                self._averaged.update_parameters(self._classifier)
+        return total_loss, num_clips
 
     def _score(self, clips: Sequence[LabelledClip]) -> tuple[float, float]:
         said = self.logits(clips)
