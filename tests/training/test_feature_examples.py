@@ -291,9 +291,18 @@ def test_augmented_views_are_kept_and_are_the_same_for_every_run(tmp_path: Path,
     contents = [{path.name: path.read_bytes() for path in (tmp_path / name).rglob("*.safetensors")} for name in "ab"]
     assert contents[0] == contents[1]
     run = start(tmp_path / "a", tmp_path, augmented=augmented)
-    assert [layout and layout.num_views for layout in run.examples.ensure(clips)] == [4, 4, 4]
+    assert [layout and layout.num_views for layout in run.examples.ensure(clips)] == [3, 3, 3]
     plain = validate(start(tmp_path / "c", tmp_path), clips)
     torch.testing.assert_close(validate(run, clips), plain, rtol=0, atol=0)  # view 0 is the clip as it is
+
+
+def test_augmented_views_are_mirrored_or_not() -> None:
+    encoder = FeatureEncoder(classifier_of(), RECIPE, AugmentedViews(lambda rgb_T, _rng: rgb_T, 12, "none"))
+    window = torch.rand(2, 3, 32, 32)
+    as_it_is, *views = encoder.encode(window, content_sha256="07" * 32, window=0)
+    mirrored, *_ = encoder.encode(window.flip(-1), content_sha256="07" * 32, window=0)
+    kinds = {(np.array_equal(view, as_it_is), np.array_equal(view, mirrored)) for view in views}
+    assert kinds == {(True, False), (False, True)}
 
 
 def test_each_augmented_view_and_window_is_drawn_anew(tmp_path: Path) -> None:

@@ -54,8 +54,8 @@ class FeatureEncoder:
     def views(self) -> tuple[str, ...]:
         """What is made of each window, in order; the first is the window as it is."""
         mirrored = ["mirrored"] if self._has_mirrored else []
-        more = self._augmented
-        augmented = [f"augmented {i}: {more.settings}" for i in range(more.num_views)] if more else []
+        more, manner = self._augmented, " mirrored or not" if self.recipe.training.horizontal_flip else ""
+        augmented = [f"augmented{manner} {i}: {more.settings}" for i in range(more.num_views)] if more else []
         return ("as it is", *mirrored, *augmented)
 
     @property
@@ -72,7 +72,9 @@ class FeatureEncoder:
 
     @property
     def _has_mirrored(self) -> bool:
-        return self.recipe.training.horizontal_flip or self.recipe.testing.horizontal_flip
+        # where training has augmented views, these are mirrored as chance will have it
+        is_trained_on = self.recipe.training.horizontal_flip and self._augmented is None
+        return is_trained_on or self.recipe.testing.horizontal_flip
 
     def settings(self, reading: ReadOptions) -> FeatureSettings:
         """Everything but the clip that features depend on."""
@@ -116,6 +118,8 @@ class FeatureEncoder:
             for view in range(self._augmented.num_views):
                 rng = np.random.default_rng([int(content_sha256, 16), window, view])
                 augmented = self._augmented.augment(rgb_T, rng)
+                if self.recipe.training.horizontal_flip and rng.random() < 0.5:
+                    augmented = augmented.flip(-1)
                 features.append(self._run(arrange_channels(augmented, self.recipe.preprocess)))
         return tuple(features)
 
