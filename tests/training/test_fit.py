@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,6 +116,58 @@ def test_the_same_seed_gives_the_same_weights() -> None:
         list(trainer.epochs(CLIPS[:16], CLIPS[16:]))
         results.append(classifier.state_dict())
     assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
+
+
+VARIANTS = [
+    {"dropout": 0.5},
+    {"dropout": 0.5, "weight_average": 0.9, "accumulate": 2, "class_balance": "sampling"},
+]
+
+
+@pytest.mark.parametrize("settings", VARIANTS)
+def test_stopped_after_any_step_and_resumed_the_same_weights_come_out(settings: dict[str, Any]) -> None:
+    dropout = settings.get("dropout", 0)
+    rest = {key: value for key, value in settings.items() if key != "dropout"}
+    recipe = with_training(epochs=3, **rest)
+    recipe = recipe.model_copy(update={"temporal": recipe.temporal.model_copy(update={"dropout": dropout})})
+    trainer, _ = build(recipe)
+    records = [record for record, _ in trainer.epochs(CLIPS[:15], CLIPS[16:])]
+    undisturbed = trainer.weights()
+
+    class Stop(Exception):
+        pass
+
+    def stop_after(num_steps: int, stopped: Trainer) -> None:
+        def check() -> None:
+            if stopped.place.num_steps == num_steps:
+                raise Stop
+
+        stopped.after_step = check
+
+    for num_steps in range(1, trainer.place.num_steps):
+        stopped, _ = build(recipe)
+        stop_after(num_steps, stopped)
+        with pytest.raises(Stop):
+            list(stopped.epochs(CLIPS[:15], CLIPS[16:]))
+        buffer = io.BytesIO()
+        torch.save(stopped.state(), buffer)
+        resumed, _ = build(recipe)
+        resumed.restore_state(torch.load(io.BytesIO(buffer.getvalue()), weights_only=True))
+        rest_of_records = [record for record, _ in resumed.epochs(CLIPS[:15], CLIPS[16:])]
+        assert rest_of_records[-1].validation_loss == records[-1].validation_loss
+        assert rest_of_records[0].train_loss == records[-len(rest_of_records)].train_loss
+        assert all(torch.equal(undisturbed[name], tensor) for name, tensor in resumed.weights().items())
+
+
+def test_gradients_of_accumulated_batches_are_those_of_one_batch() -> None:
+    """Eight clips in two batches of four: the mean over all of them, also where one batch is smaller."""
+    results = []
+    for settings in ({"batch_size": 8}, {"batch_size": 4, "accumulate": 2}):
+        trainer, classifier = build(with_training(epochs=1, gradient_clip_norm=1000, **settings))
+        next(iter(trainer.epochs(CLIPS[:7], CLIPS[16:])))
+        results.append(classifier.state_dict())
+    for name, tensor in results[0].items():
+        torch.testing.assert_close(tensor, results[1][name], atol=1e-6, rtol=1e-5)
 
 
 def test_no_readable_clip_is_an_error() -> None:

@@ -19,7 +19,7 @@ from videoclf.errors import DatasetInvalid
 from videoclf.evaluation.evaluate import evaluate
 from videoclf.recipe.recipe import Training
 from videoclf.training.loss import Loss, label_weights
-from videoclf.training.run import Run
+from videoclf.training.run_folder import Run
 
 COMBINATIONS = ("left", "left|right", "right", "right|up", "up")
 OVERRIDES = ("training.objective=sigmoid", "training.epochs=2", "sampling.fps=4", "training.class_balance=loss")

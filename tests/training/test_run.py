@@ -32,7 +32,7 @@ from videoclf.media.video import Video
 from videoclf.modeling.backbone3d import ClipBackbone
 from videoclf.recipe.recipe import load_recipe
 from videoclf.training.observer import SilentObserver
-from videoclf.training.run import Run
+from videoclf.training.run_folder import Run
 from videoclf.zoo import model_names
 
 SHORT = ("training.epochs=2", "sampling.fps=4")

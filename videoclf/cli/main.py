@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from videoclf.__main__ import EXIT_INTERRUPTED
 from videoclf.cli import check, crossval, datasets, demo_data, evaluate, extract, info, models, predict, train
 from videoclf.cli.console import EXIT_FAILED, EXIT_USAGE, print_error
 from videoclf.errors import DeviceUnavailable, RecipeInvalid, UsageInvalid, VideoclfError
@@ -29,6 +30,9 @@ class _Commands(TyperGroup):
         except VideoclfError as error:
             print_error(str(error))
             raise typer.Exit(EXIT_FAILED) from error
+        except KeyboardInterrupt as error:  # from a command that tidied up first
+            print_error(str(error) or "interrupted")
+            raise typer.Exit(getattr(error, "exit_code", EXIT_INTERRUPTED)) from error
         except BrokenPipeError as error:  # the reader of our output has gone, as `| head` does
             _drop_output()
             raise typer.Exit(EXIT_FAILED) from error

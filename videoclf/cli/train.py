@@ -60,6 +60,19 @@ def train(
     limit: Limit = None,
     cache: Cache = None,
     no_cache: NoCache = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with the run in RUN where it stopped; start it if there is none."),
+    ] = False,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(metavar="S", min=0, help="How often it is written down how far the run is; 0: every step.")
+    ] = 60.0,
+    max_unreadable: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE", min=0, max=1, help="Stop when more clips than this (and than ten) cannot be read."
+        ),
+    ] = 0.05,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that RUN already holds.")] = False,
     allow_leaks: Annotated[
         bool,
@@ -72,7 +85,8 @@ def train(
 
     Clips are parted into train, validation and test by whole groups; the epoch with the best validation is kept and
     tested once. RUN then holds model.safetensors (for predict and evaluate), metrics.json, report.html, recipe.toml,
-    log.csv, split.json and predictions.jsonl.
+    log.csv, split.json and predictions.jsonl. Ctrl-C, or a crash, loses little: the same command with --resume goes on,
+    and ends with the weights of a run that was never interrupted.
     """
     features_in = feature_cache(cache, no_cache=no_cache)
     with TrainingDisplay() as display:
@@ -96,6 +110,9 @@ def train(
             reading=read_options(decoder, limit, isolate=isolate),
             feature_cache=features_in,
             overwrite=overwrite,
+            resume=resume,
+            checkpoint_seconds=checkpoint_seconds,
+            max_unreadable=max_unreadable,
             allow_leaks=allow_leaks,
             observer=display,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Protocol, TypeVar
@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from videoclf.data.dataset import LabelledClip
+from videoclf.errors import DatasetInvalid
 from videoclf.inference.pipeline import clip_request
 from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import Chunks, ClipRequest, ReadWindow, Transform, read_clips
@@ -65,18 +66,50 @@ class Examples(Protocol):
         ...
 
 
-class Quarantine:
-    """Clips that could not be read: named once, then left out."""
+DEFAULT_MAX_UNREADABLE_SHARE = 0.05
 
-    def __init__(self, observer: Observer) -> None:
+_MAX_UNREADABLE_OF_FEW = 10
+"""So many clips are no reason to stop, whatever share of a small set they are."""
+
+
+class Quarantine:
+    """Clips that could not be read: named once, then left out.
+
+    Args:
+        observer: is told of each.
+        num_clips: of the data set; None: however many cannot be read, the rest goes on.
+        max_share: of them that may be unreadable, if they are more than ten.
+    """
+
+    def __init__(
+        self, observer: Observer, num_clips: int | None = None, max_share: float = DEFAULT_MAX_UNREADABLE_SHARE
+    ) -> None:
         self.reasons: dict[LabelledClip, str] = {}
         self._observer = observer
+        self._num_clips = num_clips
+        self._max_share = max_share
 
     def add(self, clip: LabelledClip, reason: str) -> None:
-        """Leave a clip out from now on."""
-        if clip not in self.reasons:
-            self.reasons[clip] = reason
-            self._observer.notice(reason)
+        """Leave a clip out from now on.
+
+        Raises:
+            DatasetInvalid: with it, too many have failed.
+        """
+        if clip in self.reasons:
+            return
+        self.reasons[clip] = reason
+        self._observer.notice(reason)
+        num_failed = len(self.reasons)
+        if self._num_clips is None or num_failed <= max(_MAX_UNREADABLE_OF_FEW, self._max_share * self._num_clips):
+            return
+        raise DatasetInvalid(
+            f"{num_failed} of {self._num_clips} clips could not be read, more than {self._max_share:.0%}; the lines "
+            "above say why: mend them, or allow more with --max-unreadable"
+        )
+
+    def restore(self, reasons: Mapping[str, str], clips: Sequence[LabelledClip]) -> None:
+        """Leave out what was left out before, by path, without a word."""
+        self.reasons.update({clip: reasons[str(clip.path)] for clip in clips if str(clip.path) in reasons})
 
     def without(self, clips: Sequence[LabelledClip]) -> list[LabelledClip]:
         """Those of the clips that can be read, as far as is known."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any, cast
 
@@ -91,6 +91,7 @@ class Trainer:
         scored: the network that validation scores and that is to be kept: the classifier or, where the settings say so,
             the mean of its weights.
         place: where it is.
+        after_step: called after every step, when `state` is whole.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Trainer:
         on_features: bool,
         augment: Augment = Augment(),  # noqa: B008  (frozen)
     ) -> None:
+        self.after_step: Callable[[], object] = lambda: None
         self._fabric = fabric
         self._classifier = classifier
         self._examples = examples
@@ -144,7 +146,7 @@ class Trainer:
         settings = self._settings
         chance = Chance(settings.seed, stage=0)
         self._standardise(train)
-        while self.place.epoch <= settings.epochs:
+        while self.place.epoch <= settings.epochs and self.place.epoch - 1 - self._best_epoch < settings.patience:
             started = time.perf_counter()
             epoch = self.place.epoch
             train_loss = self._train_epoch(train, chance)
@@ -163,8 +165,6 @@ class Trainer:
                 seconds=time.perf_counter() - started,
             )
             yield record, is_kept
-            if epoch - self._best_epoch >= settings.patience:
-                return
 
     def refit(self, clips: Sequence[LabelledClip], num_epochs: int) -> None:
         """Train for so many epochs of the recipe's schedule; nothing is looked at on the way.
@@ -180,13 +180,37 @@ class Trainer:
             self._check(epoch, self._train_epoch(clips, chance))
             self.place = Place(epoch=epoch + 1, num_steps=self.place.num_steps)
 
+    def state(self) -> dict[str, Any]:
+        """Where it is and what it has learnt, as tensors (not copies) and primitives; see `restore_state`."""
+        return {
+            "place": asdict(self.place),
+            "best": (self._best_epoch, self._best_loss),
+            "optimizer": self._optimizer.state_dict(),
+            "classifier": self._learnt(self._classifier.state_dict()),
+            "averaged": None if self._averaged is None else self._learnt(self._averaged.state_dict()),
+        }
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave, of a trainer of the same make: the same weights then come out, to the bit."""
+        self.place = Place(**state["place"])
+        self._best_epoch, self._best_loss = state["best"]
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._classifier.load_state_dict(state["classifier"], strict=False)  # all that `_learnt` leaves out is frozen
+        if self._averaged is not None:
+            self._averaged.load_state_dict(state["averaged"], strict=False)
+
+    def _learnt(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Without those of a frozen backbone."""
+        parts = {name: name.removeprefix("module.").split(".")[0] for name in weights}
+        return {name: weights[name] for name in weights if not (self._on_features and parts[name] == "backbone")}
+
     def weights(self) -> dict[str, Tensor]:
-        """A copy of what has been learnt so far: the weights of `scored`."""
-        return {name: tensor.detach().clone() for name, tensor in self.scored.state_dict().items()}
+        """A copy of what has been learnt so far: the weights of `scored`, without those of a frozen backbone."""
+        return {name: tensor.detach().clone() for name, tensor in self._learnt(self.scored.state_dict()).items()}
 
     def restore(self, weights: dict[str, Tensor]) -> None:
         """Go back to what `weights` gave."""
-        self.scored.load_state_dict(weights)
+        self.scored.load_state_dict(weights, strict=False)
 
     @torch.inference_mode()
     def logits(self, clips: Sequence[LabelledClip]) -> ClipLogits:
@@ -279,6 +303,7 @@ class Trainer:
                     total_loss=self.place.total_loss + total_loss,
                     num_clips=self.place.num_clips + num_clips,
                 )
+                self.after_step()
             self.place = replace(self.place, pool=number + 1, batch=0)
         if self.place.num_clips == 0:
             raise DatasetInvalid(f"not one of the {len(train)} clips to train on could be read; see the lines above")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from torch import Tensor
 
 from videoclf.data.splits import Split
 from videoclf.evaluation.calibration import calibrate
@@ -11,10 +13,14 @@ from videoclf.evaluation.report import EpochRecord
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.recipe.header import Calibration
 from videoclf.recipe.recipe import Training
+from videoclf.training.checkpoints import Checkpoints, State
 from videoclf.training.fit import Trainer
+from videoclf.training.interruption import Interrupted
 
 MakeTrainer = Callable[[], tuple[VideoClassifier, Trainer]]
 """A network with its first weights, and its trainer; the same each time."""
+
+_OnEpoch = Callable[[Sequence[EpochRecord], bool, VideoClassifier], object]
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,10 @@ def learn(
     make_trainer: MakeTrainer,
     parts: Split,
     settings: Training,
-    on_epoch: Callable[[EpochRecord, bool, VideoClassifier], object] = lambda _record, _is_kept, _classifier: None,
+    on_begin: Callable[[int], object] = lambda _epoch: None,
+    on_epoch: _OnEpoch = lambda _records, _is_kept, _classifier: None,
     on_refit: Callable[[], object] = lambda: None,
+    checkpoints: Checkpoints | None = None,
 ) -> Learned:
     """Train on the training part; choose epoch, temperature and threshold on the validation part; where the recipe says
     so, train again on both. The test part is not looked at.
@@ -44,25 +52,109 @@ def learn(
         make_trainer: called once, and once more for a refit.
         parts: the split.
         settings: the recipe's section.
-        on_epoch: called after each epoch with its record, whether its weights are to be kept, and the network.
+        on_begin: called once, before anything is trained, with the epoch that is trained first: not always 1.
+        on_epoch: called after each epoch with the records of all so far, whether its weights are to be kept, and the
+            network.
         on_refit: called before the second training.
+        checkpoints: where to go on from, and where to keep how far it came.
 
     Raises:
         DatasetInvalid: no clip of a part could be read.
         TrainingDiverged: the loss is no longer a number.
+        Interrupted: after a checkpoint was written.
     """
-    classifier, trainer = make_trainer()
-    records: list[EpochRecord] = []
-    for record, is_kept in trainer.epochs(parts.train, parts.validation):
-        records.append(record)
-        if is_kept:
-            kept, weights = record, trainer.weights()
-        on_epoch(record, is_kept, classifier)
-    trainer.restore(weights)
-    said = trainer.logits(parts.validation)
-    calibration = calibrate(said.window_logits, said.num_frames, trainer.targets(said.clips), settings.objective)
-    if settings.refit:
-        on_refit()
-        classifier, trainer = make_trainer()
-        trainer.refit([*parts.train, *parts.validation], kept.epoch)
-    return Learned(classifier, trainer, calibration, tuple(records), kept)
+    lesson = _Lesson(make_trainer, settings, checkpoints)
+    if checkpoints is not None and (state := checkpoints.load([*parts.train, *parts.validation])) is not None:
+        lesson.restore(state)
+    try:
+        if lesson.calibration is None:
+            on_begin(lesson.epoch)
+            lesson.first(parts, on_epoch)
+        if settings.refit:
+            on_refit()
+            lesson.again(parts)
+    except Interrupted:
+        lesson.keep()
+        raise
+    lesson.keep()  # what comes after it may be interrupted too
+    return lesson.learned()
+
+
+class _Lesson:
+    """One call of `learn`: what it has so far, to be kept and brought back.
+
+    Attributes:
+        calibration: what validation chose; None until the first training is over.
+    """
+
+    def __init__(self, make_trainer: MakeTrainer, settings: Training, checkpoints: Checkpoints | None) -> None:
+        self._make_trainer = make_trainer
+        self._settings = settings
+        self._checkpoints = checkpoints
+        self._records: list[EpochRecord] = []
+        self._kept_epoch = 0
+        self._kept_weights: dict[str, Tensor] = {}
+        self.calibration: Calibration | None = None
+        self._take_trainer()
+
+    @property
+    def epoch(self) -> int:
+        """Where it is."""
+        return self._trainer.place.epoch
+
+    def first(self, parts: Split, on_epoch: _OnEpoch) -> None:
+        """Train, keep the best epoch, calibrate."""
+        trainer = self._trainer
+        for record, is_kept in trainer.epochs(parts.train, parts.validation):
+            self._records.append(record)
+            if is_kept:
+                self._kept_epoch, self._kept_weights = record.epoch, trainer.weights()
+            on_epoch(self._records, is_kept, self._classifier)
+            self._checkpoint()
+        trainer.restore(self._kept_weights)
+        said = trainer.logits(parts.validation)
+        self.calibration = calibrate(
+            said.window_logits, said.num_frames, trainer.targets(said.clips), self._settings.objective
+        )
+        if self._settings.refit:
+            self._take_trainer()
+
+    def again(self, parts: Split) -> None:
+        """Train on the validation clips too."""
+        self._trainer.refit([*parts.train, *parts.validation], self._kept_epoch)
+
+    def learned(self) -> Learned:
+        """What came of it."""
+        assert self.calibration is not None  # `first` gave it
+        kept = self._records[self._kept_epoch - 1]
+        return Learned(self._classifier, self._trainer, self.calibration, tuple(self._records), kept)
+
+    def state(self) -> State:
+        """All of it, as tensors and primitives."""
+        return {
+            "trainer": self._trainer.state(),
+            "records": [record.model_dump() for record in self._records],
+            "kept_epoch": self._kept_epoch,
+            "kept_weights": self._kept_weights,
+            "calibration": None if self.calibration is None else self.calibration.model_dump(),
+        }
+
+    def keep(self) -> None:
+        """Write a checkpoint now."""
+        if self._checkpoints is not None:
+            self._checkpoints.save(self.state())
+
+    def restore(self, state: State) -> None:
+        """Go on from what `state` gave."""
+        self._trainer.restore_state(state["trainer"])
+        self._records = [EpochRecord.model_validate(record) for record in state["records"]]
+        self._kept_epoch, self._kept_weights = state["kept_epoch"], state["kept_weights"]
+        self.calibration = state["calibration"] and Calibration.model_validate(state["calibration"])
+
+    def _take_trainer(self) -> None:
+        self._classifier, self._trainer = self._make_trainer()
+        self._trainer.after_step = self._checkpoint
+
+    def _checkpoint(self) -> None:
+        if self._checkpoints is not None:
+            self._checkpoints.save_if_due(self.state)

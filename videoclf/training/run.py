@@ -7,7 +7,6 @@ import io
 import json
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -16,13 +15,13 @@ import torch
 from lightning_fabric import Fabric
 from pydantic import ValidationError
 
-from videoclf.atomic import prepare_folder, remove_file, write_atomically
+from videoclf.atomic import write_atomically
 from videoclf.audit import leaks
 from videoclf.audit.check import MAX_CLIPS_BEFORE_TRAINING, find_leaks
 from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
 from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.splits import Split, make_split
-from videoclf.errors import DatasetInvalid, DeviceUnavailable, RunFolderUnusable
+from videoclf.errors import DatasetInvalid, DeviceUnavailable
 from videoclf.evaluation.evaluate import metrics_of, write_predictions
 from videoclf.evaluation.metrics import Metrics
 from videoclf.evaluation.report import EpochRecord, write_report
@@ -33,10 +32,13 @@ from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, Re
 from videoclf.modeling.checkpoint import save_model
 from videoclf.modeling.classifier import Backbone, VideoClassifier
 from videoclf.recipe.header import ModelHeader
-from videoclf.recipe.recipe import Recipe, describe_validation, recipe_to_toml
-from videoclf.training.examples import Quarantine
+from videoclf.recipe.recipe import Recipe, describe_validation
+from videoclf.training.checkpoints import DEFAULT_INTERVAL_SECONDS, Checkpoints
+from videoclf.training.examples import DEFAULT_MAX_UNREADABLE_SHARE, Quarantine
+from videoclf.training.interruption import InterruptibleObserver, interruptible
 from videoclf.training.learn import Learned, learn
 from videoclf.training.observer import Observer, SilentObserver
+from videoclf.training.run_folder import Run, RunFolder
 from videoclf.training.start import choose_cache, choose_recipe, with_custom_backbone
 from videoclf.training.trainers import TrainerFactory
 
@@ -44,24 +46,6 @@ Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 FABRIC_PRECISION: dict[str, Precision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 """By the name that the command line knows."""
-
-
-_RUN_FILES = (
-    "model.safetensors", "metrics.json", "report.html", "predictions.jsonl", "log.csv", "split.json", "recipe.toml",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a training run leaves."""
-
-    folder: Path
-    model_path: Path
-    metrics: Metrics
-    """Of the test part, or of the validation part where the split has no test part."""
-    judged_on: Literal["test", "validation"]
-    num_unreadable: int
-    """Clips of any part that could not be read."""
 
 
 def train(
@@ -81,6 +65,9 @@ def train(
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
     feature_cache: FeatureCache | str | Path | None = "auto",
     overwrite: bool = False,
+    resume: bool = False,
+    checkpoint_seconds: float = DEFAULT_INTERVAL_SECONDS,
+    max_unreadable: float = DEFAULT_MAX_UNREADABLE_SHARE,
     allow_leaks: bool = False,
     observer: Observer | None = None,
 ) -> Run:
@@ -106,6 +93,11 @@ def train(
         feature_cache: where a frozen backbone's features are kept from run to run: a cache, a folder, ``auto`` for
             `videoclf.data.feature_cache.default_cache_folder`; None keeps them for this run alone.
         overwrite: whether a run that is already in ``out`` may be replaced.
+        resume: go on with the run in ``out``, by its own recipe, from its last checkpoint; the same weights come out as
+            of a run that was never interrupted (to the bit, with as many threads and in the same precision). Of a run
+            that is finished, what it left is returned; where there is none, one is started.
+        checkpoint_seconds: how often it is written down how far the run is.
+        max_unreadable: the share of the clips that may be unreadable (ten clips may in any case).
         allow_leaks: whether to go on, with a notice, where a group, or a clip and its copy, stands on two sides of the
             split. Copies that were encoded anew, cut or mirrored are looked for among up to 1,000 clips.
         observer: is told of the progress.
@@ -115,70 +107,125 @@ def train(
         VideoclfError: a recipe, dataset, model file, weights, device or folder that cannot be used. The best model
             so far stays in ``out``.
     """
-    watcher = observer or SilentObserver()
+    outer = observer or SilentObserver()
+    folder = RunFolder(Path(out))
+    if resume and folder.is_finished:
+        outer.notice(f"{folder.path}: the run is finished; nothing is left to do")
+        return folder.read_run()
+    if not (resume or overwrite):
+        folder.refuse_to_replace()
+    is_resumed = resume and folder.has_begun
     settings = choose_recipe(recipe, init, overrides)
     if backbone is not None:
         settings = with_custom_backbone(settings, backbone)
+    if is_resumed:
+        is_asked = recipe is not None or init is not None or bool(overrides)
+        settings = folder.recipe(settings if is_asked else None, outer.notice)
     dataset = load_dataset(data, group_pattern=group_pattern)
     parts = make_split(dataset, split, split_files=split_files)
+    if is_resumed:
+        folder.check_split(parts)
     for warning in parts.warnings:
-        watcher.notice(warning)
+        outer.notice(warning)
     torch_device = find_training_device(device, precision)
     header = _header(Path(out), settings, dataset)
-    labels = header.labels
-    _look_for_leaks(parts, dataset, num_threads, reading, watcher, allow=allow_leaks)
-    quarantine = Quarantine(watcher)
-    cache = choose_cache(feature_cache, settings, watcher.notice)
-    factory = TrainerFactory(
-        make_fabric(torch_device, precision), settings, labels, quarantine, cache, Path(out),
-        num_threads=num_threads, reading=reading, observer=watcher, init=init, backbone=backbone,
-    )  # fmt: skip
-    folder = _open_run_folder(Path(out), overwrite=overwrite)
-    model_path = folder / "model.safetensors"
-    write_atomically(folder / "recipe.toml", recipe_to_toml(settings).encode())
-    write_atomically(folder / "split.json", _split_json(parts).encode())
+    with interruptible(outer.notice) as check:
+        watcher = InterruptibleObserver(outer, check)
+        if not is_resumed:
+            _look_for_leaks(parts, dataset, num_threads, reading, watcher, allow=allow_leaks)
+        quarantine = Quarantine(watcher, len(dataset.clips), max_unreadable)
+        factory = TrainerFactory(
+            make_fabric(torch_device, precision), settings, header.labels, quarantine,
+            choose_cache(feature_cache, settings, watcher.notice), folder.path,
+            num_threads=num_threads, reading=reading, observer=watcher, init=init, backbone=backbone,
+        )  # fmt: skip
+        if not is_resumed:
+            folder.begin(settings, parts)
+        checkpoints = Checkpoints(
+            folder.path, quarantine, _environment(torch_device, precision), watcher.notice, checkpoint_seconds
+        )
+        learned = _learn(factory, header, parts, folder.path, checkpoints, watcher)
+        _name_unknown_classes(header, settings, quarantine.without(parts.train), watcher)
+        header = header.model_copy(update={"calibration": learned.calibration})
+        run = _judge(
+            learned, header, parts, folder.path, quarantine, torch_device, precision, num_threads, reading, watcher,
+            source=str(data),
+        )  # fmt: skip
+    checkpoints.remove()
+    return run
 
-    num_clips, num_epochs = len(parts.train) + len(parts.validation), settings.training.epochs
-    records: list[EpochRecord] = []
 
-    def on_epoch(record: EpochRecord, is_kept: bool, network: VideoClassifier) -> None:
-        records.append(record)
+def _learn(
+    factory: TrainerFactory,
+    header: ModelHeader,
+    parts: Split,
+    folder: Path,
+    checkpoints: Checkpoints,
+    watcher: Observer,
+) -> Learned:
+    """Train; the log and the best model so far are in the folder after every epoch."""
+    settings = header.recipe.training
+    num_clips = len(parts.train) + len(parts.validation)
+
+    def begin_epoch(number: int) -> None:
+        if number <= settings.epochs:
+            watcher.stage(f"epoch {number} of {settings.epochs}", num_clips)
+
+    def on_epoch(records: Sequence[EpochRecord], is_kept: bool, network: VideoClassifier) -> None:
         write_atomically(folder / "log.csv", _log_csv(records).encode())
         if is_kept:  # at once: a run that is interrupted leaves the best so far
-            save_model(model_path, network, header)
-        watcher.epoch(record, is_best=is_kept and settings.training.keep == "best")
-        if record.epoch < num_epochs:
-            watcher.stage(f"epoch {record.epoch + 1} of {num_epochs}", num_clips)
+            save_model(folder / "model.safetensors", network, header)
+        watcher.epoch(records[-1], is_best=is_kept and settings.keep == "best")
+        begin_epoch(records[-1].epoch + 1)
 
-    watcher.stage(f"epoch 1 of {num_epochs}", num_clips)
-    learned = learn(
-        factory.make, parts, settings.training, on_epoch,
-        on_refit=lambda: watcher.stage("training again with the validation clips", 0),
-    )  # fmt: skip
-    for label in sorted(set(labels) - set(_labels_of(quarantine.without(parts.train), settings))):
+    def on_refit() -> None:
+        watcher.stage("training again with the validation clips", 0)
+
+    return learn(factory.make, parts, settings, begin_epoch, on_epoch, on_refit, checkpoints)
+
+
+def _name_unknown_classes(
+    header: ModelHeader, recipe: Recipe, trained_on: Sequence[LabelledClip], watcher: Observer
+) -> None:
+    for label in sorted(set(header.labels) - set(_labels_of(trained_on, recipe))):
         watcher.notice(f"class {label!r}: none of its clips could be read for training; the model will not know it")
-    classifier = learned.classifier
-    header = header.model_copy(update={"calibration": learned.calibration})
+
+
+def _judge(
+    learned: Learned,
+    header: ModelHeader,
+    parts: Split,
+    folder: Path,
+    quarantine: Quarantine,
+    device: torch.device,
+    precision: Precision,
+    num_threads: int,
+    reading: ReadOptions,
+    watcher: Observer,
+    *,
+    source: str,
+) -> Run:
+    """Read the test part once (of a split without one, the validation part again), and write all that a run leaves."""
+    model_path, classifier = folder / "model.safetensors", learned.classifier
     save_model(model_path, classifier, header)
     judged_on: Literal["test", "validation"] = "test" if parts.test else "validation"
     judging = parts.test or parts.validation
-    outcomes = _predict(classifier.eval(), header, judging, torch_device, num_threads, reading, watcher, judged_on)
+    outcomes = _predict(classifier.eval(), header, judging, device, num_threads, reading, watcher, judged_on)
     metrics = metrics_of(outcomes, judging, header.labels, header.objective)
     figures = {f"{judged_on}_top1": metrics.top1, f"{judged_on}_num_clips": float(metrics.num_clips)}
     save_model(model_path, classifier, header.model_copy(update={"figures": figures}))
     write_predictions(folder / "predictions.jsonl", outcomes)
-    unreadable = {*map(str, (clip.path for clip in quarantine.reasons)), *(clip.source for clip in metrics.failed)}
-    summary = _summary(metrics, judged_on, learned, parts, quarantine, precision)
+    summary = _summary(metrics, judged_on, learned, parts, quarantine, _environment(device, precision))
     write_atomically(folder / "metrics.json", json.dumps(summary, indent=2).encode())
     write_report(
         folder / "report.html",
         title=f"Run {header.name}: {judged_on}",
         metrics=metrics,
-        epochs=records,
-        notes=[f"Data: {data}. {parts!r}.", *parts.warnings, *quarantine.reasons.values()],
-        recipe_toml=recipe_to_toml(settings),
+        epochs=learned.records,
+        notes=[f"Data: {source}. {parts!r}.", *parts.warnings, *quarantine.reasons.values()],
+        recipe_toml=(folder / "recipe.toml").read_text(encoding="utf-8"),
     )
-    return Run(folder, model_path, metrics, judged_on, num_unreadable=len(unreadable))
+    return RunFolder(folder).read_run()
 
 
 def find_training_device(device: str, precision: Precision) -> torch.device:
@@ -233,17 +280,6 @@ def _header(out: Path, recipe: Recipe, dataset: Dataset) -> ModelHeader:
         ) from error
 
 
-def _open_run_folder(folder: Path, *, overwrite: bool) -> Path:
-    prepare_folder(folder)
-    if (folder / "crossval.json").exists():
-        raise RunFolderUnusable(f"{folder}: holds a cross-validation; choose another --out")
-    if (folder / "model.safetensors").exists() and not overwrite:
-        raise RunFolderUnusable(f"{folder}: holds a run already; choose another --out, or add --overwrite")
-    for name in _RUN_FILES:  # all of the old run before anything of the new one: never a mixture
-        remove_file(folder / name)
-    return folder
-
-
 def make_fabric(device: torch.device, precision: Precision) -> Fabric:
     """One device, computing so."""
     return Fabric(
@@ -275,11 +311,6 @@ def _predict(
     return outcomes
 
 
-def _split_json(parts: Split) -> str:
-    named = {part: [str(clip.path) for clip in getattr(parts, part)] for part in ("train", "validation", "test")}
-    return json.dumps({"spec": parts.spec, **named, "missing": list(parts.missing)}, indent=1)
-
-
 def _log_csv(records: Sequence[EpochRecord]) -> str:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, fieldnames=list(EpochRecord.model_fields), lineterminator="\n")
@@ -294,7 +325,7 @@ def _summary(
     learned: Learned,
     parts: Split,
     quarantine: Quarantine,
-    precision: str,
+    environment: dict[str, str],
 ) -> dict[str, Any]:
     return {
         "format_version": 1,
@@ -311,10 +342,17 @@ def _summary(
             "num_missing": len(parts.missing),
         },
         "quarantined": {str(clip.path): reason for clip, reason in quarantine.reasons.items()},
-        "environment": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("videoclf", "torch", "torchvision", "av")},
-            "num_torch_threads": torch.get_num_threads(),
-            "precision": precision,
-        },
+        "environment": environment,
+    }
+
+
+def _environment(device: torch.device, precision: Precision) -> dict[str, str]:
+    """What the last bits of weights depend on, beside seed and clips."""
+    is_gpu = device.type == "cuda"
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("videoclf", "torch", "torchvision", "av")},
+        "num_torch_threads": str(torch.get_num_threads()),
+        "device": torch.cuda.get_device_name(device) if is_gpu else torch.backends.cpu.get_cpu_capability(),
+        "precision": precision,
     }

@@ -1,0 +1,185 @@
+"""Runs that are interrupted, killed and resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import videoclf
+from tests.conftest import write_clip
+from videoclf.errors import DatasetInvalid, RunFolderUnusable
+from videoclf.training.checkpoints import Checkpoints
+from videoclf.training.interruption import Interrupted
+from videoclf.training.observer import SilentObserver
+
+TRAINED = ("training.epochs=3", "sampling.fps=4", "training.batch_size=2", "temporal.dropout=0.2")
+FROZEN = (*TRAINED, "backbone.frozen=true", "training.refit=true", "training.keep=last")
+SPLIT = "leave-out:g04"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes in four groups."""
+    folder = tmp_path_factory.mktemp("resumed")
+    for label in ("Long", "Short"):
+        (folder / label).mkdir()
+        for group in range(1, 5):
+            num_frames = 20 + group if label == "Long" else 5 + group
+            write_clip(folder / label / f"v_{label}_g{group:02}_c01.avi", num_frames, first_number=64 * group)
+    return folder
+
+
+class Stopping(SilentObserver):
+    """Sends a signal to this process after so many clips."""
+
+    def __init__(self, after_clips: int) -> None:
+        self._left = after_clips
+        self.notes: list[str] = []
+
+    def advance(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            signal.raise_signal(signal.SIGTERM)
+
+    def notice(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def train(data: Path, out: Path, overrides: tuple[str, ...], **more: object) -> bytes:
+    videoclf.train(data, out=out, recipe="tiny", overrides=overrides, split=SPLIT, device="cpu", **more)  # type: ignore[arg-type]
+    return (out / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("overrides", [TRAINED, FROZEN], ids=["trained whole", "frozen, refitted"])
+def test_interrupted_anywhere_and_resumed_the_same_model_comes_out(
+    data: Path, tmp_path: Path, overrides: tuple[str, ...]
+) -> None:
+    undisturbed = train(data, tmp_path / "a" / "run", overrides)
+    num_stops = 0
+    for after_clips in range(1, 60, 5):
+        out = tmp_path / str(after_clips) / "run"
+        try:
+            train(data, out, overrides, observer=Stopping(after_clips))
+        except Interrupted:
+            num_stops += 1
+            assert train(data, out, overrides, resume=True) == undisturbed
+        assert not list(out.glob("*.pt"))
+    assert num_stops >= 5
+
+
+def test_a_run_that_is_not_finished_is_left_alone_unless_asked(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        train(data, tmp_path, TRAINED, observer=Stopping(9))
+    assert (tmp_path / "checkpoint.pt").exists()
+    with pytest.raises(RunFolderUnusable, match="a run that is not finished; --resume goes on with it, --overwrite"):
+        train(data, tmp_path, TRAINED)
+    train(data, tmp_path, TRAINED, overwrite=True)
+
+
+def test_of_a_finished_run_nothing_is_left_to_do(data: Path, tmp_path: Path) -> None:
+    model = train(data, tmp_path, TRAINED)
+    notes = Stopping(0)
+    assert train(data, tmp_path, TRAINED, resume=True, observer=notes) == model
+    assert notes.notes == [f"{tmp_path}: the run is finished; nothing is left to do"]
+
+
+def test_where_there_is_no_run_resuming_begins_one(data: Path, tmp_path: Path) -> None:
+    assert train(data, tmp_path / "new", TRAINED, resume=True)
+
+
+def test_the_runs_own_recipe_wins(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        train(data, tmp_path, TRAINED, observer=Stopping(9))
+    notes = Stopping(0)
+    train(data, tmp_path, (*TRAINED, "training.epochs=1"), resume=True, observer=notes)
+    assert f"{tmp_path / 'recipe.toml'}: the run goes on by its own recipe, not by the one asked for now" in notes.notes
+    assert json.loads((tmp_path / "metrics.json").read_text())["num_epochs"] == 3
+
+
+def test_other_clips_are_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        train(data, tmp_path, TRAINED, observer=Stopping(9))
+    with pytest.raises(RunFolderUnusable, match="the run began with other clips, or another split"):
+        videoclf.train(data, out=tmp_path, split="leave-out:g03", resume=True)
+
+
+def test_a_torn_checkpoint_costs_the_steps_since_the_one_before(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = train(data, tmp_path / "a" / "run", TRAINED)
+    out = tmp_path / "b" / "run"
+    with pytest.raises(Interrupted):
+        train(data, out, TRAINED, observer=Stopping(20), checkpoint_seconds=0)
+    newest = out / "checkpoint.pt"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    notes = Stopping(0)
+    assert train(data, out, TRAINED, resume=True, observer=notes) == undisturbed
+    assert any("is torn" in note for note in notes.notes)
+
+
+def test_a_full_disk_ends_the_run_with_a_line_and_keeps_the_last_state(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = train(data, tmp_path / "a" / "run", TRAINED)
+    save = Checkpoints.save
+    num_saved: list[int] = []
+
+    def fill_up(self: Checkpoints, state: dict[str, object]) -> None:
+        num_saved.append(1)
+        if len(num_saved) > 4:
+            raise RunFolderUnusable("checkpoint.pt: cannot be written (No space left on device)")
+        save(self, state)
+
+    monkeypatch.setattr(Checkpoints, "save", fill_up)
+    out = tmp_path / "b" / "run"
+    with pytest.raises(RunFolderUnusable, match="No space left"):
+        train(data, out, TRAINED, checkpoint_seconds=0)
+    monkeypatch.undo()
+    assert train(data, out, TRAINED, resume=True) == undisturbed
+
+
+def test_too_many_unreadable_clips_end_the_run(tmp_path: Path) -> None:
+    for label in ("Long", "Short"):
+        for group in range(1, 15):
+            path = tmp_path / "data" / label / f"v_{label}_g{group:02}_c01.avi"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"RIFF....AVI broken")
+    with pytest.raises(DatasetInvalid, match="11 of 28 clips could not be read, more than 5%"):
+        videoclf.train(tmp_path / "data", out=tmp_path / "run", recipe="tiny", allow_leaks=True)
+
+
+@pytest.mark.slow
+def test_killed_at_ten_random_moments_a_run_ends_with_the_same_model(data: Path, tmp_path: Path) -> None:
+    """SIGKILL, through the command line; what was in the folder at that moment is all that is left."""
+    command = [sys.executable, "-m", "videoclf", "train", str(data), "--recipe", "tiny", "--split", SPLIT]
+    command += ["--checkpoint-seconds", "0", "--device", "cpu"]
+    for override in (*TRAINED, "training.epochs=150", "training.patience=150"):
+        command += ["--set", override]
+    subprocess.run([*command, "--out", str(tmp_path / "a" / "run")], check=True, capture_output=True)
+    out = tmp_path / "b" / "run"
+    rng = random.Random(0)
+    for _ in range(10):
+        begun = time.time()
+        process = subprocess.Popen(
+            [*command, "--out", str(out), "--resume"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while process.poll() is None and newest_change(out) < begun:  # a step of its own, at least
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.5))
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    subprocess.run([*command, "--out", str(out), "--resume"], check=True, capture_output=True)
+    assert (out / "model.safetensors").read_bytes() == (tmp_path / "a" / "run" / "model.safetensors").read_bytes()
+
+
+def newest_change(folder: Path) -> float:
+    """When a checkpoint was last written there, or being written; 0 where none was."""
+    return max((path.stat().st_mtime for path in folder.glob("*checkpoint*") if path.exists()), default=0)

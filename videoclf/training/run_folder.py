@@ -1,0 +1,138 @@
+"""The folder of a training run: what lies in it, and whether a run may begin, or go on, there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from videoclf.atomic import prepare_folder, remove_file, write_atomically
+from videoclf.data.splits import Split
+from videoclf.errors import RunFolderUnusable
+from videoclf.evaluation.metrics import Metrics
+from videoclf.recipe.recipe import Recipe, load_recipe, recipe_to_toml
+from videoclf.training.checkpoints import has_checkpoint, remove_checkpoints
+
+_BEGIN = ("recipe.toml", "split.json")
+"""Written before the first clip is read."""
+_END = "report.html"
+"""Written last: a run that has it is finished."""
+_FILES = (*_BEGIN, "log.csv", "model.safetensors", "predictions.jsonl", "metrics.json", _END)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training run leaves."""
+
+    folder: Path
+    model_path: Path
+    metrics: Metrics
+    """Of the test part, or of the validation part where the split has no test part."""
+    judged_on: Literal["test", "validation"]
+    num_unreadable: int
+    """Clips of any part that could not be read."""
+
+
+class RunFolder:
+    """One run's folder.
+
+    Args:
+        path: need not exist.
+
+    Raises:
+        RunFolderUnusable: it holds a cross-validation.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if (path / "crossval.json").exists():
+            raise RunFolderUnusable(f"{path}: holds a cross-validation; choose another --out")
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it holds a run, finished or not."""
+        return has_checkpoint(self.path) or any((self.path / name).exists() for name in _FILES)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it holds a run that has come to its end."""
+        return (self.path / _END).exists()
+
+    def refuse_to_replace(self) -> None:
+        """A run that was not asked to go on, or to be replaced, is left alone.
+
+        Raises:
+            RunFolderUnusable: there is one.
+        """
+        if self.is_finished:
+            raise RunFolderUnusable(f"{self.path}: holds a run already; choose another --out, or add --overwrite")
+        if self.has_begun:
+            raise RunFolderUnusable(
+                f"{self.path}: holds a run that is not finished; --resume goes on with it, --overwrite replaces it"
+            )
+
+    def begin(self, recipe: Recipe, parts: Split) -> None:
+        """Write what a run is about; all of an older run goes before anything of this one comes: never a mixture.
+
+        Raises:
+            RunFolderUnusable: the folder cannot be written.
+        """
+        prepare_folder(self.path)
+        remove_checkpoints(self.path)
+        for name in _FILES:
+            remove_file(self.path / name)
+        write_atomically(self.path / "recipe.toml", recipe_to_toml(recipe).encode())
+        write_atomically(self.path / "split.json", _split_json(parts).encode())
+
+    def recipe(self, asked: Recipe | None, notice: Callable[[str], None]) -> Recipe:
+        """Of the run that is to go on: it wins over what is asked for, with a notice.
+
+        Raises:
+            RecipeInvalid: the file is not there, or no recipe.
+        """
+        path = self.path / "recipe.toml"
+        recipe = load_recipe(path)
+        if asked is not None and recipe != asked:
+            notice(f"{path}: the run goes on by its own recipe, not by the one asked for now")
+        return recipe
+
+    def check_split(self, parts: Split) -> None:
+        """A run can go on with the clips it began with.
+
+        Raises:
+            RunFolderUnusable: they are others.
+        """
+        path = self.path / "split.json"
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunFolderUnusable(f"{path}: cannot be read ({error}); start anew with --overwrite") from error
+        if known != json.loads(_split_json(parts)):
+            raise RunFolderUnusable(
+                f"{path}: the run began with other clips, or another split, than are given now; give the same, from "
+                "the same folder, or start anew with --overwrite"
+            )
+
+    def read_run(self) -> Run:
+        """What a finished run left.
+
+        Raises:
+            RunFolderUnusable: its figures cannot be read.
+        """
+        path = self.path / "metrics.json"
+        try:
+            tree = json.loads(path.read_text(encoding="utf-8"))
+            metrics = Metrics.model_validate({name: tree[name] for name in Metrics.model_fields if name in tree})
+            unreadable = {*tree["quarantined"], *(clip.source for clip in metrics.failed)}
+            return Run(self.path, self.path / "model.safetensors", metrics, tree["judged_on"], len(unreadable))
+        except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+            raise RunFolderUnusable(f"{path}: cannot be read ({type(error).__name__}); see the model itself") from error
+
+
+def _split_json(parts: Split) -> str:
+    named = {part: [str(clip.path) for clip in getattr(parts, part)] for part in ("train", "validation", "test")}
+    return json.dumps({"spec": parts.spec, **named, "missing": list(parts.missing)}, indent=1)
