@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -114,7 +113,6 @@ def crossval(
     features_in = feature_cache(cache, no_cache=no_cache)
     with TrainingDisplay() as display:
         display.start("loading torch", None)
-        logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
         from videoclf.training.crossval import crossval as cross_validate
         from videoclf.training.run import FABRIC_PRECISION
 

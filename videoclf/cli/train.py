@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -53,6 +52,10 @@ def train(
     split_files: SplitFiles = None,
     group_regex: GroupRegex = None,
     device: Device = "auto",
+    devices: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, max=64, help="Train on so many GPUs, or in so many CPU processes."),
+    ] = 1,
     precision: Annotated[Precision, typer.Option(help="Bits of the computation.")] = Precision.FLOAT32,
     workers: Workers = None,
     decoder: Decoder = DecoderName.PYAV,
@@ -91,7 +94,7 @@ def train(
     features_in = feature_cache(cache, no_cache=no_cache)
     with TrainingDisplay() as display:
         display.start("loading torch", None)
-        logging.getLogger("lightning_fabric").setLevel(logging.ERROR)  # it would print what it was told to do
+        from videoclf.training.processes import is_first_process
         from videoclf.training.run import FABRIC_PRECISION
         from videoclf.training.run import train as train_model
 
@@ -105,6 +108,7 @@ def train(
             split_files=split_files,
             group_pattern=group_regex,
             device=device,
+            num_devices=devices,
             precision=FABRIC_PRECISION[precision.value],
             num_threads=num_threads(workers),
             reading=read_options(decoder, limit, isolate=isolate),
@@ -116,6 +120,8 @@ def train(
             allow_leaks=allow_leaks,
             observer=display,
         )
+    if not is_first_process():
+        return
     print_metrics(run.metrics, f"{run.judged_on} clips")
     print_result(f"model: {run.model_path}")
     print_result(f"report: {run.folder / 'report.html'}")

@@ -42,6 +42,7 @@ class Checkpoints:
         environment: all that the last bits of weights depend on beside seed and data: threads, precision, device.
         notice: is told of a torn checkpoint, and of another environment.
         interval_seconds: at least so long between two checkpoints; 0: one after every step.
+        is_writer: whether this process writes them; of several, one does.
     """
 
     def __init__(
@@ -51,7 +52,10 @@ class Checkpoints:
         environment: dict[str, str],
         notice: Callable[[str], None],
         interval_seconds: float = DEFAULT_INTERVAL_SECONDS,
+        *,
+        is_writer: bool = True,
     ) -> None:
+        self._is_writer = is_writer
         self._newest, self._before = (folder / name for name in _NAMES)
         self._quarantine = quarantine
         self._environment = environment
@@ -61,7 +65,7 @@ class Checkpoints:
 
     def save_if_due(self, state: Callable[[], State]) -> None:
         """`save`, if the last one is old enough."""
-        if time.monotonic() - self._written >= self._interval_seconds:
+        if self._is_writer and time.monotonic() - self._written >= self._interval_seconds:
             self.save(state())
 
     def save(self, state: State) -> None:
@@ -70,6 +74,8 @@ class Checkpoints:
         Raises:
             RunFolderUnusable: the disk is full, or the folder cannot be written; the one before is still there.
         """
+        if not self._is_writer:
+            return
         buffer = io.BytesIO()
         whole = {
             "format_version": FORMAT_VERSION,

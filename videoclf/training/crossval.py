@@ -33,8 +33,9 @@ from videoclf.training.examples import Examples, Quarantine
 from videoclf.training.fit import ClipLogits
 from videoclf.training.learn import learn
 from videoclf.training.observer import Observer, SilentObserver
+from videoclf.training.processes import Precision, make_fabric
 from videoclf.training.ridge import RidgeProbe, choose_penalty, clip_statistics
-from videoclf.training.run import Precision, find_training_device, make_fabric
+from videoclf.training.run import find_training_device
 from videoclf.training.start import choose_cache, choose_recipe
 from videoclf.training.trainers import TrainerFactory
 

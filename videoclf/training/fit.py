@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any, cast
@@ -32,6 +32,7 @@ from videoclf.training.examples import Draw, Example, Examples, Views
 from videoclf.training.loss import Loss
 from videoclf.training.mixing import mix_clips
 from videoclf.training.parameter_groups import parameter_groups
+from videoclf.training.team import Alone, Team
 
 Forward = Callable[[Tensor, Tensor], Tensor]
 """From padded steps ``B×T×...`` and lengths ``B`` to logits ``B×C``."""
@@ -73,7 +74,7 @@ class Place:
 
 
 class Trainer:
-    """Trains a classifier on one device.
+    """Trains a classifier on one device, alone or as one of several processes, each of which has a device.
 
     Everything random is drawn by place (`videoclf.training.chance`): what a step does depends on the weights and on
     `place` alone.
@@ -86,6 +87,8 @@ class Trainer:
         settings: the recipe's section.
         on_features: whether the examples are features.
         augment: the recipe's section; here, how the clips of a batch are mixed.
+        team: the processes that train the same network. Each has batches of its own; gradients are averaged over all
+            clips of a step, wherever they are.
 
     Attributes:
         scored: the network that validation scores and that is to be kept: the classifier or, where the settings say so,
@@ -104,7 +107,9 @@ class Trainer:
         *,
         on_features: bool,
         augment: Augment = Augment(),  # noqa: B008  (frozen)
+        team: Team = Alone(),  # noqa: B008  (holds nothing)
     ) -> None:
+        self._team = team
         self.after_step: Callable[[], object] = lambda: None
         self._fabric = fabric
         self._classifier = classifier
@@ -121,12 +126,10 @@ class Trainer:
         self._module, self._optimizer = fabric.setup(classifier, optimizer)
         self._module.mark_forward_method("classify")
         self._forward: Forward = self._module.classify if on_features else self._module
-        self.scored, self._scored_module, self._scored_forward = classifier, self._module, self._forward
+        self.scored = classifier
         if self._averaged is not None:
-            self.scored = cast(VideoClassifier, self._averaged.module)
-            self._scored_module = fabric.setup_module(self.scored)
-            self._scored_module.mark_forward_method("classify")
-            self._scored_forward = self._scored_module.classify if on_features else self._scored_module
+            self.scored = cast(VideoClassifier, self._averaged.to(fabric.device).module)
+        self._last_read: Example | None = None
         self.place = Place()
         self._best_epoch, self._best_loss = 0, math.inf
 
@@ -214,19 +217,26 @@ class Trainer:
 
     @torch.inference_mode()
     def logits(self, clips: Sequence[LabelledClip]) -> ClipLogits:
-        """What the network says of clips as they are, one clip at a time."""
-        self._scored_module.eval()
-        result = ClipLogits(objective=self._settings.objective)
+        """What the network says of clips as they are, one clip at a time; each process looks at its share of them."""
+        self.scored.eval()
+        # not through Fabric's module: several processes need not make as many calls as one another here
+        forward: Forward = self.scored.classify if self._on_features else self.scored
 
         def look(views: Views) -> tuple[Float32Array, int]:
-            logits_VC = self._scored_forward(*self._fabric.to_device(pad_sequences(views)))
+            with self._fabric.autocast():
+                logits_VC = forward(*self._fabric.to_device(pad_sequences(views)))
             return logits_VC.float().mean(dim=0).cpu().numpy(), len(views[0])
 
-        for clip, seen in self._examples.for_validation(clips, look):
-            result.clips.append(clip)
-            result.window_logits.append([logits for logits, _ in seen])
-            result.num_frames.append([num_frames for _, num_frames in seen])
-        return result
+        mine = clips[self._team.rank :: self._team.size]
+        shares = self._team.gather(dict(self._examples.for_validation(mine, look)))
+        seen_of = {clip: seen for share in shares for clip, seen in share.items()}
+        seen_in_order = [(clip, seen_of[clip]) for clip in clips if clip in seen_of]
+        return ClipLogits(
+            [clip for clip, _ in seen_in_order],
+            [[logits for logits, _ in seen] for _, seen in seen_in_order],
+            [[num_frames for _, num_frames in seen] for _, seen in seen_in_order],
+            self._settings.objective,
+        )
 
     def targets(self, clips: Sequence[LabelledClip]) -> Targets:
         """The clips' classes, or each one's labels, as positions in the logits."""
@@ -243,15 +253,16 @@ class Trainer:
         layers = [module for module in self._classifier.temporal.modules() if isinstance(module, Standardise)]
         if not layers or self.place != Place():
             return
-        self._module.eval()
-        moments = FeatureMoments()
+        self._classifier.eval()
+        own = FeatureMoments()
 
         def look(views: Views) -> None:
             steps, num_steps = self._fabric.to_device(pad_sequences(views[:1]))
-            moments.add((steps if self._on_features else self._classifier.encode(steps, num_steps)[0])[0])
+            own.add((steps if self._on_features else self._classifier.encode(steps, num_steps)[0])[0])
 
-        for _ in self._examples.for_validation(clips, look):
+        for _ in self._examples.for_validation(clips[self._team.rank :: self._team.size], look):
             pass
+        moments = FeatureMoments.together(self._team.gather(own))
         if moments.num_steps:
             scored = [module for module in self.scored.temporal.modules() if isinstance(module, Standardise)]
             for layer in (*layers, *scored):
@@ -267,19 +278,21 @@ class Trainer:
     def _train_epoch(self, train: Sequence[LabelledClip], chance: Chance) -> float:
         """From `place` to the end of its epoch, behind its last pool; gives the mean loss of the epoch's clips."""
         settings, epoch = self._settings, self.place.epoch
-        shards = range(settings.accumulate)
+        team = self._team
+        mine = range(team.rank * settings.accumulate, (team.rank + 1) * settings.accumulate)
+        num_shards = team.size * settings.accumulate
         self._module.train()
         truth_NC = self._truth([clip.label for clip in train])
         loss = Loss(settings, truth_NC, has_soft_targets=self._augment.mixes_clips)
         factor = self._learning_rate_factor(len(train))
         # the user waits for the first batch of the run, not for that of every epoch
-        pools = make_pools(len(train), settings.batch_size, len(shards), starts_at_once=epoch == 1)
+        pools = make_pools(len(train), settings.batch_size, num_shards, starts_at_once=epoch == 1)
         order = self._order(train, chance.generator(Purpose.ORDER, epoch))
         stream = self._examples.for_training(
             [
                 Draw(order[place], chance.seed(Purpose.CLIP, epoch, place))
                 for pool in pools[self.place.pool :]
-                for shard in shards
+                for shard in mine
                 for place in pool.places(shard)
             ]
         )
@@ -290,12 +303,15 @@ class Trainer:
                     chance.generator(Purpose.TIES, epoch, number, shard),
                     chance.generator(Purpose.BATCHES, epoch, number),
                 )
-                for shard in shards
+                for shard in mine
             ]
+            num_clips_K = team.sum([sum(len(batches[k]) for batches in dealt) for k in range(pool.num_batches)])
             for k in range(self.place.batch, pool.num_batches):
                 for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
                     group["lr"] = rate * factor(self.place.num_steps)
-                total_loss, num_clips = self._step([batches[k] for batches in dealt], loss, chance)
+                num_clips = int(num_clips_K[k])
+                own_batches = {shard: batches[k] for shard, batches in zip(mine, dealt, strict=True)}
+                total_loss = self._step(own_batches, num_clips, loss, chance)
                 self.place = replace(
                     self.place,
                     batch=k + 1,
@@ -311,7 +327,7 @@ class Trainer:
 
     def _learning_rate_factor(self, num_clips: int) -> Callable[[int], float]:
         settings = self._settings
-        steps_per_epoch = math.ceil(num_clips / (settings.batch_size * settings.accumulate))
+        steps_per_epoch = math.ceil(num_clips / (settings.batch_size * settings.accumulate * self._team.size))
         return warmup_cosine(settings.warmup_epochs * steps_per_epoch, settings.epochs * steps_per_epoch)
 
     def _order(self, train: Sequence[LabelledClip], rng: np.random.Generator) -> list[LabelledClip]:
@@ -323,35 +339,56 @@ class Trainer:
         """``B×C`` float, 1 where a clip is of a class or has a label, else 0."""
         return torch.from_numpy(truth_matrix(self._targets(labels), len(self._position))).float()
 
-    def _step(self, batches: Sequence[Sequence[Example]], loss_of: Loss, chance: Chance) -> tuple[float, int]:
-        """One step on the batches of all shards: the gradient of the mean over all their clips. Gives the sum of the
-        clips' losses, and how many clips there are."""
-        num_clips = sum(map(len, batches))
-        total_loss = 0.0
+    def _step(self, batches: Mapping[int, Sequence[Example]], num_clips: int, loss_of: Loss, chance: Chance) -> float:
+        """One step on the batches of all shards: by the gradient of the mean loss over all their clips.
+
+        Args:
+            batches: of this process, by shard.
+            num_clips: of all processes; where there is none, nothing is done.
+            loss_of: gives the mean of a batch.
+            chance: of this training.
+
+        Returns:
+            the sum of the clips' losses, of all processes.
+        """
+        if num_clips == 0:
+            return 0.0
+        own_loss = 0.0
         self._optimizer.zero_grad(set_to_none=True)
-        for shard, batch in enumerate(batches):
-            if not batch:
-                continue
-            steps, num_steps = pad_sequences([example.steps for example in batch])
-            truth_BC = self._truth([example.label for example in batch])
-            rng = chance.generator(Purpose.MIXING, self.place.num_steps, shard)
-            steps, truth_BC = mix_clips(steps, num_steps, truth_BC, self._augment, rng)
-            steps, num_steps, truth_BC = self._fabric.to_device((steps, num_steps, truth_BC))
-            torch.manual_seed(chance.torch_seed(Purpose.NETWORK, self.place.num_steps, shard))
-            loss = loss_of(self._forward(steps, num_steps), truth_BC) * len(batch)
-            self._fabric.backward(loss / num_clips)
-            total_loss += float(loss.detach())
-        if num_clips:
-            self._fabric.clip_gradients(
-                self._module,
-                self._optimizer,
-                max_norm=self._settings.gradient_clip_norm,
-                error_if_nonfinite=False,  # `epochs` says it better
-            )
-            self._optimizer.step()
-            if self._averaged is not None:
-                self._averaged.update_parameters(self._classifier)
-        return total_loss, num_clips
+        # a process with nothing to learn from still takes part in the averaging
+        filled = [shard for shard, batch in batches.items() if batch] or [min(batches)]
+        for shard in filled:
+            loss = self._batch_loss(batches[shard] or [self._stand_in()], shard, loss_of, chance) * len(batches[shard])
+            with self._fabric.no_backward_sync(self._module, enabled=shard != filled[-1]):
+                # the averaging divides by the number of processes; what is wanted is the mean over clips
+                self._fabric.backward(loss * self._team.size / num_clips)
+            own_loss += float(loss.detach())
+        self._fabric.clip_gradients(
+            self._module,
+            self._optimizer,
+            max_norm=self._settings.gradient_clip_norm,
+            error_if_nonfinite=False,  # `epochs` says it better
+        )
+        self._optimizer.step()
+        if self._averaged is not None:
+            self._averaged.update_parameters(self._classifier)
+        return float(self._team.sum([own_loss])[0])
+
+    def _batch_loss(self, batch: Sequence[Example], shard: int, loss_of: Loss, chance: Chance) -> Tensor:
+        self._last_read = batch[0]
+        steps, num_steps = pad_sequences([example.steps for example in batch])
+        truth_BC = self._truth([example.label for example in batch])
+        rng = chance.generator(Purpose.MIXING, self.place.num_steps, shard)
+        steps, truth_BC = mix_clips(steps, num_steps, truth_BC, self._augment, rng)
+        steps, num_steps, truth_BC = self._fabric.to_device((steps, num_steps, truth_BC))
+        torch.manual_seed(chance.torch_seed(Purpose.NETWORK, self.place.num_steps, shard))
+        return loss_of(self._forward(steps, num_steps), truth_BC)
+
+    def _stand_in(self) -> Example:
+        """Some example, to be given no weight."""
+        if self._last_read is None:
+            raise DatasetInvalid("not one clip of the first batch could be read; see the lines above")
+        return self._last_read
 
     def _score(self, clips: Sequence[LabelledClip]) -> tuple[float, float]:
         said = self.logits(clips)
@@ -390,6 +427,16 @@ class FeatureMoments:
         self.num_steps += len(steps)
         self._sum = self._sum.to(steps.device) + steps.sum(dim=0)
         self._squares = self._squares.to(steps.device) + (steps**2).sum(dim=0)
+
+    @classmethod
+    def together(cls, parts: Sequence[FeatureMoments]) -> FeatureMoments:
+        """Of all that several have gathered."""
+        whole = cls()
+        for part in parts:
+            whole.num_steps += part.num_steps
+            whole._sum = whole._sum.to(part._sum.device) + part._sum
+            whole._squares = whole._squares.to(part._squares.device) + part._squares
+        return whole
 
     def mean_and_deviation(self) -> tuple[Tensor, Tensor]:
         """``D`` each, float32."""

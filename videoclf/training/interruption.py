@@ -25,9 +25,16 @@ class Interrupted(KeyboardInterrupt):
 
 
 @contextmanager
-def interruptible(notice: Callable[[str], None]) -> Iterator[Callable[[], None]]:
+def interruptible(
+    notice: Callable[[str], None], also: Callable[[], object] = lambda: None
+) -> Iterator[Callable[[], None]]:
     """Within it, a signal is remembered, and raised as `Interrupted` by the next call of what it gives; a second one
-    does what it would have done before. In other threads than the main one, signals are left alone."""
+    does what it would have done before. In other threads than the main one, signals are left alone.
+
+    Args:
+        notice: is told that the run is going to stop.
+        also: called on the signal.
+    """
     received: list[int] = []
 
     def check() -> None:
@@ -45,6 +52,7 @@ def interruptible(notice: Callable[[str], None]) -> Iterator[Callable[[], None]]
             os.kill(os.getpid(), number)
             return
         received.append(number)
+        also()
         notice("stopping after this clip; once more stops at once")
 
     for number in before:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import copy
 import json
-import platform
 from collections.abc import Sequence
-from importlib.metadata import version
+from functools import partial
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from lightning_fabric import Fabric
 from pydantic import ValidationError
 
 from videoclf.atomic import write_atomically
@@ -24,25 +22,24 @@ from videoclf.data.splits import Split, make_split
 from videoclf.errors import DatasetInvalid, DeviceUnavailable
 from videoclf.evaluation.evaluate import metrics_of, write_predictions
 from videoclf.evaluation.metrics import Metrics
-from videoclf.evaluation.report import EpochRecord, write_report
+from videoclf.evaluation.report import write_report
 from videoclf.inference.model import Model
-from videoclf.inference.prediction import Failure, Prediction
+from videoclf.inference.prediction import Failure
 from videoclf.inference.torch_engine import TorchEngine, find_device
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.modeling.checkpoint import save_model
-from videoclf.modeling.classifier import Backbone, VideoClassifier
-from videoclf.recipe.header import ModelHeader
-from videoclf.recipe.recipe import Recipe, describe_validation
-from videoclf.training.checkpoints import DEFAULT_INTERVAL_SECONDS, Checkpoints
-from videoclf.training.examples import DEFAULT_MAX_UNREADABLE_SHARE, Quarantine
+from videoclf.modeling.classifier import Backbone
+from videoclf.modeling.pretrained import open_model
+from videoclf.recipe.header import Calibration, ModelHeader
+from videoclf.recipe.recipe import Recipe, describe_validation, recipe_to_toml
+from videoclf.training.checkpoints import DEFAULT_INTERVAL_SECONDS, remove_checkpoints
+from videoclf.training.examples import DEFAULT_MAX_UNREADABLE_SHARE
 from videoclf.training.interruption import InterruptibleObserver, interruptible
-from videoclf.training.learn import Learned, learn
+from videoclf.training.job import Job, Outcome, do_job
 from videoclf.training.observer import Observer, SilentObserver
+from videoclf.training.processes import Precision, from_first, in_processes, is_first_process, make_fabric
 from videoclf.training.run_folder import Run, RunFolder
-from videoclf.training.start import choose_cache, choose_recipe, with_custom_backbone
-from videoclf.training.trainers import TrainerFactory
-
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+from videoclf.training.start import choose_recipe, with_custom_backbone
 
 FABRIC_PRECISION: dict[str, Precision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 """By the name that the command line knows."""
@@ -60,6 +57,7 @@ def train(
     split_files: str | Path | None = None,
     group_pattern: str | None = None,
     device: str = "auto",
+    num_devices: int = 1,
     precision: Precision = "32-true",
     num_threads: int = DEFAULT_NUM_THREADS,
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
@@ -87,6 +85,8 @@ def train(
         split_files: folder of the official lists, where they do not lie beside the clips.
         group_pattern: regular expression for groups in file names.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
+        num_devices: processes that train together, each on a GPU, or on a share of the CPU, of its own. Under
+            torchrun, its processes do.
         precision: of the computation, as Lightning Fabric names it.
         num_threads: videos decoded at once.
         reading: who decodes, and how.
@@ -107,7 +107,7 @@ def train(
         VideoclfError: a recipe, dataset, model file, weights, device or folder that cannot be used. The best model
             so far stays in ``out``.
     """
-    outer = observer or SilentObserver()
+    outer = observer if observer is not None and is_first_process() else SilentObserver()
     folder = RunFolder(Path(out))
     if resume and folder.is_finished:
         outer.notice(f"{folder.path}: the run is finished; nothing is left to do")
@@ -129,102 +129,62 @@ def train(
         outer.notice(warning)
     torch_device = find_training_device(device, precision)
     header = _header(Path(out), settings, dataset)
-    with interruptible(outer.notice) as check:
+    job = Job(
+        recipe=settings, header=header, parts=parts, folder=folder.path, is_resumed=is_resumed, init=init,
+        backbone=backbone, feature_cache=feature_cache, num_threads=max(1, num_threads // num_devices),
+        reading=reading, precision=precision, checkpoint_seconds=checkpoint_seconds, max_unreadable=max_unreadable,
+    )  # fmt: skip
+    fabric = make_fabric(torch_device, precision, num_devices)
+    children: list[Event] = []
+
+    def stop_children() -> None:
+        for event in children:
+            event.set()
+
+    with interruptible(outer.notice, also=stop_children) as check:
         watcher = InterruptibleObserver(outer, check)
-        if not is_resumed:
+        if is_first_process() and not is_resumed:
             _look_for_leaks(parts, dataset, num_threads, reading, watcher, allow=allow_leaks)
-        quarantine = Quarantine(watcher, len(dataset.clips), max_unreadable)
-        factory = TrainerFactory(
-            make_fabric(torch_device, precision), settings, header.labels, quarantine,
-            choose_cache(feature_cache, settings, watcher.notice), folder.path,
-            num_threads=num_threads, reading=reading, observer=watcher, init=init, backbone=backbone,
-        )  # fmt: skip
-        if not is_resumed:
-            folder.begin(settings, parts)
-        checkpoints = Checkpoints(
-            folder.path, quarantine, _environment(torch_device, precision), watcher.notice, checkpoint_seconds
-        )
-        learned = _learn(factory, header, parts, folder.path, checkpoints, watcher)
-        _name_unknown_classes(header, settings, quarantine.without(parts.train), watcher)
-        header = header.model_copy(update={"calibration": learned.calibration})
-        run = _judge(
-            learned, header, parts, folder.path, quarantine, torch_device, precision, num_threads, reading, watcher,
-            source=str(data),
-        )  # fmt: skip
-    checkpoints.remove()
-    return run
-
-
-def _learn(
-    factory: TrainerFactory,
-    header: ModelHeader,
-    parts: Split,
-    folder: Path,
-    checkpoints: Checkpoints,
-    watcher: Observer,
-) -> Learned:
-    """Train; the log and the best model so far are in the folder after every epoch."""
-    settings = header.recipe.training
-    num_clips = len(parts.train) + len(parts.validation)
-
-    def begin_epoch(number: int) -> None:
-        if number <= settings.epochs:
-            watcher.stage(f"epoch {number} of {settings.epochs}", num_clips)
-
-    def on_epoch(records: Sequence[EpochRecord], is_kept: bool, network: VideoClassifier) -> None:
-        write_atomically(folder / "log.csv", _log_csv(records).encode())
-        if is_kept:  # at once: a run that is interrupted leaves the best so far
-            save_model(folder / "model.safetensors", network, header)
-        watcher.epoch(records[-1], is_best=is_kept and settings.keep == "best")
-        begin_epoch(records[-1].epoch + 1)
-
-    def on_refit() -> None:
-        watcher.stage("training again with the validation clips", 0)
-
-    return learn(factory.make, parts, settings, begin_epoch, on_epoch, on_refit, checkpoints)
-
-
-def _name_unknown_classes(
-    header: ModelHeader, recipe: Recipe, trained_on: Sequence[LabelledClip], watcher: Observer
-) -> None:
-    for label in sorted(set(header.labels) - set(_labels_of(trained_on, recipe))):
-        watcher.notice(f"class {label!r}: none of its clips could be read for training; the model will not know it")
+        outcome = in_processes(partial(do_job, job), fabric, outer, check, children.append)
+        trained_on = [clip for clip in parts.train if clip not in outcome.unreadable]
+        for label in sorted(set(header.labels) - set(_labels_of(trained_on, settings))):
+            outer.notice(f"class {label!r}: none of its clips could be read for training; the model will not know it")
+        return from_first(fabric, lambda: _judge(job, outcome, torch_device, num_threads, watcher, source=str(data)))
 
 
 def _judge(
-    learned: Learned,
-    header: ModelHeader,
-    parts: Split,
-    folder: Path,
-    quarantine: Quarantine,
-    device: torch.device,
-    precision: Precision,
-    num_threads: int,
-    reading: ReadOptions,
-    watcher: Observer,
-    *,
-    source: str,
+    job: Job, outcome: Outcome, device: torch.device, num_threads: int, watcher: Observer, *, source: str
 ) -> Run:
-    """Read the test part once (of a split without one, the validation part again), and write all that a run leaves."""
-    model_path, classifier = folder / "model.safetensors", learned.classifier
-    save_model(model_path, classifier, header)
+    """Read the test part once (of a split without one, the validation part again), as a user of the finished model
+    would see it, and write all that a run leaves."""
+    folder, parts = job.folder, job.parts
+    model_path = folder / "model.safetensors"
+    classifier, header = open_model(model_path, backbone=copy.deepcopy(job.backbone))
     judged_on: Literal["test", "validation"] = "test" if parts.test else "validation"
     judging = parts.test or parts.validation
-    outcomes = _predict(classifier.eval(), header, judging, device, num_threads, reading, watcher, judged_on)
+    watcher.stage(judged_on, len(judging))
+    model = Model(TorchEngine(classifier, header.recipe, str(device)), header)
+    outcomes = []
+    for each in model.predict_many([clip.path for clip in judging], num_threads=num_threads, reading=job.reading):
+        outcomes.append(each)
+        if isinstance(each, Failure):
+            watcher.notice(each.error.message)
+        watcher.advance()
     metrics = metrics_of(outcomes, judging, header.labels, header.objective)
     figures = {f"{judged_on}_top1": metrics.top1, f"{judged_on}_num_clips": float(metrics.num_clips)}
     save_model(model_path, classifier, header.model_copy(update={"figures": figures}))
     write_predictions(folder / "predictions.jsonl", outcomes)
-    summary = _summary(metrics, judged_on, learned, parts, quarantine, _environment(device, precision))
+    summary = _summary(metrics, judged_on, outcome, header.calibration, parts)
     write_atomically(folder / "metrics.json", json.dumps(summary, indent=2).encode())
     write_report(
         folder / "report.html",
         title=f"Run {header.name}: {judged_on}",
         metrics=metrics,
-        epochs=learned.records,
-        notes=[f"Data: {source}. {parts!r}.", *parts.warnings, *quarantine.reasons.values()],
-        recipe_toml=(folder / "recipe.toml").read_text(encoding="utf-8"),
+        epochs=outcome.records,
+        notes=[f"Data: {source}. {parts!r}.", *parts.warnings, *outcome.unreadable.values()],
+        recipe_toml=recipe_to_toml(job.recipe),
     )
+    remove_checkpoints(folder)
     return RunFolder(folder).read_run()
 
 
@@ -280,60 +240,16 @@ def _header(out: Path, recipe: Recipe, dataset: Dataset) -> ModelHeader:
         ) from error
 
 
-def make_fabric(device: torch.device, precision: Precision) -> Fabric:
-    """One device, computing so."""
-    return Fabric(
-        accelerator=device.type,
-        devices=1 if device.type == "cpu" else [device.index or 0],
-        precision=precision,
-    )
-
-
-def _predict(
-    classifier: VideoClassifier,
-    header: ModelHeader,
-    clips: Sequence[LabelledClip],
-    device: torch.device,
-    num_threads: int,
-    reading: ReadOptions,
-    watcher: Observer,
-    judged_on: str,
-) -> list[Prediction | Failure]:
-    """The clips as a user of the finished model would see them."""
-    watcher.stage(judged_on, len(clips))
-    model = Model(TorchEngine(classifier, header.recipe, str(device)), header)
-    outcomes = []
-    for outcome in model.predict_many([clip.path for clip in clips], num_threads=num_threads, reading=reading):
-        outcomes.append(outcome)
-        if isinstance(outcome, Failure):
-            watcher.notice(outcome.error.message)
-        watcher.advance()
-    return outcomes
-
-
-def _log_csv(records: Sequence[EpochRecord]) -> str:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(EpochRecord.model_fields), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(record.model_dump() for record in records)
-    return buffer.getvalue()
-
-
 def _summary(
-    metrics: Metrics,
-    judged_on: str,
-    learned: Learned,
-    parts: Split,
-    quarantine: Quarantine,
-    environment: dict[str, str],
+    metrics: Metrics, judged_on: str, outcome: Outcome, calibration: Calibration, parts: Split
 ) -> dict[str, Any]:
     return {
         "format_version": 1,
         "judged_on": judged_on,
         **metrics.model_dump(),
-        "best_epoch": learned.kept.model_dump(),
-        "num_epochs": len(learned.records),
-        "calibration": learned.calibration.model_dump(),
+        "best_epoch": outcome.kept.model_dump(),
+        "num_epochs": len(outcome.records),
+        "calibration": calibration.model_dump(),
         "split": {
             "spec": parts.spec,
             "num_train": len(parts.train),
@@ -341,18 +257,6 @@ def _summary(
             "num_test": len(parts.test),
             "num_missing": len(parts.missing),
         },
-        "quarantined": {str(clip.path): reason for clip, reason in quarantine.reasons.items()},
-        "environment": environment,
-    }
-
-
-def _environment(device: torch.device, precision: Precision) -> dict[str, str]:
-    """What the last bits of weights depend on, beside seed and clips."""
-    is_gpu = device.type == "cuda"
-    return {
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("videoclf", "torch", "torchvision", "av")},
-        "num_torch_threads": str(torch.get_num_threads()),
-        "device": torch.cuda.get_device_name(device) if is_gpu else torch.backends.cpu.get_cpu_capability(),
-        "precision": precision,
+        "quarantined": {str(clip.path): reason for clip, reason in outcome.unreadable.items()},
+        "environment": outcome.environment,
     }

@@ -19,6 +19,7 @@ from videoclf.training.feature_examples import FeatureExamples
 from videoclf.training.fit import Trainer
 from videoclf.training.observer import Observer
 from videoclf.training.start import build_network
+from videoclf.training.team import Alone, Team
 
 
 class TrainerFactory:
@@ -36,6 +37,7 @@ class TrainerFactory:
         observer: is told of each clip.
         init: see `build_network`.
         backbone: see `build_network`.
+        team: the processes that train together.
     """
 
     def __init__(
@@ -52,7 +54,9 @@ class TrainerFactory:
         observer: Observer,
         init: str | Path | None = None,
         backbone: Backbone | None = None,
+        team: Team = Alone(),  # noqa: B008  (holds nothing)
     ) -> None:
+        self._team = team
         self._fabric = fabric
         self._recipe = recipe
         self._labels = labels
@@ -83,6 +87,6 @@ class TrainerFactory:
         on_features = self._recipe.backbone.frozen
         trainer = Trainer(
             self._fabric, classifier, self.examples, self._labels, used, on_features=on_features,
-            augment=self._recipe.augment,
+            augment=self._recipe.augment, team=self._team,
         )  # fmt: skip
         return trainer.scored, trainer

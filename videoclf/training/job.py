@@ -1,0 +1,146 @@
+"""What a training process does: from a recipe and a split to a model file in the run's folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+
+from videoclf.atomic import write_atomically
+from videoclf.data.dataset import LabelledClip
+from videoclf.data.feature_cache import FeatureCache
+from videoclf.data.splits import Split
+from videoclf.evaluation.report import EpochRecord
+from videoclf.media.options import ReadOptions
+from videoclf.modeling.checkpoint import save_model
+from videoclf.modeling.classifier import Backbone, VideoClassifier
+from videoclf.recipe.header import ModelHeader
+from videoclf.recipe.recipe import Recipe
+from videoclf.training.checkpoints import Checkpoints
+from videoclf.training.examples import Quarantine
+from videoclf.training.interruption import InterruptibleObserver
+from videoclf.training.learn import learn
+from videoclf.training.observer import Observer
+from videoclf.training.run_folder import RunFolder
+from videoclf.training.start import choose_cache
+from videoclf.training.team import team_of
+from videoclf.training.trainers import TrainerFactory
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a process needs to take its part in a training; can be pickled."""
+
+    recipe: Recipe
+    header: ModelHeader
+    """What the model file will say of the model."""
+    parts: Split
+    folder: Path
+    is_resumed: bool
+    init: str | Path | None
+    backbone: Backbone | None
+    feature_cache: FeatureCache | str | Path | None
+    num_threads: int
+    """Videos decoded at once, by each process."""
+    reading: ReadOptions
+    precision: str
+    checkpoint_seconds: float
+    max_unreadable: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training came to; the model itself is in the run's folder."""
+
+    records: tuple[EpochRecord, ...]
+    """One an epoch."""
+    kept: EpochRecord
+    """The epoch whose weights were kept, or up to which the network was trained again."""
+    unreadable: dict[LabelledClip, str]
+    """Clips that were left out, and why."""
+    environment: dict[str, str]
+
+
+def do_job(job: Job, fabric: Fabric, observer: Observer, check: Callable[[], None]) -> Outcome:
+    """Train; the log and the best model so far are in the folder after every epoch, the calibrated one in the end.
+
+    Args:
+        job: the same in all processes.
+        fabric: launched.
+        observer: is told of the progress.
+        check: called after each clip; raises what is to end the run.
+
+    Raises:
+        VideoclfError: as `videoclf.train` says.
+        Interrupted: after a checkpoint was written.
+    """
+    team = team_of(fabric)
+    is_first = team.rank == 0
+    watcher = InterruptibleObserver(observer, check)
+    num_clips = len(job.parts.train) + len(job.parts.validation)
+    quarantine = Quarantine(watcher, num_clips + len(job.parts.test), job.max_unreadable)
+    factory = TrainerFactory(
+        fabric, job.recipe, job.header.labels, quarantine,
+        choose_cache(job.feature_cache, job.recipe, watcher.notice), job.folder,
+        num_threads=job.num_threads, reading=job.reading, observer=watcher, init=job.init, backbone=job.backbone,
+        team=team,
+    )  # fmt: skip
+    if is_first and not job.is_resumed:
+        RunFolder(job.folder).begin(job.recipe, job.parts)
+    team.gather(None)  # the others wait until the folder is as it should be
+    environment = describe_environment(fabric, job.precision)
+    checkpoints = Checkpoints(
+        job.folder, quarantine, environment, watcher.notice, job.checkpoint_seconds, is_writer=is_first
+    )
+    settings = job.recipe.training
+
+    def begin_epoch(number: int) -> None:
+        if number <= settings.epochs:
+            watcher.stage(f"epoch {number} of {settings.epochs}", num_clips // team.size)
+
+    def on_epoch(records: Sequence[EpochRecord], is_kept: bool, network: VideoClassifier) -> None:
+        if is_first:
+            write_atomically(job.folder / "log.csv", _log_csv(records).encode())
+            if is_kept:  # at once: a run that is interrupted leaves the best so far
+                save_model(job.folder / "model.safetensors", network, job.header)
+        watcher.epoch(records[-1], is_best=is_kept and settings.keep == "best")
+        begin_epoch(records[-1].epoch + 1)
+
+    def on_refit() -> None:
+        watcher.stage("training again with the validation clips", 0)
+
+    learned = learn(factory.make, job.parts, settings, begin_epoch, on_epoch, on_refit, checkpoints)
+    if is_first:
+        header = job.header.model_copy(update={"calibration": learned.calibration})
+        save_model(job.folder / "model.safetensors", learned.classifier, header)
+    unreadable = {clip: reason for reasons in team.gather(quarantine.reasons) for clip, reason in reasons.items()}
+    return Outcome(learned.records, learned.kept, unreadable, environment)
+
+
+def describe_environment(fabric: Fabric, precision: str) -> dict[str, str]:
+    """What the last bits of weights depend on, beside seed and clips."""
+    device = fabric.device
+    is_gpu = device.type == "cuda"
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("videoclf", "torch", "torchvision", "av")},
+        "num_processes": str(fabric.world_size),
+        "num_torch_threads": str(torch.get_num_threads()),
+        "device": torch.cuda.get_device_name(device) if is_gpu else torch.backends.cpu.get_cpu_capability(),
+        "precision": precision,
+    }
+
+
+def _log_csv(records: Sequence[EpochRecord]) -> str:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(EpochRecord.model_fields), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(record.model_dump() for record in records)
+    return buffer.getvalue()

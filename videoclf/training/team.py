@@ -1,0 +1,77 @@
+"""Processes that train one network together: each has a share of every step's clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from lightning_fabric import Fabric
+from torch import distributed
+
+Float64Array = npt.NDArray[np.float64]
+
+T = TypeVar("T")
+
+_PATIENCE = timedelta(days=7)
+"""How long one process waits for another: one may be decoding, or testing, while the rest has nothing to do."""
+
+
+class Team(Protocol):
+    """What processes must agree on."""
+
+    rank: int
+    """Which of them this is, from 0."""
+    size: int
+
+    def sum(self, values: Sequence[float]) -> Float64Array:
+        """Of each value, over all processes."""
+        ...
+
+    def gather(self, value: T) -> list[T]:
+        """What each process gave, in the order of their ranks."""
+        ...
+
+
+class Alone:
+    """A single process."""
+
+    rank = 0
+    size = 1
+
+    def sum(self, values: Sequence[float]) -> Float64Array:
+        """See `Team`."""
+        return np.array(values, dtype=np.float64)
+
+    def gather(self, value: T) -> list[T]:
+        """See `Team`."""
+        return [value]
+
+
+class ProcessGroup:
+    """Several processes, which torch.distributed knows already. What they agree on goes through the CPU, by gloo,
+    whatever their gradients go through."""
+
+    def __init__(self) -> None:
+        self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
+        self._group: Any = distributed.new_group(backend="gloo", timeout=_PATIENCE)
+
+    def sum(self, values: Sequence[float]) -> Float64Array:
+        """See `Team`."""
+        total = torch.tensor(values, dtype=torch.float64)
+        distributed.all_reduce(total, group=self._group)
+        return total.numpy()
+
+    def gather(self, value: T) -> list[T]:
+        """See `Team`."""
+        gathered: list[Any] = [None] * self.size
+        distributed.all_gather_object(gathered, value, group=self._group)
+        return gathered
+
+
+def team_of(fabric: Fabric) -> Team:
+    """The processes that a launched Fabric has."""
+    return ProcessGroup() if fabric.world_size > 1 else Alone()
