@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any, cast
@@ -69,8 +70,55 @@ class Place:
     """Done so far, over all epochs."""
     total_loss: float = 0.0
     """Of the epoch's clips so far, in nats."""
+    num_right: int = 0
+    """Of them."""
     num_clips: int = 0
     """Of the epoch, so far."""
+
+    @property
+    def mean_loss(self) -> float:
+        """Of the epoch's clips so far; there must be one."""
+        return self.total_loss / self.num_clips
+
+    @property
+    def top1(self) -> float:
+        """The share of them that was right."""
+        return self.num_right / self.num_clips
+
+
+class Spent:
+    """Where the time of an epoch's training goes, from now on."""
+
+    def __init__(self) -> None:
+        self.num_clips = 0
+        """Trained on so far."""
+        self._started = time.perf_counter()
+        self._seconds_waited = 0.0
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Within it, the network waits for clips."""
+        started = time.perf_counter()
+        yield
+        self._seconds_waited += time.perf_counter() - started
+
+    @property
+    def clips_per_second(self) -> float:
+        """So far."""
+        return self.num_clips / self._seconds
+
+    @property
+    def waiting_share(self) -> float:
+        """Of the time so far."""
+        return self._seconds_waited / self._seconds
+
+    @property
+    def _seconds(self) -> float:
+        return max(1e-9, time.perf_counter() - self._started)
+
+
+AfterStep = Callable[[Place, Spent], object]
+"""Is told where training is, and where the epoch's time went so far."""
 
 
 class Trainer:
@@ -110,7 +158,7 @@ class Trainer:
         team: Team = Alone(),  # noqa: B008  (holds nothing)
     ) -> None:
         self._team = team
-        self.after_step: Callable[[], object] = lambda: None
+        self.after_step: AfterStep = lambda _place, _spent: None
         self._fabric = fabric
         self._classifier = classifier
         self._examples = examples
@@ -152,20 +200,24 @@ class Trainer:
         while self.place.epoch <= settings.epochs and self.place.epoch - 1 - self._best_epoch < settings.patience:
             started = time.perf_counter()
             epoch = self.place.epoch
-            train_loss = self._train_epoch(train, chance)
+            spent = self._train_epoch(train, chance)
+            trained, speed, waiting = self.place, spent.clips_per_second, spent.waiting_share
             validation_loss, top1 = self._score(validation)
-            self._check(epoch, train_loss, validation_loss)
+            self._check(epoch, trained.mean_loss, validation_loss)
             is_kept = validation_loss < self._best_loss or settings.keep == "last"
             if is_kept:
                 self._best_epoch, self._best_loss = epoch, validation_loss
             self.place = Place(epoch=epoch + 1, num_steps=self.place.num_steps)
             record = EpochRecord(
                 epoch=epoch,
-                train_loss=train_loss,
+                train_loss=trained.mean_loss,
+                train_top1=trained.top1,
                 validation_loss=validation_loss,
                 validation_top1=top1,
                 learning_rate=self._optimizer.param_groups[0]["lr"],
                 seconds=time.perf_counter() - started,
+                clips_per_second=speed,
+                waiting_share=waiting,
             )
             yield record, is_kept
 
@@ -180,7 +232,8 @@ class Trainer:
         self._standardise(clips)
         while self.place.epoch <= num_epochs:
             epoch = self.place.epoch
-            self._check(epoch, self._train_epoch(clips, chance))
+            self._train_epoch(clips, chance)
+            self._check(epoch, self.place.mean_loss)
             self.place = Place(epoch=epoch + 1, num_steps=self.place.num_steps)
 
     def state(self) -> dict[str, Any]:
@@ -275,8 +328,9 @@ class Trainer:
                 f"(now {self._settings.learning_rate:g}) or training.gradient_clip_norm"
             )
 
-    def _train_epoch(self, train: Sequence[LabelledClip], chance: Chance) -> float:
-        """From `place` to the end of its epoch, behind its last pool; gives the mean loss of the epoch's clips."""
+    def _train_epoch(self, train: Sequence[LabelledClip], chance: Chance) -> Spent:
+        """From `place` to the end of its epoch, behind its last pool."""
+        spent = Spent()
         settings, epoch = self._settings, self.place.epoch
         team = self._team
         mine = range(team.rank * settings.accumulate, (team.rank + 1) * settings.accumulate)
@@ -297,33 +351,39 @@ class Trainer:
             ]
         )
         for number, pool in enumerate(pools[self.place.pool :], start=self.place.pool):
-            dealt = [
-                pool.batches(
-                    [example for example in islice(stream, len(pool.places(shard))) if example is not None],
+            with spent.waiting():
+                read = {shard: list(islice(stream, len(pool.places(shard)))) for shard in mine}
+            dealt = {
+                shard: pool.batches(
+                    [example for example in examples if example is not None],
                     chance.generator(Purpose.TIES, epoch, number, shard),
                     chance.generator(Purpose.BATCHES, epoch, number),
                 )
-                for shard in mine
-            ]
-            num_clips_K = team.sum([sum(len(batches[k]) for batches in dealt) for k in range(pool.num_batches)])
+                for shard, examples in read.items()
+            }
+            num_clips_K = team.sum(
+                [sum(len(batches[k]) for batches in dealt.values()) for k in range(pool.num_batches)]
+            )
             for k in range(self.place.batch, pool.num_batches):
                 for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
                     group["lr"] = rate * factor(self.place.num_steps)
                 num_clips = int(num_clips_K[k])
-                own_batches = {shard: batches[k] for shard, batches in zip(mine, dealt, strict=True)}
-                total_loss = self._step(own_batches, num_clips, loss, chance)
+                own_batches = {shard: batches[k] for shard, batches in dealt.items()}
+                total_loss, num_right = self._step(own_batches, num_clips, loss, chance)
                 self.place = replace(
                     self.place,
                     batch=k + 1,
                     num_steps=self.place.num_steps + 1,
                     total_loss=self.place.total_loss + total_loss,
+                    num_right=self.place.num_right + num_right,
                     num_clips=self.place.num_clips + num_clips,
                 )
-                self.after_step()
+                spent.num_clips += num_clips
+                self.after_step(self.place, spent)
             self.place = replace(self.place, pool=number + 1, batch=0)
         if self.place.num_clips == 0:
             raise DatasetInvalid(f"not one of the {len(train)} clips to train on could be read; see the lines above")
-        return self.place.total_loss / self.place.num_clips
+        return spent
 
     def _learning_rate_factor(self, num_clips: int) -> Callable[[int], float]:
         settings = self._settings
@@ -339,7 +399,9 @@ class Trainer:
         """``B×C`` float, 1 where a clip is of a class or has a label, else 0."""
         return torch.from_numpy(truth_matrix(self._targets(labels), len(self._position))).float()
 
-    def _step(self, batches: Mapping[int, Sequence[Example]], num_clips: int, loss_of: Loss, chance: Chance) -> float:
+    def _step(
+        self, batches: Mapping[int, Sequence[Example]], num_clips: int, loss_of: Loss, chance: Chance
+    ) -> tuple[float, int]:
         """One step on the batches of all shards: by the gradient of the mean loss over all their clips.
 
         Args:
@@ -349,20 +411,23 @@ class Trainer:
             chance: of this training.
 
         Returns:
-            the sum of the clips' losses, of all processes.
+            the sum of the clips' losses and how many of them were right, of all processes.
         """
         if num_clips == 0:
-            return 0.0
-        own_loss = 0.0
+            return 0.0, 0
+        own_loss, own_right = 0.0, 0
         self._optimizer.zero_grad(set_to_none=True)
         # a process with nothing to learn from still takes part in the averaging
         filled = [shard for shard, batch in batches.items() if batch] or [min(batches)]
         for shard in filled:
-            loss = self._batch_loss(batches[shard] or [self._stand_in()], shard, loss_of, chance) * len(batches[shard])
+            batch = batches[shard] or [self._stand_in()]
+            mean_loss, num_right = self._batch_loss(batch, shard, loss_of, chance)
+            loss = mean_loss * len(batches[shard])
             with self._fabric.no_backward_sync(self._module, enabled=shard != filled[-1]):
                 # the averaging divides by the number of processes; what is wanted is the mean over clips
                 self._fabric.backward(loss * self._team.size / num_clips)
             own_loss += float(loss.detach())
+            own_right += num_right if batches[shard] else 0
         self._fabric.clip_gradients(
             self._module,
             self._optimizer,
@@ -372,9 +437,11 @@ class Trainer:
         self._optimizer.step()
         if self._averaged is not None:
             self._averaged.update_parameters(self._classifier)
-        return float(self._team.sum([own_loss])[0])
+        total_loss, num_right = self._team.sum([own_loss, own_right])
+        return float(total_loss), int(num_right)
 
-    def _batch_loss(self, batch: Sequence[Example], shard: int, loss_of: Loss, chance: Chance) -> Tensor:
+    def _batch_loss(self, batch: Sequence[Example], shard: int, loss_of: Loss, chance: Chance) -> tuple[Tensor, int]:
+        """The mean loss of the batch, and how many of its clips are right."""
         self._last_read = batch[0]
         steps, num_steps = pad_sequences([example.steps for example in batch])
         truth_BC = self._truth([example.label for example in batch])
@@ -382,7 +449,10 @@ class Trainer:
         steps, truth_BC = mix_clips(steps, num_steps, truth_BC, self._augment, rng)
         steps, num_steps, truth_BC = self._fabric.to_device((steps, num_steps, truth_BC))
         torch.manual_seed(chance.torch_seed(Purpose.NETWORK, self.place.num_steps, shard))
-        return loss_of(self._forward(steps, num_steps), truth_BC)
+        logits_BC = self._forward(steps, num_steps)
+        best_B1 = logits_BC.detach().argmax(dim=1, keepdim=True)
+        is_right_B1 = truth_BC.gather(1, best_B1) == truth_BC.amax(dim=1, keepdim=True)
+        return loss_of(logits_BC, truth_BC), int(is_right_B1.sum())
 
     def _stand_in(self) -> Example:
         """Some example, to be given no weight."""

@@ -25,6 +25,7 @@ from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Recipe
 from videoclf.training.checkpoints import Checkpoints
 from videoclf.training.examples import Quarantine
+from videoclf.training.fit import Place, Spent
 from videoclf.training.interruption import InterruptibleObserver
 from videoclf.training.learn import learn
 from videoclf.training.observer import Observer
@@ -116,7 +117,11 @@ def do_job(job: Job, fabric: Fabric, observer: Observer, check: Callable[[], Non
     def on_refit() -> None:
         watcher.stage("training again with the validation clips", 0)
 
-    learned = learn(factory.make, job.parts, settings, begin_epoch, on_epoch, on_refit, checkpoints)
+    def on_step(place: Place, spent: Spent) -> None:
+        if place.num_clips:
+            watcher.step(loss=place.mean_loss, top1=place.top1, waiting_share=spent.waiting_share)
+
+    learned = learn(factory.make, job.parts, settings, begin_epoch, on_epoch, on_step, on_refit, checkpoints)
     if is_first:
         header = job.header.model_copy(update={"calibration": learned.calibration})
         save_model(job.folder / "model.safetensors", learned.classifier, header)
