@@ -14,6 +14,7 @@
     ├── TrainingDiverged            the loss is no longer a number
     ├── UsageInvalid                an argument that means nothing, such as an unknown split
     ├── RunFolderUnusable           an output folder that holds another run or cannot be written
+    ├── MemoryExhausted             a network, or its batches, too large for the device
     ├── ProcessLost                 one of several training processes that was killed
     └── DeviceUnavailable           a device, or a library of the system, that this machine lacks
 
@@ -77,6 +78,10 @@ class TrainingDiverged(VideoclfError):
 
 class RunFolderUnusable(VideoclfError):
     """An output folder that holds another run, or cannot be written."""
+
+
+class MemoryExhausted(VideoclfError):
+    """A network, or its batches, too large for the device."""
 
 
 class ProcessLost(VideoclfError):

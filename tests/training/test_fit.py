@@ -18,7 +18,8 @@ from videoclf.errors import DatasetInvalid, TrainingDiverged
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
 from videoclf.recipe.recipe import Augment, Recipe, parse_recipe
 from videoclf.training.examples import Draw, Example, Seen, Views, crop_steps
-from videoclf.training.fit import Place, Trainer, averaged_weights, warmup_cosine
+from videoclf.training.fit import Trainer, averaged_weights, warmup_cosine
+from videoclf.training.place import Place
 
 LABELS = ("down", "up")
 FEATURE_SIZE = 432  # of the tiny backbone

@@ -21,6 +21,7 @@ from videoclf.data.splits import make_split
 from videoclf.errors import (
     DatasetInvalid,
     DeviceUnavailable,
+    MemoryExhausted,
     ModelFileInvalid,
     RecipeInvalid,
     RunFolderUnusable,
@@ -279,6 +280,21 @@ def leaking_data(small_data: Path, tmp_path: Path) -> Path:
     shutil.copytree(small_data, folder)
     write_clip(folder / "Long" / "v_Long_g01_c03.mkv", 20, first_number=64 * 4)
     return folder
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes")],
+)
+def test_where_memory_runs_out_the_recipes_keys_are_named(
+    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fill(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("videoclf.training.fit.Loss.__call__", fill)
+    with pytest.raises(MemoryExhausted, match=r"memory is full at batches of 8 clips .*: lower training.batch"):
+        videoclf.train(small_data, out=tmp_path, recipe="tiny", overrides=SHORT, device="cpu")
 
 
 def test_a_leaking_split_is_refused_before_anything_is_written(leaking_data: Path, tmp_path: Path) -> None:

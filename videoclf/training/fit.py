@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any, cast
@@ -32,7 +31,9 @@ from videoclf.training.chance import Chance, Purpose
 from videoclf.training.examples import Draw, Example, Examples, Views
 from videoclf.training.loss import Loss
 from videoclf.training.mixing import mix_clips
+from videoclf.training.moments import FeatureMoments
 from videoclf.training.parameter_groups import parameter_groups
+from videoclf.training.place import AfterStep, Place, Spent
 from videoclf.training.team import Alone, Team
 
 Forward = Callable[[Tensor, Tensor], Tensor]
@@ -55,70 +56,6 @@ class ClipLogits:
         windows = zip(self.window_logits, self.num_frames, strict=True)
         probabilities = np.array([average_windows(w, n, 1.0, self.objective) for w, n in windows])
         return mean_nll(probabilities, targets, self.objective), share_right(probabilities, targets)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where in its training a network is: what comes next."""
-
-    epoch: int = 1
-    pool: int = 0
-    """Of the epoch; see `make_pools`."""
-    batch: int = 0
-    """Of the pool."""
-    num_steps: int = 0
-    """Done so far, over all epochs."""
-    total_loss: float = 0.0
-    """Of the epoch's clips so far, in nats."""
-    num_right: int = 0
-    """Of them."""
-    num_clips: int = 0
-    """Of the epoch, so far."""
-
-    @property
-    def mean_loss(self) -> float:
-        """Of the epoch's clips so far; there must be one."""
-        return self.total_loss / self.num_clips
-
-    @property
-    def top1(self) -> float:
-        """The share of them that was right."""
-        return self.num_right / self.num_clips
-
-
-class Spent:
-    """Where the time of an epoch's training goes, from now on."""
-
-    def __init__(self) -> None:
-        self.num_clips = 0
-        """Trained on so far."""
-        self._started = time.perf_counter()
-        self._seconds_waited = 0.0
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Within it, the network waits for clips."""
-        started = time.perf_counter()
-        yield
-        self._seconds_waited += time.perf_counter() - started
-
-    @property
-    def clips_per_second(self) -> float:
-        """So far."""
-        return self.num_clips / self._seconds
-
-    @property
-    def waiting_share(self) -> float:
-        """Of the time so far."""
-        return self._seconds_waited / self._seconds
-
-    @property
-    def _seconds(self) -> float:
-        return max(1e-9, time.perf_counter() - self._started)
-
-
-AfterStep = Callable[[Place, Spent], object]
-"""Is told where training is, and where the epoch's time went so far."""
 
 
 class Trainer:
@@ -481,37 +418,6 @@ def averaged_weights(network: nn.Module, decay: float) -> AveragedModel:
         moving_average(min(decay, (1 + n) / (10 + n)))(averaged, current, num_averaged)
 
     return AveragedModel(network, multi_avg_fn=average, use_buffers=True)
-
-
-class FeatureMoments:
-    """Mean and deviation of features, gathered window by window."""
-
-    def __init__(self) -> None:
-        self.num_steps = 0
-        self._sum = torch.zeros(())
-        self._squares = torch.zeros(())
-
-    def add(self, steps_TD: Tensor) -> None:
-        """One window more."""
-        steps = steps_TD.double()
-        self.num_steps += len(steps)
-        self._sum = self._sum.to(steps.device) + steps.sum(dim=0)
-        self._squares = self._squares.to(steps.device) + (steps**2).sum(dim=0)
-
-    @classmethod
-    def together(cls, parts: Sequence[FeatureMoments]) -> FeatureMoments:
-        """Of all that several have gathered."""
-        whole = cls()
-        for part in parts:
-            whole.num_steps += part.num_steps
-            whole._sum = whole._sum.to(part._sum.device) + part._sum
-            whole._squares = whole._squares.to(part._squares.device) + part._squares
-        return whole
-
-    def mean_and_deviation(self) -> tuple[Tensor, Tensor]:
-        """``D`` each, float32."""
-        mean = self._sum / self.num_steps
-        return mean.float(), (self._squares / self.num_steps - mean**2).clamp_min(0).sqrt().float()
 
 
 def warmup_cosine(num_warmup_steps: float, num_steps: int) -> Callable[[int], float]:

@@ -14,8 +14,9 @@ from videoclf.modeling.classifier import VideoClassifier
 from videoclf.recipe.header import Calibration
 from videoclf.recipe.recipe import Training
 from videoclf.training.checkpoints import Checkpoints, State
-from videoclf.training.fit import AfterStep, Place, Spent, Trainer
+from videoclf.training.fit import Trainer
 from videoclf.training.interruption import Interrupted
+from videoclf.training.place import AfterStep, Place, Spent
 
 MakeTrainer = Callable[[], tuple[VideoClassifier, Trainer]]
 """A network with its first weights, and its trainer; the same each time."""

@@ -258,5 +258,6 @@ def _summary(
             "num_missing": len(parts.missing),
         },
         "quarantined": {str(clip.path): reason for clip, reason in outcome.unreadable.items()},
+        "peak_memory_bytes": outcome.peak_memory_bytes,
         "environment": outcome.environment,
     }

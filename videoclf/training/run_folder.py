@@ -35,6 +35,8 @@ class Run:
     judged_on: Literal["test", "validation"]
     num_unreadable: int
     """Clips of any part that could not be read."""
+    peak_memory_bytes: int
+    """While it was trained: of the (first) GPU, or of the (first) process."""
 
 
 class RunFolder:
@@ -128,7 +130,14 @@ class RunFolder:
             tree = json.loads(path.read_text(encoding="utf-8"))
             metrics = Metrics.model_validate({name: tree[name] for name in Metrics.model_fields if name in tree})
             unreadable = {*tree["quarantined"], *(clip.source for clip in metrics.failed)}
-            return Run(self.path, self.path / "model.safetensors", metrics, tree["judged_on"], len(unreadable))
+            return Run(
+                self.path,
+                self.path / "model.safetensors",
+                metrics,
+                tree["judged_on"],
+                len(unreadable),
+                tree["peak_memory_bytes"],
+            )
         except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
             raise RunFolderUnusable(f"{path}: cannot be read ({type(error).__name__}); see the model itself") from error
 
