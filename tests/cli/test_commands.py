@@ -150,6 +150,7 @@ def test_train_and_evaluate_work_together(tmp_path: Path) -> None:
     code, printed, err = run("train", data, "--out", out, "--recipe", "tiny", "--set", "training.epochs=2")
     assert code == 0, err
     assert "top-1" in printed
+    assert "95 % intervals: top-1 " in printed
     assert "epoch   2" in err
     code, printed, _ = run("evaluate", out, data, "--out", tmp_path / "eval", "--json")
     assert code == 0

@@ -100,6 +100,7 @@ def train(
             observer=display,
         )
     print_metrics(run.metrics, f"{run.judged_on} clips")
+    print_result(run.metrics.describe_intervals())
     print_result(f"model: {run.model_path}")
     print_result(f"report: {run.folder / 'report.html'}")
     if run.num_unreadable:

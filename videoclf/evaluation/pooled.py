@@ -133,7 +133,8 @@ class CrossvalMetrics(BaseModel):
     validation_nll: Spread
     rejection: Rejection | None
     pooled: Metrics
-    """Of all seeds and folds together."""
+    """Of all seeds and folds together. For its intervals whole groups are drawn (a clip of no group by itself, with
+    all its seeds): clips of one group are alike, and drawing them one by one would make the figures seem surer."""
 
 
 def pool(records: Sequence[FoldRecord], labels: Sequence[str]) -> CrossvalMetrics:
@@ -172,7 +173,8 @@ def _metrics(records: Sequence[FoldRecord], labels: Sequence[str], *, is_calibra
     clips = [clip for record in records for clip in record.known]
     rows = np.array([clip.scores if is_calibrated else clip.uncalibrated_scores for clip in clips])
     failed = [failure for record in records for failure in record.failed]
-    return compute_metrics(rows, [position[clip.label] for clip in clips], labels, failed)
+    units = [clip.group or clip.source for clip in clips]
+    return compute_metrics(rows, [position[clip.label] for clip in clips], labels, failed, units)
 
 
 def _share_right(records: Sequence[FoldRecord]) -> float:
