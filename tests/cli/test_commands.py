@@ -155,7 +155,9 @@ def test_train_and_evaluate_work_together(tmp_path: Path) -> None:
     code, printed, _ = run("evaluate", out, data, "--out", tmp_path / "eval", "--json")
     assert code == 0
     assert json.loads(printed)["num_clips"] == 8
-    assert {path.name for path in (tmp_path / "eval").iterdir()} == {"metrics.json", "predictions.jsonl", "report.html"}
+    assert {path.name for path in (tmp_path / "eval").iterdir()} == {
+        "metrics.json", "predictions.jsonl", "recipe.toml", "report.html",
+    }  # fmt: skip
 
 
 def test_evaluate_names_a_class_that_the_model_does_not_know(tmp_path: Path, tiny_model: Path) -> None:

@@ -23,7 +23,9 @@ from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
 from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.splits import Split, make_split
 from videoclf.errors import DatasetInvalid, DeviceUnavailable, RunFolderUnusable
+from videoclf.evaluation.environment import describe_environment
 from videoclf.evaluation.evaluate import metrics_of, write_predictions
+from videoclf.evaluation.judged import judged_clips, truths_of
 from videoclf.evaluation.metrics import Metrics
 from videoclf.evaluation.report import EpochRecord, write_report
 from videoclf.inference.model import Model
@@ -166,17 +168,22 @@ def train(
     metrics = metrics_of(outcomes, judging, header.labels, header.objective)
     figures = {f"{judged_on}_top1": metrics.top1, f"{judged_on}_num_clips": float(metrics.num_clips)}
     save_model(model_path, classifier, header.model_copy(update={"figures": figures}))
-    write_predictions(folder / "predictions.jsonl", outcomes)
+    truths = truths_of(judging, header.objective)
+    write_predictions(folder / "predictions.jsonl", outcomes, truths)
     unreadable = {*map(str, (clip.path for clip in quarantine.reasons)), *(clip.source for clip in metrics.failed)}
-    summary = _summary(metrics, judged_on, learned, parts, quarantine, precision)
+    summary = {"data": str(data)} | _summary(metrics, judged_on, learned, parts, quarantine, precision)
     write_atomically(folder / "metrics.json", json.dumps(summary, indent=2).encode())
     write_report(
         folder / "report.html",
         title=f"Run {header.name}: {judged_on}",
         metrics=metrics,
         epochs=records,
+        clips=judged_clips(outcomes, truths),
+        parts={"train": parts.train, "validation": parts.validation, "test": parts.test},
         notes=[f"Data: {data}. {parts!r}.", *parts.warnings, *quarantine.reasons.values()],
+        environment=describe_environment(torch_device, precision=precision, num_threads=num_threads),
         recipe_toml=recipe_to_toml(settings),
+        reading=reading,
     )
     return Run(folder, model_path, metrics, judged_on, num_unreadable=len(unreadable))
 
