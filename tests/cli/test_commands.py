@@ -22,7 +22,7 @@ from videoclf.cli.main import app
 from videoclf.zoo import sample_clip
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "prediction.schema.json").read_text())
-COMMANDS = ["predict", "train", "evaluate", "extract", "check", "datasets", "models", "info", "demo-data"]
+COMMANDS = ["predict", "train", "evaluate", "compare", "extract", "check", "datasets", "models", "info", "demo-data"]
 VIDEOCLF = [sys.executable, "-m", "videoclf"]
 
 
