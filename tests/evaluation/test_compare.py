@@ -105,6 +105,14 @@ def test_only_the_clips_that_both_judged_count(tmp_path: Path) -> None:
     assert (pair.num_clips, pair.difference, pair.interval.low, pair.interval.high) == (1, 1, 1, 1)
 
 
+def test_names_that_are_no_utf_8_are_compared_too(tmp_path: Path) -> None:
+    one, two = write_run(tmp_path / "one", [True]), write_run(tmp_path / "two", [False])
+    for run in (one, two):
+        text = (run / "predictions.jsonl").read_text()
+        (run / "predictions.jsonl").write_text(text.replace("0.avi", "\\udcff.avi"))
+    assert compare([one, two]).pairs[0].num_only_first == 1
+
+
 def test_a_cross_validation_is_compared_over_its_seeds_and_by_whole_groups(tmp_path: Path) -> None:
     right, wrong = [True] * 40, [True] * 20 + [False] * 20
     run = write_run(tmp_path / "run", wrong)
@@ -147,7 +155,11 @@ def _with(name: str, content: str) -> object:
         (_with("metrics.json", "[1]"), r"metrics\.json: is not what train, evaluate or crossval writes;"),
         (_with("metrics.json", '{"loss": 1}'), r"metrics\.json: is not what .* \(num_clips is missing \(and \d+ more"),
         (_with("metrics.json", '{"pooled": 1}'), r"metrics\.json: is not what train, evaluate or crossval writes \("),
-        (_with("predictions.jsonl", '{"source": "a"}\n{"sour'), r"predictions\.jsonl, line 2: is not what .*JSON"),
+        (
+            _with("predictions.jsonl", '{"source": "a"}\n{"sour'),
+            r"predictions\.jsonl, line 2: is not .*Unterminated",
+        ),
+        (_with("predictions.jsonl", '{"loss": 1}'), r"predictions\.jsonl, line 1: is not what .*source is missing"),
         (_with("recipe.toml", "epochs = "), r"recipe\.toml: is not TOML \(.*\); put it right or remove it"),
     ],
 )

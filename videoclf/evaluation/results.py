@@ -141,7 +141,7 @@ _Judgement = tuple[str, str | None, bool]
 """Source, group, and whether it was right."""
 
 
-def _read_clips(folder: Path, judge: Callable[[bytes], _Judgement | None]) -> dict[str, ClipRecord]:
+def _read_clips(folder: Path, judge: Callable[[object], _Judgement | None]) -> dict[str, ClipRecord]:
     path = folder / "predictions.jsonl"
     clips: dict[str, ClipRecord] = {}
     try:
@@ -152,11 +152,12 @@ def _read_clips(folder: Path, judge: Callable[[bytes], _Judgement | None]) -> di
         raise ResultsInvalid(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     for number, line in enumerate(lines, 1):
         try:
-            judgement = judge(line)
-        except ValidationError as error:
+            judgement = judge(json.loads(line))  # pydantic's own parser refuses names that are no UTF-8
+        except (ValueError, RecursionError) as error:
+            cause = describe_validation(error, _SaidOfClip) if isinstance(error, ValidationError) else one_line(error)
             raise ResultsInvalid(
-                f"{path}, line {number}: is not what train, evaluate or crossval writes "
-                f"({describe_validation(error, _SaidOfClip)}); remove the file, or make it again"
+                f"{path}, line {number}: is not what train, evaluate or crossval writes ({cause}); remove the file, or "
+                "make it again"
             ) from error
         if judgement is not None:
             source, group, is_right = judgement
@@ -164,15 +165,15 @@ def _read_clips(folder: Path, judge: Callable[[bytes], _Judgement | None]) -> di
     return clips
 
 
-def _judged(line: bytes) -> _Judgement | None:
+def _judged(line: object) -> _Judgement | None:
     """None where nothing was said, or, in older files, nothing of the truth."""
-    said = _SaidOfClip.model_validate_json(line)
+    said = _SaidOfClip.model_validate(line)
     if not said.labels or not said.truth:
         return None
     return said.source, None, said.labels[0].label in said.truth
 
 
-def _judged_in_fold(line: bytes) -> _Judgement | None:
+def _judged_in_fold(line: object) -> _Judgement | None:
     """None of a clip whose class was kept from training."""
-    said = ClipScores.model_validate_json(line)
+    said = ClipScores.model_validate(line)
     return (said.source, said.group, said.called == said.label) if said.is_known else None
