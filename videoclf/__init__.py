@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from videoclf.audit.check import check as check
     from videoclf.data.feature_cache import FeatureCache as FeatureCache
     from videoclf.errors import VideoclfError as VideoclfError
+    from videoclf.evaluation.compare import compare as compare
     from videoclf.evaluation.evaluate import evaluate as evaluate
     from videoclf.inference.model import Model as Model
     from videoclf.inference.model import load as load
@@ -36,6 +37,7 @@ _PUBLIC = {
     "check": "videoclf.audit.check",
     "FeatureCache": "videoclf.data.feature_cache",
     "VideoclfError": "videoclf.errors",
+    "compare": "videoclf.evaluation.compare",
     "evaluate": "videoclf.evaluation.evaluate",
     "Model": "videoclf.inference.model",
     "load": "videoclf.inference.model",

@@ -13,6 +13,7 @@
     │   └── SplitLeaks              a split with a group, or a clip and its copy, on two sides
     ├── TrainingDiverged            the loss is no longer a number
     ├── UsageInvalid                an argument that means nothing, such as an unknown split
+    ├── ResultsInvalid              a folder whose figures are missing, cut short, foreign or newer
     ├── RunFolderUnusable           an output folder that holds another run or cannot be written
     ├── MemoryExhausted             a network, or its batches, too large for the device
     ├── ProcessLost                 one of several training processes that was killed
@@ -74,6 +75,10 @@ class SplitLeaks(DatasetInvalid):
 
 class TrainingDiverged(VideoclfError):
     """The loss of a training run is no longer a number."""
+
+
+class ResultsInvalid(VideoclfError):
+    """A folder whose figures are missing, cut short, foreign, or newer than this version."""
 
 
 class RunFolderUnusable(VideoclfError):

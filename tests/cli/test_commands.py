@@ -22,7 +22,7 @@ from videoclf.cli.main import app
 from videoclf.zoo import sample_clip
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "prediction.schema.json").read_text())
-COMMANDS = ["predict", "train", "evaluate", "extract", "check", "datasets", "models", "info", "demo-data"]
+COMMANDS = ["predict", "train", "evaluate", "compare", "extract", "check", "datasets", "models", "info", "demo-data"]
 VIDEOCLF = [sys.executable, "-m", "videoclf"]
 
 
@@ -150,11 +150,14 @@ def test_train_and_evaluate_work_together(tmp_path: Path) -> None:
     code, printed, err = run("train", data, "--out", out, "--recipe", "tiny", "--set", "training.epochs=2")
     assert code == 0, err
     assert "top-1" in printed
+    assert "95 % intervals: top-1 " in printed
     assert "epoch   2" in err
     code, printed, _ = run("evaluate", out, data, "--out", tmp_path / "eval", "--json")
     assert code == 0
     assert json.loads(printed)["num_clips"] == 8
-    assert {path.name for path in (tmp_path / "eval").iterdir()} == {"metrics.json", "predictions.jsonl", "report.html"}
+    assert {path.name for path in (tmp_path / "eval").iterdir()} == {
+        "metrics.json", "predictions.jsonl", "recipe.toml", "report.html",
+    }  # fmt: skip
 
 
 def test_evaluate_names_a_class_that_the_model_does_not_know(tmp_path: Path, tiny_model: Path) -> None:

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from videoclf.__main__ import EXIT_INTERRUPTED
-from videoclf.cli import check, crossval, datasets, demo_data, evaluate, extract, info, models, predict, train
+from videoclf.cli import check, compare, crossval, datasets, demo_data, evaluate, extract, info, models, predict, train
 from videoclf.cli.console import EXIT_FAILED, EXIT_USAGE, print_error
 from videoclf.errors import DeviceUnavailable, RecipeInvalid, UsageInvalid, VideoclfError
 
@@ -80,6 +80,7 @@ app.command("predict")(predict.predict)
 app.command("train")(train.train)
 app.command("crossval")(crossval.crossval)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("extract")(extract.extract)
 app.command("check")(check.check)
 app.command("demo-data")(demo_data.demo_data)

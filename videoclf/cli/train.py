@@ -123,6 +123,7 @@ def train(
     if not is_first_process():
         return
     print_metrics(run.metrics, f"{run.judged_on} clips")
+    print_result(run.metrics.describe_intervals())
     print_result(f"model: {run.model_path} · peak memory while training: {run.peak_memory_bytes / 1e9:.1f} GB")
     print_result(f"report: {run.folder / 'report.html'}")
     if run.num_unreadable:

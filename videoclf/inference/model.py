@@ -55,6 +55,11 @@ class Model:
         """How it samples, prepares and classifies."""
         return self.header.recipe
 
+    @property
+    def device(self) -> torch.device:
+        """What it computes on."""
+        return self._engine.device
+
     def predict(self, path: str | Path, *, reading: ReadOptions = DEFAULT_READ_OPTIONS) -> Prediction:
         """The classes of one video, best first.
 

@@ -102,7 +102,7 @@ def do_job(job: Job, fabric: Fabric, observer: Observer, check: Callable[[], Non
     if is_first and not job.is_resumed:
         RunFolder(job.folder).begin(job.recipe, job.parts)
     team.gather(None)  # the others wait until the folder is as it should be
-    environment = describe_environment(fabric, job.precision)
+    environment = numeric_environment(fabric, job.precision)
     checkpoints = Checkpoints(
         job.folder, quarantine, environment, watcher.notice, job.checkpoint_seconds, is_writer=is_first
     )
@@ -136,7 +136,7 @@ def do_job(job: Job, fabric: Fabric, observer: Observer, check: Callable[[], Non
     return Outcome(learned.records, learned.kept, unreadable, environment, _peak_memory_bytes(fabric.device))
 
 
-def describe_environment(fabric: Fabric, precision: str) -> dict[str, str]:
+def numeric_environment(fabric: Fabric, precision: str) -> dict[str, str]:
     """What the last bits of weights depend on, beside seed and clips."""
     device = fabric.device
     is_gpu = device.type == "cuda"
