@@ -135,7 +135,7 @@ def test_what_older_versions_wrote_is_compared_as_far_as_it_goes(tmp_path: Path)
     comparison = compare([old, new])
     assert comparison.pairs == ()
     assert comparison.runs[0].judged_on == "unknown data, test of group:0"
-    assert dict(rows_of(comparison))["  95 %"][0] == "–"
+    assert dict(rows_of(comparison))["top-1, 95 %"][0] == "–"
 
 
 def _without(name: str) -> object:

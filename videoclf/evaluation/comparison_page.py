@@ -18,10 +18,10 @@ def rows_of(comparison: Comparison) -> list[tuple[str, list[str]]]:
     rows = [
         ("clips", [str(run.num_clips) for run in runs]),
         ("top-1", [f"{run.top1:.3f}" for run in runs]),
-        ("  95 %", [str(run.top1_interval or "–") for run in runs]),
+        ("top-1, 95 %", [str(run.top1_interval or "–") for run in runs]),
         ("top-5", [f"{run.top5:.3f}" for run in runs]),
         ("mean over classes", [f"{run.mean_class_accuracy:.3f}" for run in runs]),
-        ("  95 %", [str(run.mean_class_accuracy_interval or "–") for run in runs]),
+        ("mean over classes, 95 %", [str(run.mean_class_accuracy_interval or "–") for run in runs]),
         ("calibration error", [f"{run.ece:.3f}" for run in runs]),
         ("negative log-likelihood", [f"{run.nll:.3f}" for run in runs]),
     ]
