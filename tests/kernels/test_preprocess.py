@@ -32,6 +32,8 @@ class Case:
     height: int = 18
     width: int = 34
     channels: tuple[str, ...] = ("rgb",)
+    margin: int = 0
+    """Rows and columns left out on each side of the frames."""
 
     def build(self) -> tuple[Tensor, list[Clip]]:
         """Random bytes, and the clips behind each other in them."""
@@ -39,7 +41,8 @@ class Case:
         for layout, resized_height, resized_width, is_flipped in self.clips:
             moved = layout.moved(num_bytes)
             top, left = (resized_height - self.height) // 2, (resized_width - self.width) // 2
-            placement = Placement(0, 0, layout.height, layout.width, resized_height, resized_width, top, left)
+            cut = self.margin, self.margin, layout.height - 2 * self.margin, layout.width - 2 * self.margin
+            placement = Placement(*cut, resized_height, resized_width, top, left)
             clips.append(Clip(moved, placement, is_flipped))
             num_bytes = moved.num_bytes
         return torch.randint(0, 256, (num_bytes,), dtype=torch.uint8), clips
@@ -60,6 +63,8 @@ CASES = {
     "I420, odd sizes, padded": Case(
         ((ClipLayout.i420(2, 31, 45, BT709, row_pitch=50, chroma_pitch=27), 20, 36, True),), channels=("difference",)
     ),
+    "I420, its middle": Case(((ClipLayout.i420(1, 31, 45, BT709), 18, 34, False),), margin=3),
+    "sixteen times smaller": Case(((ClipLayout.rgb(1, 290, 550), 18, 34, False),)),
     "NV12 as a decoder pads it, matrices and ranges mixed": Case(
         (
             (ClipLayout.nv12(1, 21, 35, Colours("bt601"), row_pitch=64, chroma_row=24), 18, 34, False),
