@@ -236,8 +236,9 @@ def test_info_tells_versions_and_devices() -> None:
     code, out, _ = run("info", "--json")
     facts = json.loads(out)
     assert code == 0
-    assert {"versions", "devices", "decoders", "engines", "cache"} == set(facts)
+    assert {"versions", "devices", "decoders", "engines", "kernels", "cache"} == set(facts)
     assert facts["decoders"]["pyav"] == "works"
+    assert all(state.startswith("preprocess, temporal_shift: ") for state in facts["kernels"].values())
 
 
 def test_ctrl_c_ends_with_130_and_keeps_what_was_written(tmp_path: Path, tiny_model: Path) -> None:

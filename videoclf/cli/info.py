@@ -1,4 +1,4 @@
-"""``videoclf info``: versions, devices, decoders, engines, and the feature cache."""
+"""``videoclf info``: versions, devices, decoders, engines, kernels, and the feature cache."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from videoclf.errors import RunFolderUnusable, one_line
 
 
 def info(as_json: Json = False) -> None:
-    """Tell versions, devices, decoders and engines (what to send along with a bug report), and what the cache holds."""
+    """Tell versions, devices, decoders, engines and kernels (what to send along with a bug report), and what the cache
+    holds."""
     from rich.table import Table
 
     facts = _facts()
@@ -42,6 +43,7 @@ def _facts() -> dict[str, dict[str, Any]]:
         "devices": {"cpu": f"{os.cpu_count()} cores, {torch.get_num_threads()} torch threads", **gpus},
         "decoders": {"pyav": _import_state("av"), "opencv": _import_state("cv2")},
         "engines": {"torch": "works"},
+        "kernels": {name: _kernel_state(name) for name in gpus or {"cuda": ""}},
         "cache": _cache_facts(),
     }
 
@@ -55,6 +57,16 @@ def _cache_facts() -> dict[str, Any]:
         return {"folder": str(error)}
     size = cache.size()
     return {"folder": str(cache.folder), "num_clips": size.num_entries, "size_mb": round(size.size_bytes / 1e6, 1)}
+
+
+def _kernel_state(device: str) -> str:
+    import torch
+
+    from videoclf.kernels.availability import KERNELS, why_no_kernels
+
+    reason = why_no_kernels(torch.device(device))
+    names = ", ".join(KERNELS)
+    return f"{names}: the references run instead: {reason}" if reason else f"{names}: run"
 
 
 def _version(package: str) -> str:
