@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,6 +27,9 @@ from videoclf.cli.options import (
     read_options,
 )
 from videoclf.media.options import DecoderName
+
+if TYPE_CHECKING:
+    from videoclf.training.observer import Observer
 
 
 class Precision(StrEnum):
@@ -76,6 +79,9 @@ def train(
             metavar="SHARE", min=0, max=1, help="Stop when more clips than this (and than ten) cannot be read."
         ),
     ] = 0.05,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write curves for TensorBoard into RUN/tensorboard too.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that RUN already holds.")] = False,
     allow_leaks: Annotated[
         bool,
@@ -98,6 +104,11 @@ def train(
         from videoclf.training.run import FABRIC_PRECISION
         from videoclf.training.run import train as train_model
 
+        observer: Observer = display
+        if tensorboard:
+            from videoclf.training.tensorboard import TensorBoardObserver
+
+            observer = TensorBoardObserver(display, out / "tensorboard")
         run = train_model(
             data,
             out=out,
@@ -118,7 +129,7 @@ def train(
             checkpoint_seconds=checkpoint_seconds,
             max_unreadable=max_unreadable,
             allow_leaks=allow_leaks,
-            observer=display,
+            observer=observer,
         )
     if not is_first_process():
         return
