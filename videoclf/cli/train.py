@@ -106,9 +106,10 @@ def train(
 
         observer: Observer = display
         if tensorboard:
+            from videoclf.training.run_folder import TENSORBOARD_FOLDER
             from videoclf.training.tensorboard import TensorBoardObserver
 
-            observer = TensorBoardObserver(display, out / "tensorboard")
+            observer = TensorBoardObserver(display, out / TENSORBOARD_FOLDER)
         run = train_model(
             data,
             out=out,

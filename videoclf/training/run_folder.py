@@ -21,6 +21,8 @@ _BEGIN = ("recipe.toml", "split.json")
 """Written before the first clip is read."""
 _END = "report.html"
 """Written last: a run that has it is finished."""
+TENSORBOARD_FOLDER = "tensorboard"
+"""Of a run's folder, where curves for TensorBoard are asked for."""
 _FILES = (*_BEGIN, "log.csv", "model.safetensors", "predictions.jsonl", "metrics.json", _END)
 
 
@@ -87,6 +89,8 @@ class RunFolder:
         remove_checkpoints(self.path)
         for name in _FILES:
             remove_file(self.path / name)
+        for path in (self.path / TENSORBOARD_FOLDER).glob("events.out.*"):
+            remove_file(path)
         write_atomically(self.path / "recipe.toml", recipe_to_toml(recipe).encode())
         write_atomically(self.path / "split.json", _split_json(parts).encode())
 
