@@ -6,7 +6,6 @@ Training, evaluation and prediction all call `preprocess_frames` and, once a cli
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import torch
@@ -14,10 +13,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from videoclf.media.frames import RgbFrames
+from videoclf.recipe.framing import resized_size, without_far_sides
 from videoclf.recipe.recipe import Preprocess
-
-_MAX_ASPECT_EXCESS = 16
-"""Frames more than so many times wider or higher than the crop's shape lose their far sides before the resize."""
 
 _GREY = (0.299, 0.587, 0.114)
 """Luma weights of BT.601."""
@@ -49,13 +46,17 @@ def preprocess_frames(frames: Tensor, spec: Preprocess) -> Tensor:
     """
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != torch.uint8:
         raise ValueError(f"expected uint8 frames T×H×W×3, got {frames.dtype} {tuple(frames.shape)}")
-    frames = _without_far_sides(frames, spec)
-    height, width = _resized_size(frames.shape[1], frames.shape[2], spec)
+    return resize_frames(without_far_sides(frames, spec), spec)
+
+
+def resize_frames(frames: Tensor, spec: Preprocess) -> Tensor:
+    """`preprocess_frames` of frames that have no far sides."""
+    height, width = resized_size(frames.shape[1], frames.shape[2], spec)
     planes = frames.permute(0, 3, 1, 2).float()
-    if (height, width) != tuple(planes.shape[2:]):
-        planes = interpolate(planes, (height, width), mode="bilinear", antialias=True, align_corners=False)
+    planes = interpolate(planes, (height, width), mode="bilinear", antialias=True, align_corners=False)
     top, left = (height - spec.height) // 2, (width - spec.width) // 2
-    return planes[:, :, top : top + spec.height, left : left + spec.width] / 255
+    cropped = planes[:, :, top : top + spec.height, left : left + spec.width] / 255
+    return cropped.reshape(-1, 3, spec.height, spec.width)  # tells an exporter the size, which it cannot reckon
 
 
 def arrange_channels(rgb_T: Tensor, spec: Preprocess) -> Tensor:
@@ -91,22 +92,3 @@ def _before(frames_T: Tensor) -> Tensor:
 
 def _after(frames_T: Tensor) -> Tensor:
     return torch.cat([frames_T[1:], frames_T[-1:]])
-
-
-def _without_far_sides(frames: Tensor, spec: Preprocess) -> Tensor:
-    """Of frames that are extremely wide or high, the middle: the rest would be enlarged, at any cost, to be cut off."""
-    if spec.fit == "stretch":
-        return frames
-    height, width = frames.shape[1:3]
-    max_height = _MAX_ASPECT_EXCESS * max(1, math.ceil(width * spec.height / spec.width))
-    max_width = _MAX_ASPECT_EXCESS * max(1, math.ceil(height * spec.width / spec.height))
-    top, left = max(0, height - max_height) // 2, max(0, width - max_width) // 2
-    return frames[:, top : height - top, left : width - left]
-
-
-def _resized_size(height: int, width: int, spec: Preprocess) -> tuple[int, int]:
-    """Rows and columns to resize to, before the centre is cut out."""
-    if spec.fit == "stretch":
-        return spec.height, spec.width
-    scale = max(spec.height / height, spec.width / width) * spec.crop_margin
-    return max(spec.height, round(height * scale)), max(spec.width, round(width * scale))
