@@ -14,6 +14,7 @@
     ├── TrainingDiverged            the loss is no longer a number
     ├── UsageInvalid                an argument that means nothing, such as an unknown split
     ├── RunFolderUnusable           an output folder that holds another run or cannot be written
+    ├── EngineUnavailable           an engine that is not installed, too old, or cannot run the model
     └── DeviceUnavailable           a device, or a library of the system, that this machine lacks
 
 A message is one line: it names the file or value, the cause, and what to try.
@@ -76,6 +77,10 @@ class TrainingDiverged(VideoclfError):
 
 class RunFolderUnusable(VideoclfError):
     """An output folder that holds another run, or cannot be written."""
+
+
+class EngineUnavailable(VideoclfError):
+    """An engine that is not installed, too old, or cannot run the model."""
 
 
 class DeviceUnavailable(VideoclfError):

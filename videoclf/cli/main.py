@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from videoclf.cli import check, crossval, datasets, demo_data, evaluate, extract, info, models, predict, train
 from videoclf.cli.console import EXIT_FAILED, EXIT_USAGE, print_error
-from videoclf.errors import DeviceUnavailable, RecipeInvalid, UsageInvalid, VideoclfError
+from videoclf.errors import DeviceUnavailable, EngineUnavailable, RecipeInvalid, UsageInvalid, VideoclfError
 
 
 class _Commands(TyperGroup):
@@ -23,7 +23,7 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except (UsageInvalid, RecipeInvalid, DeviceUnavailable) as error:  # asked for what cannot be
+        except (UsageInvalid, RecipeInvalid, DeviceUnavailable, EngineUnavailable) as error:  # asked for what cannot be
             print_error(str(error))
             raise typer.Exit(EXIT_USAGE) from error
         except VideoclfError as error:

@@ -26,3 +26,7 @@ class Engine(Protocol[W]):
     def logits(self, windows: Sequence[W]) -> Float32Array:
         """``B×C`` logits of a batch of windows of any lengths."""
         ...
+
+    def features(self, window: W) -> Float32Array:
+        """``T'×D``: what the backbone makes of one window."""
+        ...

@@ -50,11 +50,12 @@ class TorchEngine:
         return result
 
     @torch.inference_mode()
-    def features(self, window: Tensor) -> Tensor:
-        """``T'×D`` float32 on the CPU: what the backbone makes of one window."""
+    def features(self, window: Tensor) -> Float32Array:
+        """``T'×D``: what the backbone makes of one window."""
         num_frames = torch.tensor([len(window)], device=self.device)
         features, _ = self._classifier.encode(window[None].to(self.device), num_frames)
-        return features[0].cpu()
+        result: Float32Array = features[0].cpu().numpy()
+        return result
 
 
 def find_device(name: str) -> torch.device:
