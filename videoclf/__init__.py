@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from videoclf.data.feature_cache import FeatureCache as FeatureCache
     from videoclf.errors import VideoclfError as VideoclfError
     from videoclf.evaluation.evaluate import evaluate as evaluate
+    from videoclf.inference.export import export as export
     from videoclf.inference.model import Model as Model
     from videoclf.inference.model import load as load
     from videoclf.inference.prediction import Failure as Failure
@@ -37,6 +38,7 @@ _PUBLIC = {
     "FeatureCache": "videoclf.data.feature_cache",
     "VideoclfError": "videoclf.errors",
     "evaluate": "videoclf.evaluation.evaluate",
+    "export": "videoclf.inference.export",
     "Model": "videoclf.inference.model",
     "load": "videoclf.inference.model",
     "Failure": "videoclf.inference.prediction",

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from videoclf.cli import check, crossval, datasets, demo_data, evaluate, extract, info, models, predict, train
+from videoclf.cli import check, crossval, datasets, demo_data, evaluate, export, extract, info, models, predict, train
 from videoclf.cli.console import EXIT_FAILED, EXIT_USAGE, print_error
 from videoclf.errors import DeviceUnavailable, EngineUnavailable, RecipeInvalid, UsageInvalid, VideoclfError
 
@@ -77,6 +77,7 @@ app.command("train")(train.train)
 app.command("crossval")(crossval.crossval)
 app.command("evaluate")(evaluate.evaluate)
 app.command("extract")(extract.extract)
+app.command("export")(export.export)
 app.command("check")(check.check)
 app.command("demo-data")(demo_data.demo_data)
 app.command("datasets")(datasets.datasets)
