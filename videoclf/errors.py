@@ -17,6 +17,7 @@
     ├── RunFolderUnusable           an output folder that holds another run or cannot be written
     ├── MemoryExhausted             a network, or its batches, too large for the device
     ├── ProcessLost                 one of several training processes that was killed
+    ├── EngineUnavailable           an engine that is not installed, too old, or cannot run the model
     └── DeviceUnavailable           a device, or a library of the system, that this machine lacks
 
 A message is one line: it names the file or value, the cause, and what to try.
@@ -91,6 +92,10 @@ class MemoryExhausted(VideoclfError):
 
 class ProcessLost(VideoclfError):
     """One of several training processes that was killed."""
+
+
+class EngineUnavailable(VideoclfError):
+    """An engine that is not installed, too old, or cannot run the model."""
 
 
 class DeviceUnavailable(VideoclfError):

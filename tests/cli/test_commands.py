@@ -286,7 +286,9 @@ def test_where_the_default_model_is_unsure_another_is_named() -> None:
 
 def test_a_kinetics_model_predicts_by_name(plant_weights: PlantWeights) -> None:
     plant_weights("mc3_18")
-    code, out, _ = run("predict", sample_clip(), "--model", "kinetics400-mc3_18", "--json", "--top-k", 400)
+    code, out, _ = run(
+        "predict", sample_clip(), "--model", "kinetics400-mc3_18", "--json", "--top-k", 400, "--engine", "torch"
+    )
     assert code == 0
     prediction = json.loads(out)
     jsonschema.validate(prediction, SCHEMA)

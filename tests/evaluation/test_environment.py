@@ -4,13 +4,12 @@ import re
 import sys
 
 import pytest
-import torch
 
 from videoclf.evaluation.environment import describe_environment
 
 
 def facts() -> dict[str, str]:
-    return describe_environment(torch.device("cpu"), precision="32-true", num_threads=3)
+    return describe_environment("cpu", precision="32-true", num_threads=3)
 
 
 def test_it_names_versions_device_precision_threads_and_the_time() -> None:

@@ -11,7 +11,9 @@ from typing import Any
 
 from videoclf.cli.console import output, print_result
 from videoclf.cli.options import Json
-from videoclf.errors import RunFolderUnusable, one_line
+from videoclf.errors import EngineUnavailable, RunFolderUnusable, one_line
+
+_ENGINES = ("openvino", "onnx", "onnxruntime")
 
 
 def info(as_json: Json = False) -> None:
@@ -38,11 +40,14 @@ def _facts() -> dict[str, dict[str, Any]]:
         "versions": {
             "videoclf": version("videoclf"),
             "python": platform.python_version(),
-            **{name: _version(name) for name in ("torch", "torchvision", "av", "opencv-python", "triton", "timm")},
+            **{
+                name: _version(name)
+                for name in ("torch", "torchvision", "av", "opencv-python", "triton", "timm", *_ENGINES)
+            },
         },
         "devices": {"cpu": f"{os.cpu_count()} cores, {torch.get_num_threads()} torch threads", **gpus},
         "decoders": {"pyav": _import_state("av"), "opencv": _import_state("cv2")},
-        "engines": {"torch": "works"},
+        "engines": {"torch": "works", "openvino": _openvino_state(), "onnx": _import_state("onnxruntime")},
         "kernels": {name: _kernel_state(name) for name in gpus or {"cuda": ""}},
         "cache": _cache_facts(),
     }
@@ -74,6 +79,16 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+def _openvino_state() -> str:
+    from videoclf.inference.openvino_graph import import_openvino
+
+    try:
+        import_openvino()
+    except EngineUnavailable as error:
+        return str(error)
+    return "works"
 
 
 def _import_state(module: str) -> str:

@@ -9,10 +9,15 @@ from typing import Annotated
 import typer
 
 from videoclf.errors import UsageInvalid
+from videoclf.inference.options import EngineName
 from videoclf.media.limits import limits_with
 from videoclf.media.options import DEFAULT_NUM_THREADS, DecoderName, Picking, ReadOptions
 
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")]
+Engine = Annotated[
+    EngineName,
+    typer.Option(help="Who computes: auto takes openvino (pip install 'videoclf[cpu]') where it is there, else torch."),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, max=64, help="Videos decoded at once; by default one a core, four at most.")

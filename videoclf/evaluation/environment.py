@@ -12,22 +12,21 @@ from pathlib import Path
 import torch
 
 
-def describe_environment(device: torch.device, *, precision: str, num_threads: int) -> dict[str, str]:
+def describe_environment(device: str, *, precision: str, num_threads: int) -> dict[str, str]:
     """A heading and a line each, for a report.
 
     Args:
-        device: what computed.
+        device: what computed, for people.
         precision: of the computation, as Lightning Fabric names it.
         num_threads: videos decoded at once.
     """
-    gpu = f" ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
     facts = {
         "written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "command": _command(),
         "videoclf": version("videoclf"),
         "Python": platform.python_version(),
         "torch": torch.__version__,
-        "device": f"{device}{gpu}",
+        "device": device,
         "precision": precision,
         "threads": f"{torch.get_num_threads()} of torch, {num_threads} for decoding",
         "system": platform.platform(),

@@ -43,7 +43,7 @@ def temporal_shift(maps_NCHW: Tensor, neighbours_2N: Tensor) -> Tensor:
     """
     num_moved = maps_NCHW.shape[1] // SHIFTED_SHARE
     before, after = maps_NCHW[:, :num_moved], maps_NCHW[:, num_moved : 2 * num_moved]
-    own_N = torch.arange(len(maps_NCHW), device=maps_NCHW.device)
+    own_N = torch.arange(maps_NCHW.shape[0], device=maps_NCHW.device)  # len() would be a constant in a trace
     is_there_2N111 = (neighbours_2N != own_N)[:, :, None, None, None]
     return torch.cat(
         [

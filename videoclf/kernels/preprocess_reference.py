@@ -30,10 +30,10 @@ def resize_and_crop(frames_T3HW: Tensor, placement: Placement, height: int, widt
     bottom, right = placement.source_top + placement.source_height, placement.source_left + placement.source_width
     planes = frames_T3HW[:, :, placement.source_top : bottom, placement.source_left : right].float()
     size = (placement.resized_height, placement.resized_width)
-    if size != tuple(planes.shape[2:]):
-        planes = interpolate(planes, size, mode="bilinear", antialias=True, align_corners=False)
+    planes = interpolate(planes, size, mode="bilinear", antialias=True, align_corners=False)
     top, left = placement.top, placement.left
-    return planes[:, :, top : top + height, left : left + width] / 255
+    cropped = planes[:, :, top : top + height, left : left + width] / 255
+    return cropped.reshape(-1, 3, height, width)  # tells an exporter the size, which it cannot reckon
 
 
 def yuv_to_rgb(y_THW: Tensor, u_THW: Tensor, v_THW: Tensor, red: float, blue: float, *, is_full_range: bool) -> Tensor:

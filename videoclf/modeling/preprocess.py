@@ -7,7 +7,6 @@ stays within 1/255 of it before normalisation.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import torch
@@ -17,10 +16,8 @@ from videoclf.kernels import motion_reference
 from videoclf.kernels.layout import Placement
 from videoclf.kernels.preprocess_reference import resize_and_crop
 from videoclf.media.frames import RgbFrames
+from videoclf.recipe.framing import far_sides, resized_size, without_far_sides
 from videoclf.recipe.recipe import Preprocess
-
-_MAX_ASPECT_EXCESS = 16
-"""Frames more than so many times wider or higher than the crop's shape lose their far sides before the resize."""
 
 
 def preprocess_window(chunks: Iterator[RgbFrames], spec: Preprocess) -> Tensor:
@@ -49,7 +46,12 @@ def preprocess_frames(frames: Tensor, spec: Preprocess) -> Tensor:
     """
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != torch.uint8:
         raise ValueError(f"expected uint8 frames T×H×W×3, got {frames.dtype} {tuple(frames.shape)}")
-    placement = place(frames.shape[1], frames.shape[2], spec)
+    return resize_frames(without_far_sides(frames, spec), spec)
+
+
+def resize_frames(frames: Tensor, spec: Preprocess) -> Tensor:
+    """`preprocess_frames` of frames that have no far sides."""
+    placement = _placed(frames.shape[1], frames.shape[2], (0, 0), spec)
     return resize_and_crop(frames.permute(0, 3, 1, 2), placement, spec.height, spec.width)
 
 
@@ -67,24 +69,12 @@ def arrange_channels(rgb_T: Tensor, spec: Preprocess) -> Tensor:
 
 
 def place(height: int, width: int, spec: Preprocess) -> Placement:
-    """Which part of a frame of that size, in pixels, is resized, to what, and where the crop begins.
+    """Which part of a frame of that size, in pixels, is resized, to what, and where the crop begins."""
+    cut_top, cut_left = far_sides(height, width, spec)
+    return _placed(height - 2 * cut_top, width - 2 * cut_left, (cut_top, cut_left), spec)
 
-    Of frames that are extremely wide or high it is the middle: the rest would be enlarged, at any cost, to be cut off.
-    """
-    cut_top = cut_left = 0
-    if spec.fit == "crop":
-        max_height = _MAX_ASPECT_EXCESS * max(1, math.ceil(width * spec.height / spec.width))
-        max_width = _MAX_ASPECT_EXCESS * max(1, math.ceil(height * spec.width / spec.height))
-        cut_top, cut_left = max(0, height - max_height) // 2, max(0, width - max_width) // 2
-    height, width = height - 2 * cut_top, width - 2 * cut_left
-    resized_height, resized_width = _resized_size(height, width, spec)
+
+def _placed(height: int, width: int, cut: tuple[int, int], spec: Preprocess) -> Placement:
+    resized_height, resized_width = resized_size(height, width, spec)
     top, left = (resized_height - spec.height) // 2, (resized_width - spec.width) // 2
-    return Placement(cut_top, cut_left, height, width, resized_height, resized_width, top, left)
-
-
-def _resized_size(height: int, width: int, spec: Preprocess) -> tuple[int, int]:
-    """Rows and columns to resize to, before the centre is cut out."""
-    if spec.fit == "stretch":
-        return spec.height, spec.width
-    scale = max(spec.height / height, spec.width / width) * spec.crop_margin
-    return max(spec.height, round(height * scale)), max(spec.width, round(width * scale))
+    return Placement(*cut, height, width, resized_height, resized_width, top, left)

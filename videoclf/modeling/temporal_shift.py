@@ -28,7 +28,7 @@ class TemporalShift(nn.Module):
             neighbours_2N: see `neighbours`; None where every frame is a clip of its own.
         """
         if neighbours_2N is None:
-            neighbours_2N = torch.arange(len(maps_NCHW), device=maps_NCHW.device).expand(2, -1)
+            neighbours_2N = torch.arange(maps_NCHW.shape[0], device=maps_NCHW.device).expand(2, -1)
         return temporal_shift(maps_NCHW, neighbours_2N)
 
 
@@ -45,11 +45,16 @@ def neighbours(num_frames: Tensor, num_views: int = 1) -> Tensor:
     >>> neighbours(torch.tensor([3, 1])).tolist()
     [[0, 0, 1, 3], [1, 2, 2, 3]]
     """
-    own_N = torch.arange(int(num_frames.sum()) * num_views, device=num_frames.device)
     clip_N = torch.arange(len(num_frames), device=num_frames.device).repeat_interleave(num_frames * num_views)
+    return neighbours_within(clip_N, num_views)
+
+
+def neighbours_within(clip_N: Tensor, num_views: int = 1) -> Tensor:
+    """As `neighbours`, ``2×N``, of frames whose clips are given: ``N`` int64, rising."""
+    own_N = torch.arange(clip_N.shape[0], device=clip_N.device)
     sides = []
     for offset in (-num_views, num_views):
-        side_N = (own_N + offset).clamp(0, len(own_N) - 1)
+        side_N = (own_N + offset).clamp(min=0).minimum(own_N[-1])
         is_there_N = (own_N + offset == side_N) & (clip_N[side_N] == clip_N)
         sides.append(side_N.where(is_there_N, own_N))
     return torch.stack(sides)

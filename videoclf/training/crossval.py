@@ -27,6 +27,7 @@ from videoclf.evaluation.metrics import FailedClip
 from videoclf.evaluation.pooled import ClipScores, CrossvalMetrics, FoldRecord, judged_clips, pool
 from videoclf.evaluation.report import write_report
 from videoclf.inference.pipeline import average_windows
+from videoclf.inference.torch_engine import describe_device
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.recipe.header import Calibration
 from videoclf.recipe.recipe import Recipe, recipe_to_toml
@@ -170,7 +171,7 @@ def crossval(
     tested = dict.fromkeys(clip for fold in folds for clip in fold.split.test)
     return _conclude(
         folder, wanted, labels, settings, str(data), by, baseline, list(tested),
-        environment=describe_environment(torch_device, precision=precision, num_threads=num_threads), reading=reading,
+        environment=describe_environment(describe_device(torch_device), precision=precision, num_threads=num_threads), reading=reading,
     )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from videoclf.evaluation.metrics import Metrics
 from videoclf.evaluation.report import write_report
 from videoclf.inference.model import Model
 from videoclf.inference.prediction import Failure
-from videoclf.inference.torch_engine import TorchEngine, find_device
+from videoclf.inference.torch_engine import TorchEngine, describe_device, find_device
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.modeling.checkpoint import save_model
 from videoclf.modeling.classifier import Backbone
@@ -191,7 +191,7 @@ def _judge(
         bottleneck=describe_bottleneck(
             outcome.records, is_frozen=job.recipe.backbone.frozen, num_threads=job.num_threads
         ),
-        environment=describe_environment(device, precision=job.precision, num_threads=num_threads),
+        environment=describe_environment(describe_device(device), precision=job.precision, num_threads=num_threads),
         recipe_toml=recipe_to_toml(job.recipe),
         reading=job.reading,
     )
