@@ -171,7 +171,8 @@ def crossval(
     tested = dict.fromkeys(clip for fold in folds for clip in fold.split.test)
     return _conclude(
         folder, wanted, labels, settings, str(data), by, baseline, list(tested),
-        environment=describe_environment(describe_device(torch_device), precision=precision, num_threads=num_threads), reading=reading,
+        environment=describe_environment(describe_device(torch_device), precision=precision, num_threads=num_threads),
+        reading=reading,
     )  # fmt: skip
 
 
