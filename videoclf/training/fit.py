@@ -358,9 +358,9 @@ class Trainer:
         filled = [shard for shard, batch in batches.items() if batch] or [min(batches)]
         for shard in filled:
             batch = batches[shard] or [self._stand_in()]
-            mean_loss, num_right = self._batch_loss(batch, shard, loss_of, chance)
-            loss = mean_loss * len(batches[shard])
             with self._fabric.no_backward_sync(self._module, enabled=shard != filled[-1]):
+                mean_loss, num_right = self._batch_loss(batch, shard, loss_of, chance)
+                loss = mean_loss * len(batches[shard])
                 # the averaging divides by the number of processes; what is wanted is the mean over clips
                 self._fabric.backward(loss * self._team.size / num_clips)
             own_loss += float(loss.detach())
