@@ -22,7 +22,10 @@ from videoclf.cli.main import app
 from videoclf.zoo import sample_clip
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "prediction.schema.json").read_text())
-COMMANDS = ["predict", "train", "evaluate", "compare", "extract", "check", "datasets", "models", "info", "demo-data"]
+COMMANDS = [
+    "predict", "train", "crossval", "evaluate", "compare", "extract", "export", "check", "datasets", "models", "info",
+    "demo-data",
+]  # fmt: skip
 VIDEOCLF = [sys.executable, "-m", "videoclf"]
 
 
@@ -122,6 +125,13 @@ def test_a_bad_source_is_one_line_and_exit_code_1(
         (("predict", "a.mp4", "--colour"), 2, "No such option"),
         (("predict", "a.mp4", "--device", "tpu"), 2, "--device 'tpu'"),
         (("predict", "a.mp4", "--model", "gone"), 1, "no model 'gone'"),
+        (("predict", "a.mp4", "--engine", "tensorflow"), 2, "Invalid value for '--engine'"),
+        (("predict", "a.mp4", "--engine", "onnx"), 2, "--engine onnx: runs exported files only"),
+        (("predict", "a.mp4", "--engine", "openvino", "--device", "cuda"), 2, "openvino runs on the CPU"),
+        (("predict", "a.mp4", "--model", "gone.onnx"), 1, "gone.onnx: no such file"),
+        (("export", "actions16", "--out", "model.pt"), 2, "its suffix must say what it is for: .onnx or .xml"),
+        (("export", "actions16", "--out", "model.xml", "--format", "onnx"), 2, "is written to a .onnx file"),
+        (("export", "gone", "--out", "model.onnx"), 1, "no model 'gone'"),
         (("evaluate", "actions16", "gone"), 1, "gone: no such folder or list"),
         (("train", "gone", "--out", "run", "--set", "training.epoch=1"), 2, "unknown key 'training.epoch'"),
         (("train", "gone", "--out", "run"), 1, "gone: no such folder or list"),
