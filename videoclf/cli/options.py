@@ -13,6 +13,13 @@ from videoclf.media.limits import limits_with
 from videoclf.media.options import DEFAULT_NUM_THREADS, DecoderName, Picking, ReadOptions
 
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")]
+Place = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PART=DEVICE,...",
+        help="Parts of one network on several devices: backbone=cuda:0,temporal=cuda:1; see docs/training.md.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, max=64, help="Videos decoded at once; by default one a core, four at most.")

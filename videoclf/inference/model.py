@@ -20,22 +20,32 @@ from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Recipe
 
 
-def load(model: str | Path | None = None, *, device: str = "auto", backbone: Backbone | None = None) -> Model:
+def load(
+    model: str | Path | None = None,
+    *,
+    device: str = "auto",
+    place: str | None = None,
+    backbone: Backbone | None = None,
+) -> Model:
     """A model that is ready to predict.
 
     Args:
         model: nothing (the embedded default), a name from ``videoclf models``, a model file, or a run's folder.
             Only the ``kinetics400-`` names are downloaded, once.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, ...
+        place: in place of a device, which part of the network lies on which, such as
+            ``backbone[:7]=cuda:0,backbone[7:]=cuda:1,temporal=cuda:1,head=cuda:1``; see
+            `videoclf.modeling.placement.parse_placement`.
         backbone: for a model that was trained with a backbone of your own: one of the same make.
 
     Raises:
         ModelFileInvalid: no such model, or a file that is damaged, foreign or newer.
         WeightsUnavailable: the weights cannot be downloaded.
         DeviceUnavailable: this machine has no such device.
+        UsageInvalid: ``place`` means nothing, or not for this network.
     """
     classifier, header = open_model(model, backbone=backbone)
-    return Model(TorchEngine(classifier, header.recipe, device), header)
+    return Model(TorchEngine(classifier, header.recipe, device, place=place), header)
 
 
 class Model:
