@@ -40,10 +40,10 @@ ROWS: dict[str, tuple[str, ...]] = {
     "CutMix 1.0": ("augment.cutmix_alpha=1.0",),
     "speed 0.25": ("augment.speed=0.25",),
     "jitter 0.5": ("augment.temporal_jitter=0.5",),
-    "crops of 0.7 and more": ("augment.crop_scale_min=0.7",),
-    "colours 0.3": ("augment.brightness=0.3", "augment.contrast=0.3", "augment.saturation=0.3"),
-    "RandAugment": ("augment.rand_augment_ops=2",),
-    "erasing": ("augment.erasing_probability=0.5",),
+    "pictures not varied": ("augment.crop_scale_min=", "augment.brightness=", "augment.contrast="),
+    "crops, no colours": ("augment.brightness=", "augment.contrast="),
+    "RandAugment too": ("augment.rand_augment_ops=2",),
+    "erasing too": ("augment.erasing_probability=0.5",),
 }
 """The first is what the others are compared with."""
 

@@ -13,6 +13,7 @@ place of its GRU, and the recipe with frames shuffled in time.
 from __future__ import annotations
 
 import argparse
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 import videoclf
-from videoclf.evaluation.pooled import FoldRecord
+from videoclf.evaluation.pooled import FoldRecord, Spread
 
 Frames = npt.NDArray[np.uint8]
 
@@ -47,9 +48,10 @@ def main() -> None:
     data = arguments.out / "data"
     print(f"{make_data(arguments.weizmann, data)} clips in {data}; chance within a pair is 0.5")
     for name, changes in _VARIANTS.items():
-        metrics = videoclf.crossval(
+        out = arguments.out / name.replace(" ", "-").replace(",", "")
+        videoclf.crossval(
             data,
-            out=arguments.out / name.replace(" ", "-").replace(",", ""),
+            out=out,
             recipe=arguments.recipe,
             overrides=['preprocess.channels=["rgb"]', *arguments.overrides, *changes],
             group_pattern=r"^([a-z]+)_",
@@ -57,8 +59,21 @@ def main() -> None:
             allow_leaks=True,  # none between people; the search would find that each clip is there backwards
             on_fold=_print_fold,
         )
-        each = " ".join(f"{value:.3f}" for value in metrics.top1.values)
-        print(f"{name:32} top-1 {metrics.top1}  (seeds: {each})", flush=True)
+        figures = "  ".join(f"{pair} {spread}" for pair, spread in top1_by_pair(out).items())
+        print(f"{name:32} {figures}", flush=True)
+
+
+def top1_by_pair(folder: Path) -> dict[str, Spread]:
+    """Of the clips of each pair (its two classes and their actions' name), the share that was right, over the seeds."""
+    right: dict[str, dict[int, list[bool]]] = {}
+    for line in (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines():
+        clip = json.loads(line)
+        pair = clip["label"].partition("-")[0]
+        right.setdefault(pair, {}).setdefault(clip["seed"], []).append(clip["label"] == clip["called"])
+    return {
+        pair: Spread.of([sum(clips) / len(clips) for _, clips in sorted(by_seed.items())])
+        for pair, by_seed in sorted(right.items())
+    }
 
 
 def make_data(weizmann: Path, out: Path) -> int:

@@ -15,6 +15,7 @@ import torch
 import torchvision
 from hypothesis import settings
 
+import videoclf
 from videoclf.data.demo import render_demo_data
 from videoclf.media.frames import UInt8Array
 from videoclf.modeling.checkpoint import save_model
@@ -45,15 +46,29 @@ def _caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("caches")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIDEOCLF_CACHE", str(folder / "session"))
+        (folder / "session" / "engines").mkdir(parents=True)
         yield folder
 
 
 @pytest.fixture(autouse=True)
 def feature_cache_folder(_caches: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A feature cache of each test's own: none is served what another computed. The folder is not there yet."""
+    """A feature cache of each test's own: none is served what another computed. The folder is not there yet.
+
+    Models converted for OpenVINO are shared: they are named by their content, and each takes seconds.
+    """
     folder = _caches / secrets.token_hex(4)
+    folder.mkdir()
+    (folder / "engines").symlink_to(_caches / "session" / "engines")
     monkeypatch.setenv("VIDEOCLF_CACHE", str(folder))
     return folder / "features"
+
+
+@pytest.fixture
+def engine_folder(feature_cache_folder: Path) -> Path:
+    """A test's own folder of converted models. It is not there yet."""
+    folder = feature_cache_folder.with_name("engines")
+    folder.unlink()
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +101,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Recipe) ->
     save_model(
         path, build_classifier(tiny_recipe, 4), ModelHeader(name="random-tiny", recipe=tiny_recipe, labels=labels)
     )
+    videoclf.load(path)  # where there is OpenVINO, it is converted here, and the first test that predicts hears no note
     return path
 
 

@@ -14,13 +14,14 @@ PACKAGE = ROOT / "videoclf"
 MAY_IMPORT = {
     "recipe": set(),
     "media": set(),
-    "modeling": {"recipe", "media"},
+    "kernels": set(),
+    "modeling": {"recipe", "media", "kernels"},
     "data": {"media"},
     "audit": {"media", "data"},
     "inference": {"recipe", "media", "modeling"},
     "evaluation": {"recipe", "media", "modeling", "data", "inference"},
     "training": {"recipe", "media", "modeling", "data", "audit", "inference", "evaluation"},
-    "cli": {"recipe", "media", "modeling", "data", "audit", "inference", "evaluation", "training"},
+    "cli": {"recipe", "media", "kernels", "modeling", "data", "audit", "inference", "evaluation", "training"},
 }
 
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from videoclf.audit.check import check as check
     from videoclf.data.feature_cache import FeatureCache as FeatureCache
     from videoclf.errors import VideoclfError as VideoclfError
+    from videoclf.evaluation.compare import compare as compare
     from videoclf.evaluation.evaluate import evaluate as evaluate
+    from videoclf.inference.export import export as export
     from videoclf.inference.model import Model as Model
     from videoclf.inference.model import load as load
     from videoclf.inference.prediction import Failure as Failure
@@ -36,7 +38,9 @@ _PUBLIC = {
     "check": "videoclf.audit.check",
     "FeatureCache": "videoclf.data.feature_cache",
     "VideoclfError": "videoclf.errors",
+    "compare": "videoclf.evaluation.compare",
     "evaluate": "videoclf.evaluation.evaluate",
+    "export": "videoclf.inference.export",
     "Model": "videoclf.inference.model",
     "load": "videoclf.inference.model",
     "Failure": "videoclf.inference.prediction",

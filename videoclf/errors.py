@@ -13,8 +13,11 @@
     │   └── SplitLeaks              a split with a group, or a clip and its copy, on two sides
     ├── TrainingDiverged            the loss is no longer a number
     ├── UsageInvalid                an argument that means nothing, such as an unknown split
+    ├── ResultsInvalid              a folder whose figures are missing, cut short, foreign or newer
     ├── RunFolderUnusable           an output folder that holds another run or cannot be written
+    ├── MemoryExhausted             a network, or its batches, too large for the device
     ├── ProcessLost                 one of several training processes that was killed
+    ├── EngineUnavailable           an engine that is not installed, too old, or cannot run the model
     └── DeviceUnavailable           a device, or a library of the system, that this machine lacks
 
 A message is one line: it names the file or value, the cause, and what to try.
@@ -75,12 +78,24 @@ class TrainingDiverged(VideoclfError):
     """The loss of a training run is no longer a number."""
 
 
+class ResultsInvalid(VideoclfError):
+    """A folder whose figures are missing, cut short, foreign, or newer than this version."""
+
+
 class RunFolderUnusable(VideoclfError):
     """An output folder that holds another run, or cannot be written."""
 
 
+class MemoryExhausted(VideoclfError):
+    """A network, or its batches, too large for the device."""
+
+
 class ProcessLost(VideoclfError):
     """One of several training processes that was killed."""
+
+
+class EngineUnavailable(VideoclfError):
+    """An engine that is not installed, too old, or cannot run the model."""
 
 
 class DeviceUnavailable(VideoclfError):

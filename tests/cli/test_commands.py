@@ -22,7 +22,10 @@ from videoclf.cli.main import app
 from videoclf.zoo import sample_clip
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "prediction.schema.json").read_text())
-COMMANDS = ["predict", "train", "evaluate", "extract", "check", "datasets", "models", "info", "demo-data"]
+COMMANDS = [
+    "predict", "train", "crossval", "evaluate", "compare", "extract", "export", "check", "datasets", "models", "info",
+    "demo-data",
+]  # fmt: skip
 VIDEOCLF = [sys.executable, "-m", "videoclf"]
 
 
@@ -122,6 +125,13 @@ def test_a_bad_source_is_one_line_and_exit_code_1(
         (("predict", "a.mp4", "--colour"), 2, "No such option"),
         (("predict", "a.mp4", "--device", "tpu"), 2, "--device 'tpu'"),
         (("predict", "a.mp4", "--model", "gone"), 1, "no model 'gone'"),
+        (("predict", "a.mp4", "--engine", "tensorflow"), 2, "Invalid value for '--engine'"),
+        (("predict", "a.mp4", "--engine", "onnx"), 2, "--engine onnx: runs exported files only"),
+        (("predict", "a.mp4", "--engine", "openvino", "--device", "cuda"), 2, "openvino runs on the CPU"),
+        (("predict", "a.mp4", "--model", "gone.onnx"), 1, "gone.onnx: no such file"),
+        (("export", "actions16", "--out", "model.pt"), 2, "its suffix must say what it is for: .onnx or .xml"),
+        (("export", "actions16", "--out", "model.xml", "--format", "onnx"), 2, "is written to a .onnx file"),
+        (("export", "gone", "--out", "model.onnx"), 1, "no model 'gone'"),
         (("evaluate", "actions16", "gone"), 1, "gone: no such folder or list"),
         (("train", "gone", "--out", "run", "--set", "training.epoch=1"), 2, "unknown key 'training.epoch'"),
         (("train", "gone", "--out", "run"), 1, "gone: no such folder or list"),
@@ -150,11 +160,14 @@ def test_train_and_evaluate_work_together(tmp_path: Path) -> None:
     code, printed, err = run("train", data, "--out", out, "--recipe", "tiny", "--set", "training.epochs=2")
     assert code == 0, err
     assert "top-1" in printed
+    assert "95 % intervals: top-1 " in printed
     assert "epoch   2" in err
     code, printed, _ = run("evaluate", out, data, "--out", tmp_path / "eval", "--json")
     assert code == 0
     assert json.loads(printed)["num_clips"] == 8
-    assert {path.name for path in (tmp_path / "eval").iterdir()} == {"metrics.json", "predictions.jsonl", "report.html"}
+    assert {path.name for path in (tmp_path / "eval").iterdir()} == {
+        "metrics.json", "predictions.jsonl", "recipe.toml", "report.html",
+    }  # fmt: skip
 
 
 def test_evaluate_names_a_class_that_the_model_does_not_know(tmp_path: Path, tiny_model: Path) -> None:
@@ -233,8 +246,9 @@ def test_info_tells_versions_and_devices() -> None:
     code, out, _ = run("info", "--json")
     facts = json.loads(out)
     assert code == 0
-    assert {"versions", "devices", "decoders", "engines", "cache"} == set(facts)
+    assert {"versions", "devices", "decoders", "engines", "kernels", "cache"} == set(facts)
     assert facts["decoders"]["pyav"] == "works"
+    assert all(state.startswith("preprocess, temporal_shift: ") for state in facts["kernels"].values())
 
 
 def test_ctrl_c_ends_with_130_and_keeps_what_was_written(tmp_path: Path, tiny_model: Path) -> None:
@@ -282,7 +296,9 @@ def test_where_the_default_model_is_unsure_another_is_named() -> None:
 
 def test_a_kinetics_model_predicts_by_name(plant_weights: PlantWeights) -> None:
     plant_weights("mc3_18")
-    code, out, _ = run("predict", sample_clip(), "--model", "kinetics400-mc3_18", "--json", "--top-k", 400)
+    code, out, _ = run(
+        "predict", sample_clip(), "--model", "kinetics400-mc3_18", "--json", "--top-k", 400, "--engine", "torch"
+    )
     assert code == 0
     prediction = json.loads(out)
     jsonschema.validate(prediction, SCHEMA)

@@ -56,8 +56,8 @@ def test_training_is_served_from_there(tmp_path: Path, data: Path, monkeypatch: 
     code, _, err = run("train", data, "--out", tmp_path / "run", *cache, *FROZEN, *epochs)
     assert code == 0, err
     assert f"note: features: 6 of 6 clips from the cache {tmp_path / 'cache'}\n" in err
-    num_looked_for_leaks, num_judged = 8, 2
-    assert len(opened) == num_looked_for_leaks + num_judged
+    num_looked_for_leaks, num_judged, num_pictured = 8, 2, 2
+    assert len(opened) == num_looked_for_leaks + num_judged + num_pictured
 
 
 def test_the_default_folder_is_the_same_for_all_commands(data: Path, feature_cache_folder: Path) -> None:

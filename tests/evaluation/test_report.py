@@ -7,9 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import write_clip
+from videoclf.data.dataset import LabelledClip
 from videoclf.errors import RunFolderUnusable
+from videoclf.evaluation.judged import JudgedClip
 from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
 from videoclf.evaluation.report import EpochRecord, write_report
+from videoclf.inference.prediction import LabelScore
 
 HOSTILE = "<script>alert('x')</script>&amp;"
 
@@ -216,3 +220,64 @@ def test_a_report_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
     with pytest.raises(RunFolderUnusable, match=r"report\.html: cannot be written"):
         write_report(tmp_path / "taken/report.html", title="Walkers", metrics=metrics_of("walk", "run"))
+
+
+def judged(source: str, truth: str, *ranked: tuple[str, float]) -> JudgedClip:
+    return JudgedClip(source, (truth,), tuple(LabelScore(label=label, score=score) for label, score in ranked))
+
+
+def test_clips_are_shown_with_a_picture_where_they_can_be_read(tmp_path: Path) -> None:
+    seen = write_clip(tmp_path / "seen.mp4", 5)
+    clips = [judged(str(seen), "walk", ("run", 0.9), ("walk", 0.1)), judged("gone.mp4", "run", ("run", 0.6))]
+    write_report(tmp_path / "report.html", title="Walkers", metrics=metrics_of("walk", "run"), clips=clips)
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    mistakes, unsure = html[html.index("<h2>Surest mistakes</h2>") :].split("<h2>Least sure</h2>")
+    assert mistakes.count('<img src="data:image/jpeg;base64,') == 1
+    assert "called run 0.90" in mistakes
+    assert "or walk 0.10" in mistakes
+    assert unsure.count("no picture") == 1
+    assert unsure.index("gone.mp4") < unsure.index("seen.mp4")
+
+
+def test_twelve_clips_of_each_kind_are_shown(tmp_path: Path) -> None:
+    clips = [
+        judged(str(write_clip(tmp_path / f"{i:02}.mp4", 3, first_number=i)), "walk", ("run", 0.5 + i / 100))
+        for i in range(30)
+    ]
+    write_report(tmp_path / "report.html", title="Walkers", metrics=metrics_of("walk", "run"), clips=clips)
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    mistakes, unsure = html[html.index("<h2>Surest mistakes</h2>") :].split("<h2>Least sure</h2>")
+    assert re.findall(r">(\d\d)\.mp4<", mistakes) == [f"{i}" for i in range(29, 17, -1)]
+    assert re.findall(r">(\d\d)\.mp4<", unsure) == [f"{i:02}" for i in range(12)]
+
+
+def test_the_data_are_summed_up(tmp_path: Path) -> None:
+    train = [LabelledClip(Path(f"{i}"), "walk" if i else "run", f"g{i % 2}") for i in range(5)]
+    write_report(
+        tmp_path / "report.html",
+        title="Walkers",
+        metrics=metrics_of("walk", "run"),
+        parts={"train": train, "validation": [LabelledClip(Path("a"), "walk", None)], "test": []},
+    )
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert '<td class="name">train<td>5<td>2<td>2<td>1 to 4</tr>' in html
+    assert '<td class="name">validation<td>1<td>–<td>1<td>1</tr>' in html
+    assert first_cells(html, "Data") == ["train", "validation"]
+
+
+def test_what_held_the_run_up_and_where_it_ran_have_their_places(tmp_path: Path) -> None:
+    write_report(
+        tmp_path / "report.html",
+        title="Walkers",
+        metrics=metrics_of("walk", "run"),
+        bottleneck="Decoding held it up.",
+        environment={"torch": "2.11.0"},
+    )
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<p>Decoding held it up.</p>" in html
+    assert '<th class="name" scope="row">torch<td class="name">2.11.0</tr>' in html
+
+
+def test_figures_stand_with_their_intervals(tmp_path: Path) -> None:
+    metrics = metrics_of("walk", "run", "sit")
+    assert f"<small>95 %: {metrics.top1_interval}</small>" in html_of(tmp_path, metrics)

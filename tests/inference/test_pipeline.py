@@ -30,6 +30,13 @@ class CountingEngine:
         self.batch_sizes.append(len(windows))
         return np.array([[window[0], len(window)] for window in windows], dtype=np.float32)
 
+    @property
+    def computes_on(self) -> str:
+        return "paper"
+
+    def features(self, window: list[int]) -> Float32Array:
+        return np.array([[number] for number in window], dtype=np.float32)
+
 
 def header(max_frames: int = 64, threshold: float = 0.0) -> ModelHeader:
     recipe = Recipe.model_validate({"sampling": {"fps": 25, "max_frames": max_frames}})

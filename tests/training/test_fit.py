@@ -19,6 +19,7 @@ from videoclf.modeling.classifier import VideoClassifier, build_classifier
 from videoclf.recipe.recipe import Augment, Recipe, parse_recipe
 from videoclf.training.examples import Draw, Example, Seen, Views, crop_steps
 from videoclf.training.fit import Trainer, averaged_weights, warmup_cosine
+from videoclf.training.place import Place
 
 LABELS = ("down", "up")
 FEATURE_SIZE = 432  # of the tiny backbone
@@ -138,8 +139,8 @@ def test_stopped_after_any_step_and_resumed_the_same_weights_come_out(settings: 
         pass
 
     def stop_after(num_steps: int, stopped: Trainer) -> None:
-        def check() -> None:
-            if stopped.place.num_steps == num_steps:
+        def check(place: Place, _spent: object) -> None:
+            if place.num_steps == num_steps:
                 raise Stop
 
         stopped.after_step = check

@@ -63,7 +63,7 @@ def die(fabric: Fabric, observer: Observer, check: Callable[[], None]) -> None:
 
 def wait(fabric: Fabric, observer: Observer, check: Callable[[], None]) -> None:
     team = team_of(fabric)
-    observer.notice("waiting")
+    observer.stage("waiting", 1)  # heard once: of the first process
     while team.rank == 0:
         check()
         time.sleep(0.01)
@@ -93,8 +93,8 @@ def test_one_that_is_killed_is_missed() -> None:
 
 def test_a_signal_to_the_parent_stops_them_all() -> None:
     class Signalling(SilentObserver):
-        def notice(self, text: str) -> None:
-            if text == "waiting":
+        def stage(self, name: str, total: int) -> None:
+            if name == "waiting":
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)  # this is the listener's
 
     children: list[Event] = []

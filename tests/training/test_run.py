@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from videoclf.data.splits import make_split
 from videoclf.errors import (
     DatasetInvalid,
     DeviceUnavailable,
+    MemoryExhausted,
     ModelFileInvalid,
     RecipeInvalid,
     RunFolderUnusable,
@@ -121,7 +123,8 @@ def test_the_report_names_what_could_not_be_read_and_loads_nothing(run: tuple[Ru
     html = (run[0].folder / "report.html").read_text()
     assert "v_Long_g01_c02.avi" in html
     assert "<script" not in html
-    assert 'src="' not in html
+    assert "<h2>Least sure</h2>" in html
+    assert set(re.findall('src="(.{22})', html)) == {"data:image/jpeg;base64"}
 
 
 def test_its_recipe_trains_the_same_again(run: tuple[Run, Notes], small_data: Path, tmp_path: Path) -> None:
@@ -189,8 +192,8 @@ def test_behind_a_frozen_backbone_each_video_is_read_once(
     )  # fmt: skip
     judged = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert judged["judged_on"] == "validation"
-    num_looked_for_leaks = 9
-    assert len(opened) == num_looked_for_leaks + 9 + judged["num_clips"] + judged["num_failed"]
+    num_looked_for_leaks, num_pictures = 9, judged["num_clips"]
+    assert len(opened) == num_looked_for_leaks + 9 + judged["num_clips"] + judged["num_failed"] + num_pictures
 
 
 def own_backbone() -> ClipBackbone:
@@ -280,6 +283,21 @@ def leaking_data(small_data: Path, tmp_path: Path) -> Path:
     shutil.copytree(small_data, folder)
     write_clip(folder / "Long" / "v_Long_g01_c03.mkv", 20, first_number=64 * 4)
     return folder
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes")],
+)
+def test_where_memory_runs_out_the_recipes_keys_are_named(
+    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fill(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("videoclf.training.fit.Loss.__call__", fill)
+    with pytest.raises(MemoryExhausted, match=r"memory is full at batches of 8 clips .*: lower training.batch"):
+        videoclf.train(small_data, out=tmp_path, recipe="tiny", overrides=SHORT, device="cpu")
 
 
 def test_a_leaking_split_is_refused_before_anything_is_written(leaking_data: Path, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
 from collections.abc import Iterable
 from importlib.resources import files
@@ -13,6 +12,7 @@ import jinja2
 from videoclf.atomic import prepare_folder, write_atomically
 from videoclf.audit.check import Check
 from videoclf.audit.findings import CheckReport
+from videoclf.media.thumbnail import data_uri
 
 MAX_SHOWN = 50
 """Rows of each kind: with their thumbnails, all kinds together stay below 3 MB. check.json names them all."""
@@ -44,7 +44,7 @@ def render(found: Check) -> str:
         facts=describe_clips(report),
         odd_kinds=Counter(clip.kind for clip in report.odd),
         largest_class=max((each.num_clips for each in report.classes), default=1),
-        thumbnail=lambda path: _data_uri(found.thumbnails.get(path, b"")),
+        thumbnail=lambda path: data_uri(found.thumbnails.get(path, b"")),
         name=lambda path: _name(path, report.source),
         max_shown=MAX_SHOWN,
     )
@@ -76,7 +76,3 @@ def _name(path: str, source: str) -> str:
         return str(Path(path).relative_to(source))
     except ValueError:
         return path
-
-
-def _data_uri(jpeg: bytes) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}" if jpeg else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from videoclf.audit.signatures import CHANGE_FPS, COMPARED_SECONDS, Signature, make_signature, shrink
@@ -14,14 +13,13 @@ from videoclf.errors import MediaError
 from videoclf.media.frames import UInt8Array, VideoInfo
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import Chunks, ClipRequest, ReadWindow, read_clips
+from videoclf.media.thumbnail import thumbnail
 
 SURVEY_FPS = 2 * CHANGE_FPS
 """Moments a second that are asked for: the reader then decodes a file to its last 1/15 s, and turns no more frames into
 RGB than that."""
 
-_THUMBNAIL_WIDTH = 128
-_THUMBNAIL_QUALITY = 60
-"""Of JPEG: about 3 kB each."""
+_THUMBNAIL_LONG_SIDE_PX = 128
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,29 +111,19 @@ def _size_bytes(clip: LabelledClip) -> int:
 
 
 def _look(chunks: Chunks) -> _Seen:
-    num_moments, thumbnail = 0, b""
+    num_moments, picture = 0, b""
     for chunk in chunks:
         num_moments += len(chunk)
-        thumbnail = thumbnail or _thumbnail(chunk.rgb[len(chunk) // 2])
-    return _Seen(num_moments, thumbnail, None)
+        picture = picture or thumbnail(chunk.rgb[len(chunk) // 2], long_side_px=_THUMBNAIL_LONG_SIDE_PX)
+    return _Seen(num_moments, picture, None)
 
 
 def _look_and_sign(chunks: Chunks) -> _Seen:
     pictures: list[UInt8Array] = []
-    thumbnail = b""
+    picture = b""
     num_moments = 0
     for chunk in chunks:
-        thumbnail = thumbnail or _thumbnail(chunk.rgb[len(chunk) // 2])
+        picture = picture or thumbnail(chunk.rgb[len(chunk) // 2], long_side_px=_THUMBNAIL_LONG_SIDE_PX)
         pictures += [shrink(rgb) for rgb in chunk.rgb[num_moments % 2 :: 2]]
         num_moments += len(chunk)
-    return _Seen(num_moments, thumbnail, make_signature(np.stack(pictures)))
-
-
-def _thumbnail(rgb: UInt8Array) -> bytes:
-    height, width = rgb.shape[:2]
-    size = (_THUMBNAIL_WIDTH, max(1, min(2 * _THUMBNAIL_WIDTH, round(height * _THUMBNAIL_WIDTH / width))))
-    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-    is_encoded, jpeg = cv2.imencode(
-        ".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _THUMBNAIL_QUALITY]
-    )
-    return jpeg.tobytes() if is_encoded else b""
+    return _Seen(num_moments, picture, make_signature(np.stack(pictures)))

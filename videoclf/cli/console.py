@@ -66,7 +66,8 @@ class ProgressBar:
         from rich.progress import TimeRemainingColumn as Remaining
 
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), Remaining(),
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"),
+            TimeElapsedColumn(), Remaining(),
             console=messages(), transient=True, disable=not messages().is_terminal,
         )  # fmt: skip
         self._task: TaskID | None = None
@@ -82,12 +83,17 @@ class ProgressBar:
         """Begin a new bar in place of the one before; a total of None or 0 is unknown."""
         if self._task is not None:
             self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(description, total=total or None)
+        self._task = self._progress.add_task(description, total=total or None, figures="")
 
     def advance(self) -> None:
         """One more is done."""
         if self._task is not None:
             self._progress.advance(self._task)
+
+    def show(self, figures: str) -> None:
+        """A few words beside the bar."""
+        if self._task is not None:
+            self._progress.update(self._task, figures=figures)
 
 
 class TrainingDisplay(ProgressBar):
@@ -97,11 +103,16 @@ class TrainingDisplay(ProgressBar):
         """A bar for the stage."""
         self.start(name, total)
 
+    def step(self, *, loss: float, top1: float, waiting_share: float) -> None:
+        """Figures beside the bar."""
+        self.show(f"loss {loss:.3f}  top-1 {top1:.3f}  {waiting_share:.0%} waiting for clips")
+
     def epoch(self, record: EpochRecord, *, is_best: bool) -> None:
         """One line an epoch."""
         messages().print(
             f"epoch {record.epoch:3}  loss {record.train_loss:.3f}  validation loss {record.validation_loss:.3f}  "
-            f"top-1 {record.validation_top1:.3f}  {record.seconds:.1f} s{'  best so far' if is_best else ''}"
+            f"top-1 {record.validation_top1:.3f}  {record.seconds:.1f} s  {record.clips_per_second:.0f} clips/s"
+            f"{'  best so far' if is_best else ''}"
         )
 
     def notice(self, text: str) -> None:

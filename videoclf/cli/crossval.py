@@ -186,3 +186,4 @@ def _print_metrics(metrics: CrossvalMetrics) -> None:
     output().print(table)
     pooled = metrics.pooled
     print_result(f"top-1 {metrics.top1} ({pooled.num_right} of {pooled.num_clips}, all seeds together)")
+    print_result(f"{pooled.describe_intervals()}, clips of a group drawn together")

@@ -84,6 +84,7 @@ def evaluate(
         print_result(json.dumps(metrics.model_dump()))
     else:
         print_metrics(metrics, f"{model} on {data}")
+        print_result(metrics.describe_intervals())
         if out is not None:
             print_result(f"report: {out / 'report.html'}")
     if metrics.num_failed:

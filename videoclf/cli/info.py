@@ -1,4 +1,4 @@
-"""``videoclf info``: versions, devices, decoders, engines, and the feature cache."""
+"""``videoclf info``: versions, devices, decoders, engines, kernels, and the feature cache."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from typing import Any
 
 from videoclf.cli.console import output, print_result
 from videoclf.cli.options import Json
-from videoclf.errors import RunFolderUnusable, one_line
+from videoclf.errors import EngineUnavailable, RunFolderUnusable, one_line
+
+_ENGINES = ("openvino", "onnx", "onnxruntime")
 
 
 def info(as_json: Json = False) -> None:
-    """Tell versions, devices, decoders and engines (what to send along with a bug report), and what the cache holds."""
+    """Tell versions, devices, decoders, engines and kernels (what to send along with a bug report), and what the cache
+    holds."""
     from rich.table import Table
 
     facts = _facts()
@@ -37,11 +40,15 @@ def _facts() -> dict[str, dict[str, Any]]:
         "versions": {
             "videoclf": version("videoclf"),
             "python": platform.python_version(),
-            **{name: _version(name) for name in ("torch", "torchvision", "av", "opencv-python", "triton", "timm")},
+            **{
+                name: _version(name)
+                for name in ("torch", "torchvision", "av", "opencv-python", "triton", "timm", *_ENGINES)
+            },
         },
         "devices": {"cpu": f"{os.cpu_count()} cores, {torch.get_num_threads()} torch threads", **gpus},
         "decoders": {"pyav": _import_state("av"), "opencv": _import_state("cv2")},
-        "engines": {"torch": "works"},
+        "engines": {"torch": "works", "openvino": _openvino_state(), "onnx": _import_state("onnxruntime")},
+        "kernels": {name: _kernel_state(name) for name in gpus or {"cuda": ""}},
         "cache": _cache_facts(),
     }
 
@@ -57,11 +64,31 @@ def _cache_facts() -> dict[str, Any]:
     return {"folder": str(cache.folder), "num_clips": size.num_entries, "size_mb": round(size.size_bytes / 1e6, 1)}
 
 
+def _kernel_state(device: str) -> str:
+    import torch
+
+    from videoclf.kernels.availability import KERNELS, why_no_kernels
+
+    reason = why_no_kernels(torch.device(device))
+    names = ", ".join(KERNELS)
+    return f"{names}: the references run instead: {reason}" if reason else f"{names}: run"
+
+
 def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+def _openvino_state() -> str:
+    from videoclf.inference.openvino_graph import import_openvino
+
+    try:
+        import_openvino()
+    except EngineUnavailable as error:
+        return str(error)
+    return "works"
 
 
 def _import_state(module: str) -> str:

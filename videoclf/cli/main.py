@@ -13,9 +13,22 @@ import typer
 from typer.core import TyperGroup
 
 from videoclf.__main__ import EXIT_INTERRUPTED
-from videoclf.cli import check, crossval, datasets, demo_data, evaluate, extract, info, models, predict, train
+from videoclf.cli import (
+    check,
+    compare,
+    crossval,
+    datasets,
+    demo_data,
+    evaluate,
+    export,
+    extract,
+    info,
+    models,
+    predict,
+    train,
+)
 from videoclf.cli.console import EXIT_FAILED, EXIT_USAGE, print_error
-from videoclf.errors import DeviceUnavailable, RecipeInvalid, UsageInvalid, VideoclfError
+from videoclf.errors import DeviceUnavailable, EngineUnavailable, RecipeInvalid, UsageInvalid, VideoclfError
 
 
 class _Commands(TyperGroup):
@@ -24,7 +37,7 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except (UsageInvalid, RecipeInvalid, DeviceUnavailable) as error:  # asked for what cannot be
+        except (UsageInvalid, RecipeInvalid, DeviceUnavailable, EngineUnavailable) as error:  # asked for what cannot be
             print_error(str(error))
             raise typer.Exit(EXIT_USAGE) from error
         except VideoclfError as error:
@@ -80,7 +93,9 @@ app.command("predict")(predict.predict)
 app.command("train")(train.train)
 app.command("crossval")(crossval.crossval)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("extract")(extract.extract)
+app.command("export")(export.export)
 app.command("check")(check.check)
 app.command("demo-data")(demo_data.demo_data)
 app.command("datasets")(datasets.datasets)

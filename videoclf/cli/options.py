@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from videoclf.errors import UsageInvalid
+from videoclf.inference.options import EngineName
 from videoclf.media.limits import limits_with
 from videoclf.media.options import DEFAULT_NUM_THREADS, DecoderName, Picking, ReadOptions
 
@@ -19,6 +20,10 @@ Place = Annotated[
         metavar="PART=DEVICE,...",
         help="Parts of one network on several devices: backbone=cuda:0,temporal=cuda:1; see docs/training.md.",
     ),
+]
+Engine = Annotated[
+    EngineName,
+    typer.Option(help="Who computes: auto takes openvino (pip install 'videoclf[cpu]') where it is there, else torch."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
 Workers = Annotated[

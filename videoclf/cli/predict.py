@@ -15,6 +15,7 @@ from videoclf.cli.console import EXIT_FAILED, ProgressBar, messages, print_error
 from videoclf.cli.options import (
     Decoder,
     Device,
+    Engine,
     Isolate,
     Json,
     Limit,
@@ -24,6 +25,7 @@ from videoclf.cli.options import (
     num_threads,
     read_options,
 )
+from videoclf.inference.options import EngineName
 from videoclf.media.options import DecoderName
 
 if TYPE_CHECKING:
@@ -43,8 +45,12 @@ def predict(
     ],
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME|FILE", help="A name from `videoclf models`, a model file, or a run's folder."),
+        typer.Option(
+            metavar="NAME|FILE",
+            help="A name from `videoclf models`, a model file, a run's folder, or an exported file.",
+        ),
     ] = None,
+    engine: Engine = EngineName.AUTO,
     top_k: Annotated[int, typer.Option(min=1, help="How many classes to list of each video.")] = 3,
     device: Device = "auto",
     place: Place = None,
@@ -74,7 +80,7 @@ def predict(
     from videoclf.zoo import DEFAULT_MODEL_NAME, EVERYDAY_MODEL_NAME
 
     reading = read_options(decoder, limit, isolate=isolate, fast=fast, video_stream=video_stream)
-    loaded = load(model, device=device, place=place)
+    loaded = load(model, engine=engine, device=device, place=place, notice=print_notice)
     num_done = num_failed = num_unsure = 0
     with _csv_writer(csv_file) as write_row, ProgressBar() as bar:
         bar.start("videos", None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,6 +28,9 @@ from videoclf.cli.options import (
     read_options,
 )
 from videoclf.media.options import DecoderName
+
+if TYPE_CHECKING:
+    from videoclf.training.observer import Observer
 
 
 class Precision(StrEnum):
@@ -78,6 +81,9 @@ def train(
             metavar="SHARE", min=0, max=1, help="Stop when more clips than this (and than ten) cannot be read."
         ),
     ] = 0.05,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write curves for TensorBoard into RUN/tensorboard too.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run that RUN already holds.")] = False,
     allow_leaks: Annotated[
         bool,
@@ -100,6 +106,12 @@ def train(
         from videoclf.training.run import FABRIC_PRECISION
         from videoclf.training.run import train as train_model
 
+        observer: Observer = display
+        if tensorboard:
+            from videoclf.training.run_folder import TENSORBOARD_FOLDER
+            from videoclf.training.tensorboard import TensorBoardObserver
+
+            observer = TensorBoardObserver(display, out / TENSORBOARD_FOLDER)
         run = train_model(
             data,
             out=out,
@@ -121,12 +133,13 @@ def train(
             checkpoint_seconds=checkpoint_seconds,
             max_unreadable=max_unreadable,
             allow_leaks=allow_leaks,
-            observer=display,
+            observer=observer,
         )
     if not is_first_process():
         return
     print_metrics(run.metrics, f"{run.judged_on} clips")
-    print_result(f"model: {run.model_path}")
+    print_result(run.metrics.describe_intervals())
+    print_result(f"model: {run.model_path} · peak memory while training: {run.peak_memory_bytes / 1e9:.1f} GB")
     print_result(f"report: {run.folder / 'report.html'}")
     if run.num_unreadable:
         print_error(f"{run.num_unreadable} clips could not be read and were left out; they are named above")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videoclf.atomic import write_shared
+from videoclf.caches import cache_folder
 from videoclf.data.content_index import ContentIndex
 from videoclf.data.feature_entry import ClipFeatures, EntryDamaged, EntryLayout, Float32Array, read_array, read_layout
 from videoclf.data.feature_entry import pack as pack_entry
@@ -22,22 +23,8 @@ _SUFFIX = ".safetensors"
 
 
 def default_cache_folder() -> Path:
-    """``features`` in ``$VIDEOCLF_CACHE``, or in ``videoclf`` of ``$XDG_CACHE_HOME``, or of ``~/.cache``.
-
-    Raises:
-        RunFolderUnusable: this user has no home.
-    """
-    if named := os.environ.get("VIDEOCLF_CACHE"):
-        return Path(named) / "features"
-    xdg = os.environ.get("XDG_CACHE_HOME", "")
-    if Path(xdg).is_absolute():  # others are to be ignored, says the XDG Base Directory Specification
-        return Path(xdg) / "videoclf" / "features"
-    try:
-        return Path.home() / ".cache" / "videoclf" / "features"
-    except RuntimeError as error:
-        raise RunFolderUnusable(
-            "~/.cache/videoclf: features cannot be kept there (this user has no home); set VIDEOCLF_CACHE to a folder"
-        ) from error
+    """Where features are kept unless the user says otherwise; see `cache_folder`."""
+    return cache_folder("features")
 
 
 @dataclass(frozen=True)

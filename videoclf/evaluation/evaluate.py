@@ -12,13 +12,15 @@ from videoclf.atomic import prepare_folder, write_atomically
 from videoclf.data.dataset import LabelledClip, check_labels, load_dataset
 from videoclf.data.splits import make_split
 from videoclf.errors import DatasetInvalid, RunFolderUnusable
+from videoclf.evaluation.environment import describe_environment
+from videoclf.evaluation.judged import judged_clips, truths_of
 from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
 from videoclf.evaluation.multilabel import compute_multilabel_metrics
 from videoclf.evaluation.report import write_report
 from videoclf.inference.model import Model, load
 from videoclf.inference.prediction import Failure, Prediction
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
-from videoclf.recipe.recipe import Objective
+from videoclf.recipe.recipe import Objective, recipe_to_toml
 
 
 def evaluate(
@@ -43,7 +45,8 @@ def evaluate(
         split: which clips: the test part of this split, or without one all of them.
         split_files: folder of the official lists, where they do not lie beside the clips.
         group_pattern: regular expression for groups in file names.
-        out: a folder for ``metrics.json``, ``predictions.jsonl`` and ``report.html``; nothing is written without.
+        out: a folder for ``metrics.json``, ``predictions.jsonl``, ``report.html`` and ``recipe.toml`` (the model's);
+            nothing is written without.
         device: as for `videoclf.load`.
         num_threads: videos decoded at once.
         reading: who decodes, and how.
@@ -80,10 +83,29 @@ def evaluate(
         on_clip(len(clips), outcome)
     metrics = metrics_of(outcomes, clips, loaded.labels, objective)
     if folder is not None:
+        truths = truths_of(clips, objective)
+        recipe_toml = recipe_to_toml(loaded.recipe)
+        about = {
+            "format_version": 1,
+            "model": loaded.header.name,
+            "data": str(data),
+            "judged_on": "test" if split else "all",
+            "split": {"spec": split},
+        }
         title = f"{loaded.header.name} on {data}" + (f", test part of {split}" if split else "")
-        write_atomically(folder / "metrics.json", json.dumps(metrics.model_dump(), indent=2).encode())
-        write_predictions(folder / "predictions.jsonl", outcomes)
-        write_report(folder / "report.html", title=title, metrics=metrics)
+        write_atomically(folder / "metrics.json", json.dumps(about | metrics.model_dump(), indent=2).encode())
+        write_atomically(folder / "recipe.toml", recipe_toml.encode())
+        write_predictions(folder / "predictions.jsonl", outcomes, truths)
+        write_report(
+            folder / "report.html",
+            title=title,
+            metrics=metrics,
+            clips=judged_clips(outcomes, truths),
+            parts={"evaluated": clips},
+            environment=describe_environment(loaded.computes_on, precision="32-true", num_threads=num_threads),
+            recipe_toml=recipe_toml,
+            reading=reading,
+        )
     return metrics
 
 
@@ -115,6 +137,10 @@ def metrics_of(
     return compute_metrics(np.array(rows), [position[clip.label] for clip in judged], labels, failed)
 
 
-def write_predictions(path: Path, outcomes: Sequence[Prediction | Failure]) -> None:
-    """One line of JSON a clip, as ``videoclf predict --json`` prints it."""
-    write_atomically(path, "".join(f"{outcome.to_json_line()}\n" for outcome in outcomes).encode())
+def write_predictions(path: Path, outcomes: Sequence[Prediction | Failure], truths: Sequence[tuple[str, ...]]) -> None:
+    """One line of JSON a clip, as ``videoclf predict --json`` prints it, and the labels that are right in ``truth``."""
+    lines = [
+        json.dumps({**outcome.model_dump(mode="json"), "truth": truth})
+        for outcome, truth in zip(outcomes, truths, strict=True)
+    ]
+    write_atomically(path, "".join(f"{line}\n" for line in lines).encode())

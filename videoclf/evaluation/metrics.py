@@ -17,6 +17,8 @@ from torchmetrics.functional.classification import (
     multiclass_recall,
 )
 
+from videoclf.evaluation.bootstrap import Interval, accuracy_intervals
+
 _NUM_BINS = 15
 """Of equal width, for calibration."""
 
@@ -63,10 +65,13 @@ class Metrics(BaseModel):
     num_right: int
     top1: float
     """Share of the clips whose likeliest class is right."""
+    top1_interval: Interval | None = None
+    """None in what was written before there were intervals, as for the mean over classes."""
     top5: float
     """Share whose class is among the five likeliest (of all classes, where there are fewer)."""
     mean_class_accuracy: float
     """Mean over the classes that occur of the share of their clips that is right."""
+    mean_class_accuracy_interval: Interval | None = None
     ece: float
     """Expected calibration error: how far scores are from the share that is right, in 15 bins. (Naeini et al. 2015)"""
     reliability: tuple[ScoreBin, ...] = ()
@@ -81,12 +86,20 @@ class Metrics(BaseModel):
     """``[true class][called class]`` counts, in the order of `per_class`."""
     failed: tuple[FailedClip, ...]
 
+    def describe_intervals(self) -> str:
+        """The line below the figures."""
+        return (
+            f"95 % intervals: top-1 {self.top1_interval or 'unknown'} · "
+            f"mean over classes {self.mean_class_accuracy_interval or 'unknown'}"
+        )
+
 
 def compute_metrics(
     probabilities: npt.NDArray[np.float64],
     targets: Sequence[int],
     labels: Sequence[str],
     failed: Sequence[FailedClip] = (),
+    units: Sequence[str] | None = None,
 ) -> Metrics:
     """Figures of predictions against the truth.
 
@@ -95,6 +108,7 @@ def compute_metrics(
         targets: ``N`` indices into the labels.
         labels: ``C`` names.
         failed: clips that gave no prediction.
+        units: of each clip what it is drawn with for the intervals, such as its group; see `resampled_sums`.
     """
     if probabilities.shape != (len(targets), len(labels)) or not targets:
         raise ValueError(
@@ -118,13 +132,18 @@ def compute_metrics(
     )
     top5 = multiclass_accuracy(scores, target, num_classes, top_k=min(5, num_classes), average="micro")
     likelihood = scores[torch.arange(len(targets)), target].clamp_min(1e-12)
+    is_right = (scores.argmax(dim=1) == target).numpy()
+    is_of_class = np.eye(num_classes, dtype=bool)[targets]
+    top1_interval, class_interval = accuracy_intervals(is_right, is_of_class, is_of_class & is_right[:, None], units)
     return Metrics(
         num_clips=len(targets),
         num_failed=len(failed),
         num_right=int(num_right_by_class.sum()),
         top1=float(num_right_by_class.sum() / len(targets)),
+        top1_interval=top1_interval,
         top5=float(top5),
         mean_class_accuracy=float(recall[num_clips_by_class > 0].mean()),
+        mean_class_accuracy_interval=class_interval,
         ece=float(multiclass_calibration_error(scores, target, num_classes, n_bins=_NUM_BINS)),
         reliability=_reliability(probabilities, targets),
         nll=float(-likelihood.log().mean()),

@@ -15,6 +15,7 @@ from torchmetrics.functional.classification import (
     multilabel_recall,
 )
 
+from videoclf.evaluation.bootstrap import accuracy_intervals
 from videoclf.evaluation.likelihood import LABEL_THRESHOLD, mean_nll, truth_matrix
 from videoclf.evaluation.metrics import ClassMetrics, FailedClip, Metrics
 
@@ -44,17 +45,19 @@ def compute_multilabel_metrics(
         )
     truth = truth_matrix(targets, len(labels))
     best = probabilities.argmax(axis=1)
+    is_right = truth[np.arange(len(truth)), best] == 1
     own_best = np.where(truth == 1, probabilities, -1).argmax(axis=1)
     confusion = np.zeros((len(labels), len(labels)), np.int64)
-    np.add.at(confusion, (np.where(truth[np.arange(len(truth)), best] == 1, best, own_best), best), 1)
+    np.add.at(confusion, (np.where(is_right, best, own_best), best), 1)
     five_best = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
     scores, target = torch.from_numpy(probabilities).clamp(0, 1), torch.from_numpy(truth)
     recall = multilabel_recall(scores, target, len(labels), LABEL_THRESHOLD, average="none")
     occurring = target.any(dim=0)
+    is_found = (scores.numpy() >= LABEL_THRESHOLD) & (truth == 1)
     by_label = zip(
         labels,
         target.sum(dim=0).tolist(),
-        ((scores >= LABEL_THRESHOLD) & (target == 1)).sum(dim=0).tolist(),
+        is_found.sum(axis=0).tolist(),
         multilabel_precision(scores, target, len(labels), LABEL_THRESHOLD, average="none").tolist(),
         recall.tolist(),
         multilabel_f1_score(scores, target, len(labels), LABEL_THRESHOLD, average="none").tolist(),
@@ -62,13 +65,16 @@ def compute_multilabel_metrics(
     )
     average_precisions = [binary_average_precision(scores[:, i], target[:, i]) for i in occurring.nonzero().flatten()]
     num_right = int(confusion.trace())
+    top1_interval, class_interval = accuracy_intervals(is_right, truth == 1, is_found)
     return Metrics(
         num_clips=len(targets),
         num_failed=len(failed),
         num_right=num_right,
         top1=num_right / len(targets),
+        top1_interval=top1_interval,
         top5=float(np.take_along_axis(truth, five_best, axis=1).any(axis=1).mean()),
         mean_class_accuracy=float(recall[occurring].mean()),
+        mean_class_accuracy_interval=class_interval,
         ece=float(binary_calibration_error(scores.flatten(), target.flatten(), n_bins=15)),
         nll=mean_nll(probabilities, targets, "sigmoid"),
         mean_average_precision=float(torch.stack(average_precisions).mean()),

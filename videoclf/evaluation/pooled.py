@@ -10,7 +10,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torchmetrics.functional.classification import binary_auroc
 
+from videoclf.evaluation.judged import JudgedClip
 from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
+from videoclf.inference.prediction import LabelScore
 
 FORMAT_VERSION: Literal[1] = 1
 
@@ -114,6 +116,8 @@ class CrossvalMetrics(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     format_version: Literal[1] = FORMAT_VERSION
+    data: str = ""
+    """The folder or list, as it was given; empty in what was written before it was kept."""
     num_folds: int
     seeds: tuple[int, ...]
     labels: tuple[str, ...]
@@ -133,15 +137,17 @@ class CrossvalMetrics(BaseModel):
     validation_nll: Spread
     rejection: Rejection | None
     pooled: Metrics
-    """Of all seeds and folds together."""
+    """Of all seeds and folds together. For its intervals whole groups are drawn (a clip of no group by itself, with
+    all its seeds): clips of one group are alike, and drawing them one by one would make the figures seem surer."""
 
 
-def pool(records: Sequence[FoldRecord], labels: Sequence[str]) -> CrossvalMetrics:
+def pool(records: Sequence[FoldRecord], labels: Sequence[str], *, data: str = "") -> CrossvalMetrics:
     """Figures of all folds and seeds.
 
     Args:
         records: each fold with each seed, at least one.
         labels: the classes that were trained on, in the order of the scores.
+        data: where the clips came from, for the record.
     """
     seeds = sorted({record.seed for record in records})
     folds = sorted({record.fold for record in records})
@@ -149,6 +155,7 @@ def pool(records: Sequence[FoldRecord], labels: Sequence[str]) -> CrossvalMetric
     calibrated = [_metrics(chosen, labels) for chosen in of_seed]
     uncalibrated = [_metrics(chosen, labels, is_calibrated=False) for chosen in of_seed]
     return CrossvalMetrics(
+        data=data,
         num_folds=len(folds),
         seeds=tuple(seeds),
         labels=tuple(labels),
@@ -167,12 +174,25 @@ def pool(records: Sequence[FoldRecord], labels: Sequence[str]) -> CrossvalMetric
     )
 
 
+def judged_clips(records: Sequence[FoldRecord], labels: Sequence[str]) -> list[JudgedClip]:
+    """The clips of classes that were trained on, each as often as it was judged."""
+    return [
+        JudgedClip(clip.source, (clip.label,), _best_two(clip, labels)) for record in records for clip in record.known
+    ]
+
+
+def _best_two(clip: ClipScores, labels: Sequence[str]) -> tuple[LabelScore, ...]:
+    best = sorted(zip(labels, clip.scores, strict=True), key=lambda entry: -entry[1])[:2]
+    return tuple(LabelScore(label=label, score=min(1.0, score)) for label, score in best)
+
+
 def _metrics(records: Sequence[FoldRecord], labels: Sequence[str], *, is_calibrated: bool = True) -> Metrics:
     position = {label: i for i, label in enumerate(labels)}
     clips = [clip for record in records for clip in record.known]
     rows = np.array([clip.scores if is_calibrated else clip.uncalibrated_scores for clip in clips])
     failed = [failure for record in records for failure in record.failed]
-    return compute_metrics(rows, [position[clip.label] for clip in clips], labels, failed)
+    units = [clip.group or clip.source for clip in clips]
+    return compute_metrics(rows, [position[clip.label] for clip in clips], labels, failed, units)
 
 
 def _share_right(records: Sequence[FoldRecord]) -> float:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
-import jinja2
-import matplotlib as mpl
 from matplotlib.figure import Figure
 from pydantic import BaseModel, ConfigDict
 
 from videoclf.atomic import write_atomically
+from videoclf.data.dataset import LabelledClip
+from videoclf.evaluation.judged import JudgedClip, least_sure, surest_mistakes
 from videoclf.evaluation.metrics import ClassMetrics, Metrics
+from videoclf.evaluation.page import render, svg
+from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
+from videoclf.media.thumbnail import data_uri, middle_thumbnail
 
 MAX_MISTAKES = 20
+MAX_CLIPS_SHOWN = 12
+"""Of the surest mistakes, and of the clips the model is least sure of: 24 pictures of some 4 kB."""
+_PICTURE_LONG_SIDE_PX = 160
 MAX_MESSAGES = 50
 """Notes, and clips that failed: of thousands, the first tell what is wrong."""
 MAX_IN_LABEL_ORDER = 20
@@ -34,12 +39,39 @@ class EpochRecord(BaseModel):
     """Counted from 1."""
     train_loss: float
     """Mean cross-entropy of the training clips as they were trained on (augmented, dropout on), in nats."""
+    train_top1: float = 0.0
+    """Share of these clips whose likeliest class was right (of mixed clips, the class of the larger share)."""
     validation_loss: float
     """Mean negative log-likelihood of the validation clips, in nats."""
     validation_top1: float
     learning_rate: float
     """At the epoch's end."""
     seconds: float
+    """Training and validation."""
+    clips_per_second: float = 0.0
+    """Of the training part."""
+    waiting_share: float = 0.0
+    """Of the training part's time: how much of it the network waited for clips to be read, or for their features."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A line of the table of data."""
+
+    name: str
+    num_clips: int
+    num_groups: int
+    """0 where nothing says."""
+    num_classes: int
+    clips_a_class: str
+    """From the smallest class to the largest."""
+
+    @classmethod
+    def of(cls, name: str, clips: Sequence[LabelledClip]) -> _Part:
+        sizes = Counter(clip.label for clip in clips).values()
+        groups = {clip.group for clip in clips} - {None}
+        span = f"{min(sizes)}" if len(set(sizes)) == 1 else f"{min(sizes)} to {max(sizes)}"
+        return cls(name, len(clips), len(groups), len(sizes), span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +97,13 @@ def write_report(
     title: str,
     metrics: Metrics,
     epochs: Sequence[EpochRecord] = (),
+    clips: Sequence[JudgedClip] = (),
+    parts: Mapping[str, Sequence[LabelledClip]] | None = None,
     notes: Sequence[str] = (),
+    bottleneck: str = "",
+    environment: Mapping[str, str] | None = None,
     recipe_toml: str = "",
+    reading: ReadOptions = DEFAULT_READ_OPTIONS,
 ) -> None:
     """Write the report.
 
@@ -75,24 +112,31 @@ def write_report(
         title: its heading.
         metrics: of the clips that judge.
         epochs: of a training run, for the curves.
+        clips: those that judge, one by one: the surest mistakes and the least sure are shown, each with a picture.
+        parts: the clips that trained, chose and judged, by what the part is called. Empty ones are left out.
         notes: sentences under the heading: where the data came from, what was left out. The first `MAX_MESSAGES`.
+        bottleneck: one line under the figures on what held the run up.
+        environment: see `videoclf.evaluation.environment.describe_environment`.
         recipe_toml: shown at the end, if given.
+        reading: how the pictures' clips are decoded.
 
     Raises:
         RunFolderUnusable: the file cannot be written.
     """
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(
-        files("videoclf.evaluation").joinpath("report.html.j2").read_text(encoding="utf-8")
-    )
     cells = _cells(metrics.confusion)
     mistakes = sorted((cell for cell in cells if cell.true != cell.called), key=lambda c: (-c.num_clips, -c.share))
-    html = template.render(
+    mistaken_clips, unsure_clips = surest_mistakes(clips, MAX_CLIPS_SHOWN), least_sure(clips, MAX_CLIPS_SHOWN)
+    html = render(
+        "report.html.j2",
         title=title,
         metrics=metrics,
+        parts=[_Part.of(name, part) for name, part in (parts or {}).items() if part],
+        mistaken_clips=mistaken_clips,
+        unsure_clips=unsure_clips,
+        pictures=_pictures({clip.source for clip in (*mistaken_clips, *unsure_clips)}, reading),
         notes=notes,
+        bottleneck=bottleneck,
+        environment=environment or {},
         recipe_toml=recipe_toml,
         curves_svg=_curves(epochs) if epochs else "",
         reliability_svg=_reliability(metrics) if metrics.reliability else "",
@@ -106,7 +150,15 @@ def write_report(
         max_mistakes=MAX_MISTAKES,
         max_messages=MAX_MESSAGES,
     )
-    write_atomically(path, html.encode("utf-8", "backslashreplace"))  # file names may be no UTF-8
+    write_atomically(path, html)
+
+
+def _pictures(sources: Iterable[str], reading: ReadOptions) -> dict[str, str]:
+    """The address that holds a picture of each clip; empty where it gives none."""
+    return {
+        source: data_uri(middle_thumbnail(Path(source), reading, long_side_px=_PICTURE_LONG_SIDE_PX))
+        for source in sources
+    }
 
 
 def _curves(epochs: Sequence[EpochRecord]) -> str:
@@ -119,7 +171,7 @@ def _curves(epochs: Sequence[EpochRecord]) -> str:
     losses.legend()
     accuracy.plot(x, [record.validation_top1 for record in epochs], color="C1", marker=".")
     accuracy.set(xlabel="epoch", ylabel="validation top-1", ylim=(0, 1.02))
-    return _svg(figure)
+    return svg(figure)
 
 
 def _reliability(metrics: Metrics) -> str:
@@ -133,15 +185,7 @@ def _reliability(metrics: Metrics) -> str:
             each.mean_score, each.share_right, "o", color="C0", markersize=4 + 10 * (each.num_clips / most) ** 0.5
         )
     axes.set(xlabel="score of the likeliest class", ylabel="share right", xlim=(0, 1.04), ylim=(-0.04, 1.06))
-    return _svg(figure)
-
-
-def _svg(figure: Figure) -> str:
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none"}):  # text stays text, which the browser draws: smaller
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    return svg(figure)
 
 
 def _cells(confusion: Sequence[Sequence[int]]) -> list[_Cell]:

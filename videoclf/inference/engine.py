@@ -19,10 +19,19 @@ W = TypeVar("W", bound=Sized)
 class Engine(Protocol[W]):
     """Turns windows of frames into logits."""
 
+    @property
+    def computes_on(self) -> str:
+        """The device, for people."""
+        ...
+
     def preprocess(self, chunks: Chunks) -> W:
         """One window of frames as the network wants it; called from the reader's threads."""
         ...
 
     def logits(self, windows: Sequence[W]) -> Float32Array:
         """``B×C`` logits of a batch of windows of any lengths."""
+        ...
+
+    def features(self, window: W) -> Float32Array:
+        """``T'×D``: what the backbone makes of one window."""
         ...

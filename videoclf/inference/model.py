@@ -2,56 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from videoclf import errors
+from videoclf.errors import UsageInvalid
+from videoclf.inference.engine import Engine, Float32Array
+from videoclf.inference.open import open_engine
+from videoclf.inference.options import EngineName
 from videoclf.inference.pipeline import clip_request, predict_clips
 from videoclf.inference.prediction import Failure, Prediction
-from videoclf.inference.torch_engine import TorchEngine
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import ReadWindow, read_clips
-from videoclf.modeling.classifier import Backbone
-from videoclf.modeling.pretrained import open_model
 from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from videoclf.modeling.classifier import Backbone
 
 
 def load(
     model: str | Path | None = None,
     *,
+    engine: str = "auto",
     device: str = "auto",
     place: str | None = None,
     backbone: Backbone | None = None,
+    notice: Callable[[str], None] = lambda _text: None,
 ) -> Model:
     """A model that is ready to predict.
 
     Args:
-        model: nothing (the embedded default), a name from ``videoclf models``, a model file, or a run's folder.
-            Only the ``kinetics400-`` names are downloaded, once.
+        model: nothing (the embedded default), a name from ``videoclf models``, a model file, a run's folder, or a file
+            that ``videoclf export`` wrote. Only the ``kinetics400-`` names are downloaded, once.
+        engine: ``torch``, ``openvino`` (needs the extra ``cpu``; the model is converted once, and kept), ``onnx`` (for
+            exported files), or ``auto``: see `EngineName`. Logits agree within 1e-4.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, ...
         place: in place of a device, which part of the network lies on which, such as
             ``backbone[:7]=cuda:0,backbone[7:]=cuda:1,temporal=cuda:1,head=cuda:1``; see
             `videoclf.modeling.placement.parse_placement`.
         backbone: for a model that was trained with a backbone of your own: one of the same make.
+        notice: is told, in one line each, what takes some time and what could not be done the fast way.
 
     Raises:
         ModelFileInvalid: no such model, or a file that is damaged, foreign or newer.
         WeightsUnavailable: the weights cannot be downloaded.
         DeviceUnavailable: this machine has no such device.
-        UsageInvalid: ``place`` means nothing, or not for this network.
+        EngineUnavailable: the engine asked for is not installed, or cannot run the model.
+        UsageInvalid: no such engine, or one that cannot run such a file, or not on that device; a ``place`` that means
+            nothing, or not for this network.
     """
-    classifier, header = open_model(model, backbone=backbone)
-    return Model(TorchEngine(classifier, header.recipe, device, place=place), header)
+    if engine not in set(EngineName):
+        raise UsageInvalid(f"engine {engine!r}: there is none of that name; use {', '.join(EngineName)}")
+    return Model(
+        *open_engine(model, engine=EngineName(engine), device=device, place=place, backbone=backbone, notice=notice)
+    )
 
 
 class Model:
     """Weights, labels and the way a video must be prepared for them."""
 
-    def __init__(self, engine: TorchEngine, header: ModelHeader) -> None:
+    def __init__(self, engine: Engine[Any], header: ModelHeader) -> None:
         self._engine = engine
         self.header = header
 
@@ -64,6 +80,11 @@ class Model:
     def recipe(self) -> Recipe:
         """How it samples, prepares and classifies."""
         return self.header.recipe
+
+    @property
+    def computes_on(self) -> str:
+        """The device, for people."""
+        return self._engine.computes_on
 
     def predict(self, path: str | Path, *, reading: ReadOptions = DEFAULT_READ_OPTIONS) -> Prediction:
         """The classes of one video, best first.
@@ -104,13 +125,15 @@ class Model:
         Raises:
             MediaError: the video cannot be read; the message says why.
         """
-        features: list[Tensor] = []
+        import torch
+
+        features: list[Float32Array] = []
         for item in read_clips([clip_request(Path(path), self.recipe)], self._engine.preprocess, num_threads=1):
             if isinstance(item, ReadWindow):
                 features.append(self._engine.features(item.value))
             elif item.failure is not None:
                 raise item.failure
-        return torch.cat(features)
+        return torch.from_numpy(np.concatenate(features))
 
     def __repr__(self) -> str:
         return f"Model({self.header.name}: {self.recipe.backbone.name}, {len(self.labels)} classes)"

@@ -39,6 +39,11 @@ class TorchEngine:
         self._classifier = place_network(fold_batch_norms(classifier), placement)
         self._recipe = recipe
 
+    @property
+    def computes_on(self) -> str:
+        """See `Engine`."""
+        return describe_device(self.device)
+
     def preprocess(self, chunks: Chunks) -> Tensor:
         """One window: ``T×3×H×W`` float32 on the CPU."""
         return preprocess_window(chunks, self._recipe.preprocess)
@@ -55,8 +60,14 @@ class TorchEngine:
         return result
 
     @torch.inference_mode()
-    def features(self, window: Tensor) -> Tensor:
-        """``T'×D`` float32 on the CPU: what the backbone makes of one window."""
+    def features(self, window: Tensor) -> Float32Array:
+        """``T'×D``: what the backbone makes of one window."""
         num_frames = torch.tensor([len(window)], device=self.device)
         features, _ = self._classifier.encode(window[None].to(self.device), num_frames)
-        return features[0].cpu()
+        result: Float32Array = features[0].cpu().numpy()
+        return result
+
+
+def describe_device(device: torch.device) -> str:
+    """``cpu``, or ``cuda:0 (NVIDIA H200)``."""
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import VideoReformatter
@@ -113,6 +112,8 @@ def _mirrors(frame: av.VideoFrame) -> bool:
 def _resized(rgb: UInt8Array, width: int, height: int) -> UInt8Array:
     if rgb.shape[:2] == (height, width):
         return rgb
+    import cv2  # a tenth of a second, and most videos have square pixels
+
     return np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 

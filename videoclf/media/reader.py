@@ -143,7 +143,7 @@ class _Reader(Generic[T]):
         try:
             with (
                 self._share_of_threads() as codec_threads,
-                _open(request.path, self._options, codec_threads) as video,
+                open_video(request.path, self._options, num_threads=codec_threads) as video,
             ):
                 info = video.info
                 windows = _windows(video.plan(request.fps), request)
@@ -175,7 +175,12 @@ class _Reader(Generic[T]):
                 self._num_clips_in_work -= 1
 
 
-def _open(path: Path, options: ReadOptions, num_threads: int) -> Video | IsolatedVideo:
+def open_video(path: Path, options: ReadOptions, *, num_threads: int) -> Video | IsolatedVideo:
+    """A video to be used as a context manager, decoded here or, if the options say so, in a child process.
+
+    Raises:
+        MediaError: it cannot be opened.
+    """
     if not options.isolate:
         return Video(path, options, num_threads=num_threads)
     from videoclf.media.isolated import IsolatedVideo  # POSIX only

@@ -7,7 +7,7 @@ from contextlib import closing
 from itertools import chain, islice, repeat
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import av
 import av.error
@@ -19,14 +19,16 @@ from videoclf.media.display import Display
 from videoclf.media.frames import RgbFrame, RgbFrames, UInt8Array, VideoInfo, YuvFrame
 from videoclf.media.gate import admit
 from videoclf.media.limits import DEFAULT_LIMITS, Limits
-from videoclf.media.opencv_decoder import OpencvDecoder
 from videoclf.media.options import DEFAULT_READ_OPTIONS, DecoderName, Picking, ReadOptions, num_cores
 from videoclf.media.packets import PacketTable, ShownTimes, stamp_rounding_seconds
 from videoclf.media.picking import cheap_frames_nearby, frames_on_display, max_fast_shift_seconds, shift_seconds
 from videoclf.media.pyav_decoder import PacketsMislead, PyavDecoder
 from videoclf.media.sampling import SamplingPlan, plan_constant_rate
 from videoclf.media.stamps import trusted_stamps
-from videoclf.media.torchcodec_decoder import TorchcodecDecoder
+
+if TYPE_CHECKING:
+    from videoclf.media.opencv_decoder import OpencvDecoder
+    from videoclf.media.torchcodec_decoder import TorchcodecDecoder
 
 T = TypeVar("T")
 
@@ -211,6 +213,9 @@ class Video:
                 yield from repeat((rgb, float(shown.seconds[ordinal])), repeats)
 
     def _open_other_decoder(self) -> OpencvDecoder | TorchcodecDecoder:
+        from videoclf.media.opencv_decoder import OpencvDecoder  # a tenth of a second, for those who ask for it
+        from videoclf.media.torchcodec_decoder import TorchcodecDecoder
+
         open_decoder = OpencvDecoder if self._options.decoder is DecoderName.OPENCV else TorchcodecDecoder
         return open_decoder(self._admission, self._decoder, self._budget, self._num_threads)
 

@@ -18,7 +18,7 @@ from torchvision.models import regnet
 from videoclf.errors import RecipeInvalid, one_line
 from videoclf.modeling.freezing import keep_frozen_in_evaluation
 from videoclf.modeling.sequences import valid_steps
-from videoclf.modeling.temporal_shift import neighbours, shift_in_time
+from videoclf.modeling.temporal_shift import neighbours, neighbours_within, shift_in_time
 from videoclf.recipe.backbones import BackboneFacts
 
 _FRAMES_PER_PASS_CPU, _FRAMES_PER_PASS_GPU = 16, 64
@@ -112,6 +112,28 @@ class FrameBackbone(nn.Module):
                 for part, group in zip(parts, groups, strict=True)
             ]
         )
+
+    def to_items(self, clips: Tensor) -> Tensor:
+        """What the network runs on, of clips without padding: ``B×T×3V×H×W`` to ``N×3×H×W``, each view an item.
+
+        This, `run_items` and `to_sequences` are `forward` for whole clips, without masks and groups, as an exporter can
+        follow it.
+        """
+        return clips.reshape(-1, 3, *clips.shape[3:])
+
+    def run_items(self, items: Tensor, num_clips: int) -> Tensor:
+        """What the network makes of items: ``N×F``; each by itself, unless it has temporal shifts."""
+        if self.has_temporal_shift:
+            num_items = items.shape[0]
+            clip_N = torch.arange(num_items, device=items.device) // (num_items // num_clips)
+            features: Tensor = self.network(items, neighbours_within(clip_N, self.num_views))
+        else:
+            features = self.network(items)
+        return features
+
+    def to_sequences(self, features: Tensor, num_clips: int) -> Tensor:
+        """``N×F`` of items to the clips' feature sequences, ``B×T×D``."""
+        return features.reshape(num_clips, -1, self.feature_size)
 
     def train(self, mode: bool = True) -> FrameBackbone:
         """Training mode, except that what is frozen stays in evaluation mode (its batch norms must not move)."""

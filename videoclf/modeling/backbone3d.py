@@ -67,21 +67,44 @@ class ClipBackbone(nn.Module):
         if self.network.training or clips.device.type != "cpu":
             return self.run_padded(clips, num_frames)
         # on a CPU, one by one: nothing is computed for padding
-        alone = [self.run_padded(clip[None, :n], n[None])[0][0] for clip, n in zip(clips, num_frames, strict=True)]
+        alone = []
+        for clip, length in zip(clips, num_frames.tolist(), strict=True):
+            items = self.to_items(clip[None, :length])
+            alone.append(self.to_sequences(self.run_items(items, 1), 1)[0])
         features_BTD = nn.utils.rnn.pad_sequence(alone, batch_first=True)
         max_steps = -(-clips.shape[1] // self.temporal_stride)
         return functional.pad(features_BTD, (0, 0, 0, max_steps - features_BTD.shape[1])), steps_after_stride(
             num_frames, self.temporal_stride
         )
 
+    def to_items(self, clips: Tensor) -> Tensor:
+        """What the network runs on: ``B×T×3V×H×W`` to ``N×3×T×H×W``, each view of each clip an item.
+
+        This, `run_items` and `to_sequences` are `forward` for clips without padding, as an exporter can follow it.
+        """
+        num_clips, num_frames = clips.shape[:2]
+        clips_BTVCHW = clips.view(num_clips, num_frames, self.num_views, 3, *clips.shape[3:])
+        views = clips_BTVCHW.permute(0, 2, 3, 1, 4, 5).flatten(0, 1)
+        return views.contiguous(memory_format=torch.channels_last_3d)
+
+    def run_items(self, items: Tensor, num_clips: int) -> Tensor:  # noqa: ARG002  (as in 2D, where clips may matter)
+        """What the network makes of items: ``N×T'×F``; each by itself."""
+        maps, _ = self.network(items, None)
+        features_NF: Tensor = self.tail(maps.movedim(2, 1).flatten(0, 1))
+        check_features(features_NF, self.feature_size // self.num_views)
+        return features_NF.view(maps.shape[0], -1, self.feature_size // self.num_views)
+
+    def to_sequences(self, features: Tensor, num_clips: int) -> Tensor:
+        """``N×T'×F`` of items to the clips' feature sequences, ``B×T'×D``."""
+        features_BVTF = features.reshape(num_clips, self.num_views, -1, features.shape[2])
+        return features_BVTF.movedim(1, 2).flatten(2)
+
     def run_padded(self, clips: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor]:
         """The same, all clips in one pass: in training, and wherever a GPU fills its cores that way."""
         num_clips, max_frames = clips.shape[:2]
-        clips_BTVCHW = clips.view(num_clips, max_frames, self.num_views, 3, *clips.shape[3:])
-        views = clips_BTVCHW.permute(0, 2, 3, 1, 4, 5).flatten(0, 1)  # (B·V)×3×T×H×W
         num_steps = steps_after_stride(num_frames.cpu(), self.temporal_stride)  # before the network is to be waited for
         lengths = num_frames.repeat_interleave(self.num_views) if bool((num_frames < max_frames).any()) else None
-        maps, _ = self.network(views.contiguous(memory_format=torch.channels_last_3d), lengths)
+        maps, _ = self.network(self.to_items(clips), lengths)
         valid = valid_steps(num_steps, maps.shape[2], maps.device)
         maps_BTVChw = maps.view(num_clips, self.num_views, *maps.shape[1:]).permute(0, 3, 1, 2, 4, 5)
         features_NF = self.tail(maps_BTVChw[valid].flatten(0, 1))

@@ -1,26 +1,23 @@
 """The one preprocessing: decoded frames to the network's input, in float32, resized as torch does with antialiasing.
 
 Training, evaluation and prediction all call `preprocess_frames` and, once a clip's frames are together,
-`arrange_channels`; training may augment in between; anything faster must stay within a stated bound of these two.
+`arrange_channels`; training may augment in between. Their arithmetic is `kernels.preprocess_reference`; anything faster
+stays within 1/255 of it before normalisation.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
+from videoclf.kernels import motion_reference
+from videoclf.kernels.layout import Placement
+from videoclf.kernels.preprocess_reference import resize_and_crop
 from videoclf.media.frames import RgbFrames
+from videoclf.recipe.framing import far_sides, resized_size, without_far_sides
 from videoclf.recipe.recipe import Preprocess
-
-_MAX_ASPECT_EXCESS = 16
-"""Frames more than so many times wider or higher than the crop's shape lose their far sides before the resize."""
-
-_GREY = (0.299, 0.587, 0.114)
-"""Luma weights of BT.601."""
 
 
 def preprocess_window(chunks: Iterator[RgbFrames], spec: Preprocess) -> Tensor:
@@ -49,13 +46,13 @@ def preprocess_frames(frames: Tensor, spec: Preprocess) -> Tensor:
     """
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != torch.uint8:
         raise ValueError(f"expected uint8 frames T×H×W×3, got {frames.dtype} {tuple(frames.shape)}")
-    frames = _without_far_sides(frames, spec)
-    height, width = _resized_size(frames.shape[1], frames.shape[2], spec)
-    planes = frames.permute(0, 3, 1, 2).float()
-    if (height, width) != tuple(planes.shape[2:]):
-        planes = interpolate(planes, (height, width), mode="bilinear", antialias=True, align_corners=False)
-    top, left = (height - spec.height) // 2, (width - spec.width) // 2
-    return planes[:, :, top : top + spec.height, left : left + spec.width] / 255
+    return resize_frames(without_far_sides(frames, spec), spec)
+
+
+def resize_frames(frames: Tensor, spec: Preprocess) -> Tensor:
+    """`preprocess_frames` of frames that have no far sides."""
+    placement = _placed(frames.shape[1], frames.shape[2], (0, 0), spec)
+    return resize_and_crop(frames.permute(0, 3, 1, 2), placement, spec.height, spec.width)
 
 
 def arrange_channels(rgb_T: Tensor, spec: Preprocess) -> Tensor:
@@ -68,45 +65,16 @@ def arrange_channels(rgb_T: Tensor, spec: Preprocess) -> Tensor:
     Returns:
         ``T×3V×h×w`` float32: V views of three channels each.
     """
-    mean = rgb_T.new_tensor(spec.mean).view(3, 1, 1)
-    std = rgb_T.new_tensor(spec.std).view(3, 1, 1)
-    view = {"rgb": lambda frames: frames, "moments": _moments, "difference": _difference}
-    return torch.cat([(view[name](rgb_T) - mean) / std for name in spec.channels], dim=1)
+    return motion_reference.arrange_channels(rgb_T, spec.channels, spec.mean, spec.std)
 
 
-def _moments(rgb_T: Tensor) -> Tensor:
-    """Grey images of the frame before, the frame, and the frame after, as three channels."""
-    grey_T1 = (rgb_T * rgb_T.new_tensor(_GREY).view(3, 1, 1)).sum(dim=1, keepdim=True)
-    return torch.cat([_before(grey_T1), grey_T1, _after(grey_T1)], dim=1)
+def place(height: int, width: int, spec: Preprocess) -> Placement:
+    """Which part of a frame of that size, in pixels, is resized, to what, and where the crop begins."""
+    cut_top, cut_left = far_sides(height, width, spec)
+    return _placed(height - 2 * cut_top, width - 2 * cut_left, (cut_top, cut_left), spec)
 
 
-def _difference(rgb_T: Tensor) -> Tensor:
-    """Half the change from the frame before to the frame after, around 0.5."""
-    return 0.5 + (_after(rgb_T) - _before(rgb_T)) / 2
-
-
-def _before(frames_T: Tensor) -> Tensor:
-    return torch.cat([frames_T[:1], frames_T[:-1]])
-
-
-def _after(frames_T: Tensor) -> Tensor:
-    return torch.cat([frames_T[1:], frames_T[-1:]])
-
-
-def _without_far_sides(frames: Tensor, spec: Preprocess) -> Tensor:
-    """Of frames that are extremely wide or high, the middle: the rest would be enlarged, at any cost, to be cut off."""
-    if spec.fit == "stretch":
-        return frames
-    height, width = frames.shape[1:3]
-    max_height = _MAX_ASPECT_EXCESS * max(1, math.ceil(width * spec.height / spec.width))
-    max_width = _MAX_ASPECT_EXCESS * max(1, math.ceil(height * spec.width / spec.height))
-    top, left = max(0, height - max_height) // 2, max(0, width - max_width) // 2
-    return frames[:, top : height - top, left : width - left]
-
-
-def _resized_size(height: int, width: int, spec: Preprocess) -> tuple[int, int]:
-    """Rows and columns to resize to, before the centre is cut out."""
-    if spec.fit == "stretch":
-        return spec.height, spec.width
-    scale = max(spec.height / height, spec.width / width) * spec.crop_margin
-    return max(spec.height, round(height * scale)), max(spec.width, round(width * scale))
+def _placed(height: int, width: int, cut: tuple[int, int], spec: Preprocess) -> Placement:
+    resized_height, resized_width = resized_size(height, width, spec)
+    top, left = (resized_height - spec.height) // 2, (resized_width - spec.width) // 2
+    return Placement(*cut, height, width, resized_height, resized_width, top, left)

@@ -14,8 +14,7 @@ from torch.fx import GraphModule, symbolic_trace
 from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-_SHARE = 8
-"""One of so many channels comes from each side: the paper's choice for residual shifts (its figure 2)."""
+from videoclf.kernels.motion_reference import temporal_shift
 
 
 class TemporalShift(nn.Module):
@@ -28,21 +27,9 @@ class TemporalShift(nn.Module):
             maps_NCHW: of all frames of a batch of clips.
             neighbours_2N: see `neighbours`; None where every frame is a clip of its own.
         """
-        num_moved = maps_NCHW.shape[1] // _SHARE
-        before, after = maps_NCHW[:, :num_moved], maps_NCHW[:, num_moved : 2 * num_moved]
-        rest = maps_NCHW[:, 2 * num_moved :]
         if neighbours_2N is None:
-            return torch.cat([torch.zeros_like(before), torch.zeros_like(after), rest], dim=1)
-        own_N = torch.arange(len(maps_NCHW), device=maps_NCHW.device)
-        is_there_2N111 = (neighbours_2N != own_N)[:, :, None, None, None]
-        return torch.cat(
-            [
-                before[neighbours_2N[0]].where(is_there_2N111[0], 0),
-                after[neighbours_2N[1]].where(is_there_2N111[1], 0),
-                rest,
-            ],
-            dim=1,
-        )
+            neighbours_2N = torch.arange(maps_NCHW.shape[0], device=maps_NCHW.device).expand(2, -1)
+        return temporal_shift(maps_NCHW, neighbours_2N)
 
 
 def neighbours(num_frames: Tensor, num_views: int = 1) -> Tensor:
@@ -58,11 +45,16 @@ def neighbours(num_frames: Tensor, num_views: int = 1) -> Tensor:
     >>> neighbours(torch.tensor([3, 1])).tolist()
     [[0, 0, 1, 3], [1, 2, 2, 3]]
     """
-    own_N = torch.arange(int(num_frames.sum()) * num_views, device=num_frames.device)
     clip_N = torch.arange(len(num_frames), device=num_frames.device).repeat_interleave(num_frames * num_views)
+    return neighbours_within(clip_N, num_views)
+
+
+def neighbours_within(clip_N: Tensor, num_views: int = 1) -> Tensor:
+    """As `neighbours`, ``2×N``, of frames whose clips are given: ``N`` int64, rising."""
+    own_N = torch.arange(clip_N.shape[0], device=clip_N.device)
     sides = []
     for offset in (-num_views, num_views):
-        side_N = (own_N + offset).clamp(0, len(own_N) - 1)
+        side_N = (own_N + offset).clamp(min=0).minimum(own_N[-1])
         is_there_N = (own_N + offset == side_N) & (clip_N[side_N] == clip_N)
         sides.append(side_N.where(is_there_N, own_N))
     return torch.stack(sides)

@@ -96,10 +96,15 @@ def read_header(path: Path) -> ModelHeader:
             f"{path}: a safetensors file that holds weights only, not a videoclf model; to start training from it, "
             f"use --set backbone.weights={path}"
         )
-    return _parse(metadata[METADATA_KEY], path)
+    return parse_header(metadata[METADATA_KEY], path)
 
 
-def _parse(text: str, path: Path) -> ModelHeader:
+def parse_header(text: str, path: Path) -> ModelHeader:
+    """The checked header in its JSON; the path names the file in messages.
+
+    Raises:
+        ModelFileInvalid: as `read_header`.
+    """
     try:
         tree: Any = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -22,10 +22,12 @@ from videoclf.data.folds import Fold, make_folds
 from videoclf.data.splits import Split
 from videoclf.errors import DatasetInvalid, RecipeInvalid, RunFolderUnusable, UsageInvalid
 from videoclf.evaluation.calibration import calibrate
+from videoclf.evaluation.environment import describe_environment
 from videoclf.evaluation.metrics import FailedClip
-from videoclf.evaluation.pooled import ClipScores, CrossvalMetrics, FoldRecord, pool
+from videoclf.evaluation.pooled import ClipScores, CrossvalMetrics, FoldRecord, judged_clips, pool
 from videoclf.evaluation.report import write_report
 from videoclf.inference.pipeline import average_windows
+from videoclf.inference.torch_engine import describe_device
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.modeling.placement import find_device
 from videoclf.recipe.header import Calibration
@@ -168,7 +170,12 @@ def crossval(
         num_done += 1
         on_fold(record, num_done, len(folds) * len(seeds))
     wanted = [records[_record_name(number, seed)] for seed in seeds for number in range(len(folds))]
-    return _conclude(folder, wanted, labels, settings, f"{data}, {len(folds)} folds by {by}", baseline)
+    tested = dict.fromkeys(clip for fold in folds for clip in fold.split.test)
+    return _conclude(
+        folder, wanted, labels, settings, str(data), by, baseline, list(tested),
+        environment=describe_environment(describe_device(torch_device), precision=precision, num_threads=num_threads),
+        reading=reading,
+    )  # fmt: skip
 
 
 def _known_labels(dataset: Dataset, unknown: Sequence[str]) -> tuple[str, ...]:
@@ -320,25 +327,29 @@ def _record(
 
 
 def _conclude(
-    folder: Path, records: Sequence[FoldRecord], labels: Sequence[str], recipe: Recipe, what: str,
-    baseline: Baseline | None,
+    folder: Path, records: Sequence[FoldRecord], labels: Sequence[str], recipe: Recipe, data: str, by: str,
+    baseline: Baseline | None, tested: Sequence[LabelledClip], *, environment: Mapping[str, str], reading: ReadOptions,
 ) -> CrossvalMetrics:  # fmt: skip
     if not any(record.known for record in records):
-        raise DatasetInvalid(f"{what}: not one clip of a test part could be read; see the lines above")
-    metrics = pool(records, labels)
+        raise DatasetInvalid(f"{data}: not one clip of a test part could be read; see the lines above")
+    metrics = pool(records, labels, data=data)
     lines = "".join(f"{clip.model_dump_json()}\n" for record in records for clip in record.clips)
     write_atomically(folder / "predictions.jsonl", lines.encode())
     write_atomically(folder / "metrics.json", metrics.model_dump_json(indent=2).encode())
     write_report(
         folder / "report.html",
-        title=f"Cross-validation of {baseline or 'a recipe'}: {what}",
+        title=f"Cross-validation of {baseline or 'a recipe'}: {data}, {metrics.num_folds} folds by {by}",
         metrics=metrics.pooled,
+        clips=judged_clips(records, labels),
+        parts={"tested out of fold": tested},
         notes=[
             f"Top-1 {metrics.top1} over {len(metrics.seeds)} seeds, each pooled over {metrics.num_folds} folds; over "
             f"folds {metrics.top1_by_fold}. The figures below are of all seeds together.",
             f"Calibrated: error {metrics.ece} (before {metrics.ece_uncalibrated}), negative log-likelihood "
             f"{metrics.nll} (before {metrics.nll_uncalibrated}); {metrics.accepted} of known clips are accepted.",
         ],
+        environment=environment,
         recipe_toml=recipe_to_toml(recipe),
+        reading=reading,
     )
     return metrics

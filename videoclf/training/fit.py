@@ -31,7 +31,9 @@ from videoclf.training.chance import Chance, Purpose
 from videoclf.training.examples import Draw, Example, Examples, Views
 from videoclf.training.loss import Loss
 from videoclf.training.mixing import mix_clips
+from videoclf.training.moments import FeatureMoments
 from videoclf.training.parameter_groups import parameter_groups
+from videoclf.training.place import AfterStep, Place, Spent
 from videoclf.training.team import Alone, Team
 
 Forward = Callable[[Tensor, Tensor], Tensor]
@@ -54,23 +56,6 @@ class ClipLogits:
         windows = zip(self.window_logits, self.num_frames, strict=True)
         probabilities = np.array([average_windows(w, n, 1.0, self.objective) for w, n in windows])
         return mean_nll(probabilities, targets, self.objective), share_right(probabilities, targets)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where in its training a network is: what comes next."""
-
-    epoch: int = 1
-    pool: int = 0
-    """Of the epoch; see `make_pools`."""
-    batch: int = 0
-    """Of the pool."""
-    num_steps: int = 0
-    """Done so far, over all epochs."""
-    total_loss: float = 0.0
-    """Of the epoch's clips so far, in nats."""
-    num_clips: int = 0
-    """Of the epoch, so far."""
 
 
 class Trainer:
@@ -116,7 +101,7 @@ class Trainer:
     ) -> None:
         self._team = team
         self._num_in_flight = num_in_flight
-        self.after_step: Callable[[], object] = lambda: None
+        self.after_step: AfterStep = lambda _place, _spent: None
         self._fabric = fabric
         self._classifier = classifier
         self._examples = examples
@@ -158,20 +143,24 @@ class Trainer:
         while self.place.epoch <= settings.epochs and self.place.epoch - 1 - self._best_epoch < settings.patience:
             started = time.perf_counter()
             epoch = self.place.epoch
-            train_loss = self._train_epoch(train, chance)
+            spent = self._train_epoch(train, chance)
+            trained, speed, waiting = self.place, spent.clips_per_second, spent.waiting_share
             validation_loss, top1 = self._score(validation)
-            self._check(epoch, train_loss, validation_loss)
+            self._check(epoch, trained.mean_loss, validation_loss)
             is_kept = validation_loss < self._best_loss or settings.keep == "last"
             if is_kept:
                 self._best_epoch, self._best_loss = epoch, validation_loss
             self.place = Place(epoch=epoch + 1, num_steps=self.place.num_steps)
             record = EpochRecord(
                 epoch=epoch,
-                train_loss=train_loss,
+                train_loss=trained.mean_loss,
+                train_top1=trained.top1,
                 validation_loss=validation_loss,
                 validation_top1=top1,
                 learning_rate=self._optimizer.param_groups[0]["lr"],
                 seconds=time.perf_counter() - started,
+                clips_per_second=speed,
+                waiting_share=waiting,
             )
             yield record, is_kept
 
@@ -186,7 +175,8 @@ class Trainer:
         self._standardise(clips)
         while self.place.epoch <= num_epochs:
             epoch = self.place.epoch
-            self._check(epoch, self._train_epoch(clips, chance))
+            self._train_epoch(clips, chance)
+            self._check(epoch, self.place.mean_loss)
             self.place = Place(epoch=epoch + 1, num_steps=self.place.num_steps)
 
     def state(self) -> dict[str, Any]:
@@ -281,8 +271,9 @@ class Trainer:
                 f"(now {self._settings.learning_rate:g}) or training.gradient_clip_norm"
             )
 
-    def _train_epoch(self, train: Sequence[LabelledClip], chance: Chance) -> float:
-        """From `place` to the end of its epoch, behind its last pool; gives the mean loss of the epoch's clips."""
+    def _train_epoch(self, train: Sequence[LabelledClip], chance: Chance) -> Spent:
+        """From `place` to the end of its epoch, behind its last pool."""
+        spent = Spent()
         settings, epoch = self._settings, self.place.epoch
         team = self._team
         mine = range(team.rank * settings.accumulate, (team.rank + 1) * settings.accumulate)
@@ -303,33 +294,39 @@ class Trainer:
             ]
         )
         for number, pool in enumerate(pools[self.place.pool :], start=self.place.pool):
-            dealt = [
-                pool.batches(
-                    [example for example in islice(stream, len(pool.places(shard))) if example is not None],
+            with spent.waiting():
+                read = {shard: list(islice(stream, len(pool.places(shard)))) for shard in mine}
+            dealt = {
+                shard: pool.batches(
+                    [example for example in examples if example is not None],
                     chance.generator(Purpose.TIES, epoch, number, shard),
                     chance.generator(Purpose.BATCHES, epoch, number),
                 )
-                for shard in mine
-            ]
-            num_clips_K = team.sum([sum(len(batches[k]) for batches in dealt) for k in range(pool.num_batches)])
+                for shard, examples in read.items()
+            }
+            num_clips_K = team.sum(
+                [sum(len(batches[k]) for batches in dealt.values()) for k in range(pool.num_batches)]
+            )
             for k in range(self.place.batch, pool.num_batches):
                 for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
                     group["lr"] = rate * factor(self.place.num_steps)
                 num_clips = int(num_clips_K[k])
-                own_batches = {shard: batches[k] for shard, batches in zip(mine, dealt, strict=True)}
-                total_loss = self._step(own_batches, num_clips, loss, chance)
+                own_batches = {shard: batches[k] for shard, batches in dealt.items()}
+                total_loss, num_right = self._step(own_batches, num_clips, loss, chance)
                 self.place = replace(
                     self.place,
                     batch=k + 1,
                     num_steps=self.place.num_steps + 1,
                     total_loss=self.place.total_loss + total_loss,
+                    num_right=self.place.num_right + num_right,
                     num_clips=self.place.num_clips + num_clips,
                 )
-                self.after_step()
+                spent.num_clips += num_clips
+                self.after_step(self.place, spent)
             self.place = replace(self.place, pool=number + 1, batch=0)
         if self.place.num_clips == 0:
             raise DatasetInvalid(f"not one of the {len(train)} clips to train on could be read; see the lines above")
-        return self.place.total_loss / self.place.num_clips
+        return spent
 
     def _learning_rate_factor(self, num_clips: int) -> Callable[[int], float]:
         settings = self._settings
@@ -345,7 +342,9 @@ class Trainer:
         """``B×C`` float, 1 where a clip is of a class or has a label, else 0."""
         return torch.from_numpy(truth_matrix(self._targets(labels), len(self._position))).float()
 
-    def _step(self, batches: Mapping[int, Sequence[Example]], num_clips: int, loss_of: Loss, chance: Chance) -> float:
+    def _step(
+        self, batches: Mapping[int, Sequence[Example]], num_clips: int, loss_of: Loss, chance: Chance
+    ) -> tuple[float, int]:
         """One step on the batches of all shards: by the gradient of the mean loss over all their clips.
 
         Args:
@@ -355,26 +354,30 @@ class Trainer:
             chance: of this training.
 
         Returns:
-            the sum of the clips' losses, of all processes.
+            the sum of the clips' losses and how many of them were right, of all processes.
         """
         if num_clips == 0:
-            return 0.0
+            return 0.0, 0
         own_loss = 0.0
+        right: list[Tensor] = []
         self._optimizer.zero_grad(set_to_none=True)
         # a process with nothing to learn from still takes part in the averaging
         filled = [shard for shard, batch in batches.items() if batch] or [min(batches)]
         for start in range(0, len(filled), self._num_in_flight):
-            flight = {
-                shard: self._batch_loss(batches[shard] or [self._stand_in()], shard, loss_of, chance)
-                * len(batches[shard])
-                for shard in filled[start : start + self._num_in_flight]
-            }
-            for shard, loss in flight.items():
+            flight = filled[start : start + self._num_in_flight]
+            losses: list[Tensor] = []
+            for shard in flight:
+                with self._fabric.no_backward_sync(self._module, enabled=shard != filled[-1]):
+                    mean_loss, is_right_B = self._batch_loss(
+                        batches[shard] or [self._stand_in()], shard, loss_of, chance
+                    )
+                losses.append(mean_loss * len(batches[shard]))
+                right.append(is_right_B[: len(batches[shard])])
+            for shard, loss in zip(flight, losses, strict=True):
                 with self._fabric.no_backward_sync(self._module, enabled=shard != filled[-1]):
                     # the averaging divides by the number of processes; what is wanted is the mean over clips
                     self._fabric.backward(loss * self._team.size / num_clips)
-            for loss in flight.values():  # last, because reading a number waits for the device
-                own_loss += float(loss.detach())
+            own_loss += sum(float(loss.detach()) for loss in losses)  # last: reading a number waits for the device
         self._fabric.clip_gradients(
             self._module,
             self._optimizer,
@@ -384,9 +387,11 @@ class Trainer:
         self._optimizer.step()
         if self._averaged is not None:
             self._averaged.update_parameters(self._classifier)
-        return float(self._team.sum([own_loss])[0])
+        total_loss, num_right = self._team.sum([own_loss, sum(int(is_right_B.sum()) for is_right_B in right)])
+        return float(total_loss), int(num_right)
 
-    def _batch_loss(self, batch: Sequence[Example], shard: int, loss_of: Loss, chance: Chance) -> Tensor:
+    def _batch_loss(self, batch: Sequence[Example], shard: int, loss_of: Loss, chance: Chance) -> tuple[Tensor, Tensor]:
+        """The mean loss of the batch, and which of its clips are right."""
         self._last_read = batch[0]
         steps, num_steps = pad_sequences([example.steps for example in batch])
         truth_BC = self._truth([example.label for example in batch])
@@ -395,7 +400,10 @@ class Trainer:
         steps, num_steps = self._fabric.to_device((steps, num_steps))
         torch.manual_seed(chance.torch_seed(Purpose.NETWORK, self.place.num_steps, shard))
         logits_BC = self._forward(steps, num_steps)
-        return loss_of(logits_BC, truth_BC.to(logits_BC.device, non_blocking=True))
+        truth_BC = truth_BC.to(logits_BC.device, non_blocking=True)
+        best_B1 = logits_BC.detach().argmax(dim=1, keepdim=True)
+        is_right_B1 = truth_BC.gather(1, best_B1) == truth_BC.amax(dim=1, keepdim=True)
+        return loss_of(logits_BC, truth_BC), is_right_B1[:, 0]
 
     def _stand_in(self) -> Example:
         """Some example, to be given no weight."""
@@ -424,37 +432,6 @@ def averaged_weights(network: nn.Module, decay: float) -> AveragedModel:
         moving_average(min(decay, (1 + n) / (10 + n)))(averaged, current, num_averaged)
 
     return AveragedModel(network, multi_avg_fn=average, use_buffers=True)
-
-
-class FeatureMoments:
-    """Mean and deviation of features, gathered window by window."""
-
-    def __init__(self) -> None:
-        self.num_steps = 0
-        self._sum = torch.zeros(())
-        self._squares = torch.zeros(())
-
-    def add(self, steps_TD: Tensor) -> None:
-        """One window more."""
-        steps = steps_TD.double()
-        self.num_steps += len(steps)
-        self._sum = self._sum.to(steps.device) + steps.sum(dim=0)
-        self._squares = self._squares.to(steps.device) + (steps**2).sum(dim=0)
-
-    @classmethod
-    def together(cls, parts: Sequence[FeatureMoments]) -> FeatureMoments:
-        """Of all that several have gathered."""
-        whole = cls()
-        for part in parts:
-            whole.num_steps += part.num_steps
-            whole._sum = whole._sum.to(part._sum.device) + part._sum
-            whole._squares = whole._squares.to(part._squares.device) + part._squares
-        return whole
-
-    def mean_and_deviation(self) -> tuple[Tensor, Tensor]:
-        """``D`` each, float32."""
-        mean = self._sum / self.num_steps
-        return mean.float(), (self._squares / self.num_steps - mean**2).clamp_min(0).sqrt().float()
 
 
 def warmup_cosine(num_warmup_steps: float, num_steps: int) -> Callable[[int], float]:

@@ -85,6 +85,10 @@ class InterruptibleObserver:
         self._observer.advance()
         self._check()
 
+    def step(self, *, loss: float, top1: float, waiting_share: float) -> None:
+        """Hands it on."""
+        self._observer.step(loss=loss, top1=top1, waiting_share=waiting_share)
+
     def epoch(self, record: EpochRecord, *, is_best: bool) -> None:
         """Hands it on."""
         self._observer.epoch(record, is_best=is_best)

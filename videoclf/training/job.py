@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import platform
-from collections.abc import Callable, Sequence
+import resource
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +20,7 @@ from videoclf.atomic import write_atomically
 from videoclf.data.dataset import LabelledClip
 from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.splits import Split
+from videoclf.errors import MemoryExhausted
 from videoclf.evaluation.report import EpochRecord
 from videoclf.media.options import ReadOptions
 from videoclf.modeling.checkpoint import save_model
@@ -29,6 +33,7 @@ from videoclf.training.examples import Quarantine
 from videoclf.training.interruption import InterruptibleObserver
 from videoclf.training.learn import learn
 from videoclf.training.observer import Observer
+from videoclf.training.place import Place, Spent
 from videoclf.training.run_folder import RunFolder
 from videoclf.training.start import choose_cache
 from videoclf.training.team import team_of
@@ -69,6 +74,8 @@ class Outcome:
     unreadable: dict[LabelledClip, str]
     """Clips that were left out, and why."""
     environment: dict[str, str]
+    peak_memory_bytes: int
+    """Of the first process: of its GPU, or of all it holds on the CPU."""
 
 
 def do_job(job: Job, fabric: Fabric, observer: Observer, check: Callable[[], None]) -> Outcome:
@@ -98,7 +105,7 @@ def do_job(job: Job, fabric: Fabric, observer: Observer, check: Callable[[], Non
     if is_first and not job.is_resumed:
         RunFolder(job.folder).begin(job.recipe, job.parts)
     team.gather(None)  # the others wait until the folder is as it should be
-    environment = describe_environment(fabric, job.precision)
+    environment = numeric_environment(fabric, job.precision)
     checkpoints = Checkpoints(
         job.folder, quarantine, environment, watcher.notice, job.checkpoint_seconds, is_writer=is_first
     )
@@ -119,15 +126,20 @@ def do_job(job: Job, fabric: Fabric, observer: Observer, check: Callable[[], Non
     def on_refit() -> None:
         watcher.stage("training again with the validation clips", 0)
 
-    learned = learn(factory.make, job.parts, settings, begin_epoch, on_epoch, on_refit, checkpoints)
+    def on_step(place: Place, spent: Spent) -> None:
+        if place.num_clips:
+            watcher.step(loss=place.mean_loss, top1=place.top1, waiting_share=spent.waiting_share)
+
+    with _memory_named(job.recipe):
+        learned = learn(factory.make, job.parts, settings, begin_epoch, on_epoch, on_step, on_refit, checkpoints)
     if is_first:
         header = job.header.model_copy(update={"calibration": learned.calibration})
         save_model(job.folder / "model.safetensors", learned.classifier, header)
     unreadable = {clip: reason for reasons in team.gather(quarantine.reasons) for clip, reason in reasons.items()}
-    return Outcome(learned.records, learned.kept, unreadable, environment)
+    return Outcome(learned.records, learned.kept, unreadable, environment, _peak_memory_bytes(fabric.device))
 
 
-def describe_environment(fabric: Fabric, precision: str) -> dict[str, str]:
+def numeric_environment(fabric: Fabric, precision: str) -> dict[str, str]:
     """What the last bits of weights depend on, beside seed and clips."""
     device = fabric.device
     is_gpu = device.type == "cuda"
@@ -139,6 +151,30 @@ def describe_environment(fabric: Fabric, precision: str) -> dict[str, str]:
         "device": torch.cuda.get_device_name(device) if is_gpu else torch.backends.cpu.get_cpu_capability(),
         "precision": precision,
     }
+
+
+@contextmanager
+def _memory_named(recipe: Recipe) -> Iterator[None]:
+    """Where memory runs out, say what of the recipe takes it."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        is_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+        if not is_memory:
+            raise
+        spec, training = recipe.preprocess, recipe.training
+        raise MemoryExhausted(
+            f"memory is full at batches of {training.batch_size} clips of up to {recipe.sampling.max_frames} frames of "
+            f"{spec.height}×{spec.width}: lower training.batch_size (training.accumulate makes up for it), "
+            "sampling.max_frames or preprocess.height and width, and start anew with --overwrite"
+        ) from error
+
+
+def _peak_memory_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _log_csv(records: Sequence[EpochRecord]) -> str:

@@ -16,6 +16,7 @@ from videoclf.recipe.recipe import Training
 from videoclf.training.checkpoints import Checkpoints, State
 from videoclf.training.fit import Trainer
 from videoclf.training.interruption import Interrupted
+from videoclf.training.place import AfterStep, Place, Spent
 
 MakeTrainer = Callable[[], tuple[VideoClassifier, Trainer]]
 """A network with its first weights, and its trainer; the same each time."""
@@ -42,6 +43,7 @@ def learn(
     settings: Training,
     on_begin: Callable[[int], object] = lambda _epoch: None,
     on_epoch: _OnEpoch = lambda _records, _is_kept, _classifier: None,
+    on_step: AfterStep = lambda _place, _spent: None,
     on_refit: Callable[[], object] = lambda: None,
     checkpoints: Checkpoints | None = None,
 ) -> Learned:
@@ -55,6 +57,7 @@ def learn(
         on_begin: called once, before anything is trained, with the epoch that is trained first: not always 1.
         on_epoch: called after each epoch with the records of all so far, whether its weights are to be kept, and the
             network.
+        on_step: called after each step, of the refit too.
         on_refit: called before the second training.
         checkpoints: where to go on from, and where to keep how far it came.
 
@@ -63,7 +66,7 @@ def learn(
         TrainingDiverged: the loss is no longer a number.
         Interrupted: after a checkpoint was written.
     """
-    lesson = _Lesson(make_trainer, settings, checkpoints)
+    lesson = _Lesson(make_trainer, settings, checkpoints, on_step)
     if checkpoints is not None and (state := checkpoints.load([*parts.train, *parts.validation])) is not None:
         lesson.restore(state)
     try:
@@ -87,7 +90,10 @@ class _Lesson:
         calibration: what validation chose; None until the first training is over.
     """
 
-    def __init__(self, make_trainer: MakeTrainer, settings: Training, checkpoints: Checkpoints | None) -> None:
+    def __init__(
+        self, make_trainer: MakeTrainer, settings: Training, checkpoints: Checkpoints | None, on_step: AfterStep
+    ) -> None:
+        self._on_step = on_step
         self._make_trainer = make_trainer
         self._settings = settings
         self._checkpoints = checkpoints
@@ -153,7 +159,11 @@ class _Lesson:
 
     def _take_trainer(self) -> None:
         self._classifier, self._trainer = self._make_trainer()
-        self._trainer.after_step = self._checkpoint
+        self._trainer.after_step = self._after_step
+
+    def _after_step(self, place: Place, spent: Spent) -> None:
+        self._checkpoint()
+        self._on_step(place, spent)
 
     def _checkpoint(self) -> None:
         if self._checkpoints is not None:

@@ -16,6 +16,10 @@ class Observer(Protocol):
     def advance(self) -> None:
         """One clip of the stage is done."""
 
+    def step(self, *, loss: float, top1: float, waiting_share: float) -> None:
+        """A training step is done. Of the epoch so far: the clips' mean loss in nats, the share of them that was right,
+        and the share of the time in which the network waited for clips."""
+
     def epoch(self, record: EpochRecord, *, is_best: bool) -> None:
         """An epoch is over."""
 
@@ -30,6 +34,9 @@ class SilentObserver:
         """Ignored."""
 
     def advance(self) -> None:
+        """Ignored."""
+
+    def step(self, *, loss: float, top1: float, waiting_share: float) -> None:
         """Ignored."""
 
     def epoch(self, record: EpochRecord, *, is_best: bool) -> None:

@@ -34,7 +34,7 @@ Work = Callable[[Fabric, Observer, Callable[[], None]], T]
 """What each process does: with its Fabric, an observer to be told, and what to call after each clip, which raises what
 is to end it. Can be pickled."""
 
-_END = ("end", ())
+_END: tuple[str, dict[str, Any]] = ("end", {})
 
 # it prints what it was told to do; here, because child processes import this before Fabric speaks
 logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
@@ -137,9 +137,9 @@ def _in_child(fabric: Fabric, work: Work[Any], channel: Queue[Any], is_asked_to_
     try:
         result = work(fabric, _Sender(channel, is_first=is_first), check)
         if is_first:
-            channel.put(("result", (result,)))
+            channel.put(("result", {"value": result}))
     except VideoclfError as error:
-        channel.put(("error", (type(error).__name__, str(error))))
+        channel.put(("error", {"name": type(error).__name__, "text": str(error)}))
         raise
     except Interrupted as error:
         # torch takes a KeyboardInterrupt for an orderly end, and would wait for the other processes
@@ -158,18 +158,22 @@ class _Sender:
 
     def stage(self, name: str, total: int) -> None:
         if self._is_first:
-            self._channel.put(("stage", (name, total)))
+            self._channel.put(("stage", {"name": name, "total": total}))
 
     def advance(self) -> None:
         if self._is_first:
-            self._channel.put(("advance", ()))
+            self._channel.put(("advance", {}))
+
+    def step(self, *, loss: float, top1: float, waiting_share: float) -> None:
+        if self._is_first:
+            self._channel.put(("step", {"loss": loss, "top1": top1, "waiting_share": waiting_share}))
 
     def epoch(self, record: EpochRecord, *, is_best: bool) -> None:
         if self._is_first:
-            self._channel.put(("epoch", (record, is_best)))
+            self._channel.put(("epoch", {"record": record, "is_best": is_best}))
 
     def notice(self, text: str) -> None:
-        self._channel.put(("notice", (text,)))
+        self._channel.put(("notice", {"text": text}))
 
 
 def _listen(channel: Queue[Any], observer: Observer, results: list[Any], failures: list[VideoclfError]) -> None:
@@ -178,11 +182,8 @@ def _listen(channel: Queue[Any], observer: Observer, results: list[Any], failure
         if what == "end":
             return
         if what == "error":
-            name, text = values
-            failures.append(getattr(errors, name)(text))
+            failures.append(getattr(errors, values["name"])(values["text"]))
         elif what == "result":
-            results.append(values[0])
-        elif what == "epoch":
-            observer.epoch(values[0], is_best=values[1])
+            results.append(values["value"])
         else:
-            getattr(observer, what)(*values)
+            getattr(observer, what)(**values)

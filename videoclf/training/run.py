@@ -20,12 +20,14 @@ from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
 from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.splits import Split, make_split
 from videoclf.errors import DatasetInvalid, DeviceUnavailable, UsageInvalid
+from videoclf.evaluation.environment import describe_environment
 from videoclf.evaluation.evaluate import metrics_of, write_predictions
+from videoclf.evaluation.judged import judged_clips, truths_of
 from videoclf.evaluation.metrics import Metrics
 from videoclf.evaluation.report import write_report
 from videoclf.inference.model import Model
 from videoclf.inference.prediction import Failure
-from videoclf.inference.torch_engine import TorchEngine
+from videoclf.inference.torch_engine import TorchEngine, describe_device
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.modeling.checkpoint import save_model
 from videoclf.modeling.classifier import Backbone
@@ -33,6 +35,7 @@ from videoclf.modeling.placement import choose_placement
 from videoclf.modeling.pretrained import open_model
 from videoclf.recipe.header import Calibration, ModelHeader
 from videoclf.recipe.recipe import Recipe, describe_validation, recipe_to_toml
+from videoclf.training.bottleneck import describe_bottleneck
 from videoclf.training.checkpoints import DEFAULT_INTERVAL_SECONDS, remove_checkpoints
 from videoclf.training.examples import DEFAULT_MAX_UNREADABLE_SHARE
 from videoclf.training.interruption import InterruptibleObserver, interruptible
@@ -179,16 +182,26 @@ def _judge(job: Job, outcome: Outcome, device: str, num_threads: int, watcher: O
     metrics = metrics_of(outcomes, judging, header.labels, header.objective)
     figures = {f"{judged_on}_top1": metrics.top1, f"{judged_on}_num_clips": float(metrics.num_clips)}
     save_model(model_path, classifier, header.model_copy(update={"figures": figures}))
-    write_predictions(folder / "predictions.jsonl", outcomes)
-    summary = _summary(metrics, judged_on, outcome, header.calibration, parts)
+    truths = truths_of(judging, header.objective)
+    write_predictions(folder / "predictions.jsonl", outcomes, truths)
+    summary = {"data": source} | _summary(metrics, judged_on, outcome, header.calibration, parts)
     write_atomically(folder / "metrics.json", json.dumps(summary, indent=2).encode())
     write_report(
         folder / "report.html",
         title=f"Run {header.name}: {judged_on}",
         metrics=metrics,
         epochs=outcome.records,
+        clips=judged_clips(outcomes, truths),
+        parts={"train": parts.train, "validation": parts.validation, "test": parts.test},
         notes=[f"Data: {source}. {parts!r}.", *parts.warnings, *outcome.unreadable.values()],
+        bottleneck=describe_bottleneck(
+            outcome.records, is_frozen=job.recipe.backbone.frozen, num_threads=job.num_threads
+        ),
+        environment=describe_environment(
+            describe_device(choose_placement(device, job.place).first), precision=job.precision, num_threads=num_threads
+        ),
         recipe_toml=recipe_to_toml(job.recipe),
+        reading=job.reading,
     )
     remove_checkpoints(folder)
     return RunFolder(folder).read_run()
@@ -262,5 +275,6 @@ def _summary(
             "num_missing": len(parts.missing),
         },
         "quarantined": {str(clip.path): reason for clip, reason in outcome.unreadable.items()},
+        "peak_memory_bytes": outcome.peak_memory_bytes,
         "environment": outcome.environment,
     }

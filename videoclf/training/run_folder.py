@@ -21,6 +21,8 @@ _BEGIN = ("recipe.toml", "split.json")
 """Written before the first clip is read."""
 _END = "report.html"
 """Written last: a run that has it is finished."""
+TENSORBOARD_FOLDER = "tensorboard"
+"""Of a run's folder, where curves for TensorBoard are asked for."""
 _FILES = (*_BEGIN, "log.csv", "model.safetensors", "predictions.jsonl", "metrics.json", _END)
 
 
@@ -35,6 +37,8 @@ class Run:
     judged_on: Literal["test", "validation"]
     num_unreadable: int
     """Clips of any part that could not be read."""
+    peak_memory_bytes: int
+    """While it was trained: of the (first) GPU, or of the (first) process."""
 
 
 class RunFolder:
@@ -85,6 +89,8 @@ class RunFolder:
         remove_checkpoints(self.path)
         for name in _FILES:
             remove_file(self.path / name)
+        for path in (self.path / TENSORBOARD_FOLDER).glob("events.out.*"):
+            remove_file(path)
         write_atomically(self.path / "recipe.toml", recipe_to_toml(recipe).encode())
         write_atomically(self.path / "split.json", _split_json(parts).encode())
 
@@ -128,7 +134,14 @@ class RunFolder:
             tree = json.loads(path.read_text(encoding="utf-8"))
             metrics = Metrics.model_validate({name: tree[name] for name in Metrics.model_fields if name in tree})
             unreadable = {*tree["quarantined"], *(clip.source for clip in metrics.failed)}
-            return Run(self.path, self.path / "model.safetensors", metrics, tree["judged_on"], len(unreadable))
+            return Run(
+                self.path,
+                self.path / "model.safetensors",
+                metrics,
+                tree["judged_on"],
+                len(unreadable),
+                tree["peak_memory_bytes"],
+            )
         except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
             raise RunFolderUnusable(f"{path}: cannot be read ({type(error).__name__}); see the model itself") from error
 

@@ -1,0 +1,95 @@
+"""What the compiler makes of each kernel, for three generations of GPUs: registers, shared memory and spills.
+
+    python benchmarks/kernel_resources.py [--all]
+
+Needs no GPU. Prints a Markdown table; ends with 1 where a kernel spills registers to memory. ``--all`` compiles every
+variant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.pop("TRITON_INTERPRET", None)  # before Triton is imported: interpreted functions do not compile
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from videoclf.kernels import motion, preprocess
+from videoclf.kernels.motion_triton import temporal_shift_kernel
+from videoclf.kernels.preprocess_triton import preprocess_kernel
+
+TARGETS = (80, 90, 100)
+"""Compute capabilities: A100, H100 and H200, B200."""
+
+POINTERS = {"pixels": "*u8", "table": "*i64", "before": "*i64", "after": "*i64"}
+FLOATS = ("scale", "shift")
+
+Variant = tuple[str, Any, dict[str, int], dict[str, Any], str]
+"""Its name, the kernel, its constants, the compiler's options, the output's type."""
+
+
+def main() -> int:
+    """Compile, print, and say whether something spilled."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--all", action="store_true", help="every variant: some minutes")
+    every = parser.parse_args().all
+    print("| kernel | output | target | registers | shared memory (bytes) | spilled (bytes) |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    num_spilling = 0
+    for (name, kernel, constants, options, dtype), capability in itertools.product(_variants(every), TARGETS):
+        registers, shared_bytes, spilled_bytes = _compile(kernel, constants, options, dtype, capability)
+        num_spilling += spilled_bytes > 0
+        print(f"| {name} | {dtype} | sm_{capability} | {registers} | {shared_bytes} | {spilled_bytes} |", flush=True)
+    return int(num_spilling > 0)
+
+
+def _variants(every: bool) -> Iterator[Variant]:
+    """Registers hardly depend on the output's type or on which views there are: a few variants stand for all."""
+    dtypes = ("fp32", "fp16", "bf16") if every else ("fp16",)
+    views = (
+        [views for count in (1, 2, 3) for views in itertools.combinations(preprocess.VIEWS, count)]
+        if every
+        else [preprocess.VIEWS[:1], preprocess.VIEWS]
+    )
+    for is_yuv, shown, dtype in itertools.product((False, True), views, dtypes):
+        name = f"preprocess, {'YUV' if is_yuv else 'RGB'} to {' + '.join(shown)}"
+        constants = preprocess.kernel_constants(shown, is_yuv=is_yuv)
+        yield name, preprocess_kernel, constants, preprocess.COMPILE_OPTIONS, dtype
+    for dtype in dtypes:
+        yield "temporal shift", temporal_shift_kernel, {"BLOCK": motion.BLOCK}, motion.COMPILE_OPTIONS, dtype
+
+
+def _compile(
+    kernel: Any, constants: dict[str, int], options: dict[str, Any], dtype: str, capability: int
+) -> tuple[int, int, int]:
+    """Registers a thread, shared memory a program, and bytes of each thread's stack, which hold nothing but spills."""
+    pointers = POINTERS | {"maps": f"*{dtype}", "out": f"*{dtype}"}
+    signature = {
+        name: "constexpr" if name in constants else pointers.get(name, "fp32" if name.startswith(FLOATS) else "i32")
+        for name in kernel.arg_names
+    }
+    compiled = triton.compile(
+        ASTSource(kernel, signature, constants), target=GPUTarget("cuda", capability, 32), options=options
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        cubin = Path(folder) / "kernel.cubin"
+        cubin.write_bytes(compiled.asm["cubin"])
+        cuobjdump = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+        usage = subprocess.run([cuobjdump, "-res-usage", cubin], capture_output=True, text=True, check=True).stdout
+    found = dict(re.findall(r"(REG|STACK):(\d+)", usage))
+    return int(found["REG"]), compiled.metadata.shared, int(found["STACK"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

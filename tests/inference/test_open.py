@@ -1,0 +1,117 @@
+"""Which engine runs what, and what is said where none can."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import videoclf
+from tests.conftest import write_clip
+from tests.inference.portable_models import openvino_or_skip
+from videoclf.errors import EngineUnavailable, ModelFileInvalid, UsageInvalid
+from videoclf.inference import open as opening
+from videoclf.inference.portable_engine import PortableEngine
+from videoclf.inference.torch_engine import TorchEngine
+
+needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="needs OpenVINO: pip install 'videoclf[cpu]'")
+
+
+@needs_openvino
+def test_openvino_is_chosen_by_itself_on_a_cpu(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "_GPU_FILES", ())
+    assert isinstance(videoclf.load(tiny_model)._engine, PortableEngine)
+    assert isinstance(videoclf.load(tiny_model, engine="torch")._engine, TorchEngine)
+
+
+def test_where_a_gpu_may_be_torch_is_chosen(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "_GPU_FILES", ("null",))
+    assert isinstance(videoclf.load(tiny_model)._engine, TorchEngine)
+
+
+def test_without_openvino_torch_is_chosen_silently(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "find_spec", lambda _name: None)
+    notices: list[str] = []
+    assert isinstance(videoclf.load(tiny_model, notice=notices.append)._engine, TorchEngine)
+    assert notices == []
+
+
+def test_openvino_asked_for_but_not_installed_says_what_to_install(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(EngineUnavailable, match=r"OpenVINO cannot be used \(.*\); pip install 'videoclf\[cpu\]'"):
+        videoclf.load(tiny_model, engine="openvino")
+
+
+def test_an_old_openvino_gives_way_with_a_notice(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = ModuleType("openvino")
+    old.__version__ = "2023.1.0"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "openvino", old)
+    monkeypatch.setattr(opening, "find_spec", lambda _name: True)
+    notices: list[str] = []
+    assert isinstance(videoclf.load(tiny_model, device="cpu", notice=notices.append)._engine, TorchEngine)
+    (notice,) = notices
+    assert notice.startswith("OpenVINO 2023.1.0 is too old; pip install --upgrade 'videoclf[cpu]'")
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "complaint"),
+    [
+        (None, {"engine": "tensorflow"}, "engine 'tensorflow': there is none of that name; use auto, torch, openvino"),
+        (None, {"engine": "onnx"}, "--engine onnx: runs exported files only; videoclf export"),
+        (None, {"engine": "openvino", "device": "cuda"}, "--device 'cuda': openvino runs on the CPU; use --engine"),
+        ("m.onnx", {"engine": "openvino"}, "--engine openvino: m.onnx was exported for onnx; leave --engine away"),
+        ("m.xml", {"device": "cuda:1"}, "--device 'cuda:1': openvino runs on the CPU"),
+    ],
+)
+def test_what_cannot_be_is_wrong_usage(model: str | None, settings: dict[str, str], complaint: str) -> None:
+    with pytest.raises(UsageInvalid) as caught:
+        videoclf.load(model, **settings)  # type: ignore[arg-type]
+    assert str(caught.value).startswith(complaint)
+
+
+@pytest.mark.parametrize("name", ["m.onnx", "m.xml"])
+@pytest.mark.parametrize("content", [None, b"", b"<xml>", b"\x08\x07garbage"])
+def test_a_broken_export_is_one_line(tmp_path: Path, name: str, content: bytes | None) -> None:
+    if name == "m.xml":
+        openvino_or_skip()
+    else:
+        pytest.importorskip("onnxruntime", reason="needs ONNX Runtime: pip install 'videoclf[onnx]'")
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / "m.bin").write_bytes(b"")
+    with pytest.raises(ModelFileInvalid) as caught:
+        videoclf.load(tmp_path / name)
+    assert str(caught.value).startswith(str(tmp_path / name))
+    assert "\n" not in str(caught.value)
+
+
+@needs_openvino
+def test_openvino_reports_nothing_over_the_network() -> None:
+    code = (
+        "import sys; from videoclf.inference.openvino_graph import import_openvino; import_openvino()\n"
+        "sys.exit(any(name.startswith('openvino_telemetry.') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@needs_openvino
+def test_predicting_with_a_converted_model_imports_no_torch(tmp_path: Path, tiny_model: Path) -> None:
+    clip = write_clip(tmp_path / "a.avi", 10)
+    code = (
+        "import sys, runpy; sys.argv[0] = 'videoclf'\n"
+        "try: runpy.run_module('videoclf', run_name='__main__')\n"
+        "except SystemExit as end: print(end.code, [m for m in ('torch', 'torchvision', 'cv2') if m in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, "predict", str(clip), "--model", str(tiny_model), "--engine", "openvino"],
+        capture_output=True, text=True, check=False, env=os.environ,
+    )  # fmt: skip
+    assert result.stderr == ""
+    assert result.stdout.splitlines()[-1] == "0 []"

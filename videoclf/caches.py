@@ -1,0 +1,30 @@
+"""Where what is computed once is kept from run to run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from videoclf.errors import RunFolderUnusable
+
+
+def cache_folder(kind: str) -> Path:
+    """The folder of that name in ``$VIDEOCLF_CACHE``, or in ``videoclf`` of ``$XDG_CACHE_HOME``, or of ``~/.cache``.
+
+    Args:
+        kind: what is kept there: ``features``, ``engines``.
+
+    Raises:
+        RunFolderUnusable: this user has no home.
+    """
+    if named := os.environ.get("VIDEOCLF_CACHE"):
+        return Path(named) / kind
+    xdg = os.environ.get("XDG_CACHE_HOME", "")
+    if Path(xdg).is_absolute():  # others are to be ignored, says the XDG Base Directory Specification
+        return Path(xdg) / "videoclf" / kind
+    try:
+        return Path.home() / ".cache" / "videoclf" / kind
+    except RuntimeError as error:
+        raise RunFolderUnusable(
+            f"~/.cache/videoclf: {kind} cannot be kept there (this user has no home); set VIDEOCLF_CACHE to a folder"
+        ) from error

@@ -1,0 +1,62 @@
+"""``videoclf compare``: runs side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from videoclf.cli.console import ProgressBar, output, print_result, printable
+from videoclf.cli.options import Json
+
+if TYPE_CHECKING:
+    from videoclf.evaluation.compare import Comparison
+
+
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN RUN...", help="Folders that train, evaluate --out or crossval left.")
+    ],
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with a plot too.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Put runs side by side: their figures with 95 % intervals, and the recipe's keys in which they differ.
+
+    Where two runs judged the same clips, their difference is taken clip by clip, which is much surer than two figures
+    beside each other. Try: videoclf compare runs/a runs/b --html compare.html
+    """
+    with ProgressBar() as bar:
+        bar.start("loading torch", None)
+        from videoclf.evaluation.compare import compare as compare_runs
+        from videoclf.evaluation.comparison_page import write_comparison
+
+        comparison = compare_runs(runs)
+        if html is not None:
+            write_comparison(html, comparison)
+    if as_json:
+        print_result(comparison.model_dump_json())
+    else:
+        _print(comparison)
+        if html is not None:
+            print_result(f"page: {html}")
+
+
+def _print(comparison: Comparison) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from videoclf.evaluation.comparison_page import describe_pair, rows_of
+
+    table = Table()
+    table.add_column("")
+    for number, run in enumerate(comparison.runs, 1):
+        print_result(f"{number}: {run.run} ({run.judged_on})")
+        table.add_column(str(number), justify="right")
+    for heading, cells in rows_of(comparison):
+        table.add_row(heading, *(Text(printable(cell)) for cell in cells))
+    output().print(table)
+    for pair in comparison.pairs:
+        print_result(describe_pair(pair))
+    if not comparison.pairs:
+        print_result("no two of these runs judged the same clips and kept what they said of each")

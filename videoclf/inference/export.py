@@ -1,0 +1,43 @@
+"""Writes models to files that predict elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from videoclf.atomic import write_atomically
+from videoclf.errors import UsageInvalid
+from videoclf.inference.open import EXPORT_SUFFIXES
+from videoclf.inference.options import EngineName
+
+
+def export(model: str | Path | None, out: str | Path) -> None:
+    """Write a model, preprocessing included, to one file (``.onnx``), or two (``.xml`` and the ``.bin`` beside it).
+
+    From ``frames``, ``T×H×W×3`` uint8 RGB of any number and size, it gives ``logits`` and calibrated ``probabilities``,
+    ``C`` each. Its metadata hold labels, recipe and calibration. Written only if its logits agree with torch's within
+    1e-4.
+
+    Args:
+        model: as `load` takes it, but no exported file.
+        out: its suffix says for whom: ``.onnx`` for ONNX runtimes, ``.xml`` for OpenVINO.
+
+    Raises:
+        UsageInvalid: another suffix.
+        ModelFileInvalid, WeightsUnavailable: as `load`.
+        EngineUnavailable: what writes the file is not installed, or cannot follow the model.
+        RunFolderUnusable: the file cannot be written.
+    """
+    path = Path(out)
+    target = EXPORT_SUFFIXES.get(path.suffix.lower())
+    if target is None:
+        raise UsageInvalid(f"--out {path}: its suffix must say what it is for: {' or '.join(EXPORT_SUFFIXES)}")
+    from videoclf.inference.convert import to_onnx, to_openvino
+    from videoclf.modeling.pretrained import open_model
+
+    classifier, header = open_model(model)
+    if target is EngineName.ONNX:
+        write_atomically(path, to_onnx(classifier, header))
+        return
+    graph, weights = to_openvino(classifier, header)
+    write_atomically(path.with_suffix(".bin"), weights)
+    write_atomically(path, graph)

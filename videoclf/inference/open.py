@@ -1,0 +1,99 @@
+"""Which engine runs a model: what the user asked for, or what is fastest here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from videoclf.errors import EngineUnavailable, ModelFileInvalid, UsageInvalid
+from videoclf.inference.engine import Engine
+from videoclf.inference.options import EngineName
+from videoclf.inference.portable_engine import PortableEngine, PortableFile
+from videoclf.recipe.header import ModelHeader
+
+EXPORT_SUFFIXES = {".onnx": EngineName.ONNX, ".xml": EngineName.OPENVINO}
+"""Of exported files, and what reads them."""
+
+_GPU_FILES = ("nvidiactl", "kfd", "dxg")
+"""In /dev: NVIDIA's driver, AMD's, and Windows' in its Linux. Asking torch instead would take two seconds."""
+
+
+def open_engine(
+    model: str | Path | None,
+    *,
+    engine: EngineName = EngineName.AUTO,
+    device: str = "auto",
+    place: str | None = None,
+    backbone: Any = None,
+    notice: Callable[[str], None] = lambda _text: None,
+) -> tuple[Engine[Any], ModelHeader]:
+    """What runs a model, and what its file says of it; arguments as for `videoclf.load`.
+
+    Raises:
+        ModelFileInvalid, WeightsUnavailable, DeviceUnavailable: as `videoclf.load`.
+        EngineUnavailable: the engine asked for is not installed, or refuses the model.
+        UsageInvalid: an engine that cannot read such a file, or that does not run on the device.
+    """
+    exported_for = EXPORT_SUFFIXES.get(Path(model or "").suffix.lower())
+    if place is not None and (engine not in {EngineName.AUTO, EngineName.TORCH} or exported_for is not None):
+        raise UsageInvalid("--place: only torch runs the parts of a network on several devices; use --engine torch")
+    if exported_for is not None:
+        return _portable(_open_exported(Path(model or ""), exported_for, engine, device))
+    if engine is EngineName.ONNX:
+        raise UsageInvalid(
+            f"--engine onnx: runs exported files only; videoclf export {model or ''} --out model.onnx, then "
+            "--model model.onnx"
+        )
+    if engine is EngineName.OPENVINO:
+        _check_device(engine, device)
+        if backbone is not None:
+            raise UsageInvalid("--engine openvino: cannot run a backbone of your own; use torch")
+    is_automatic = engine is EngineName.AUTO and backbone is None and place is None and _openvino_is_faster(device)
+    if engine is EngineName.OPENVINO or is_automatic:
+        from videoclf.inference.conversions import open_converted
+
+        try:
+            return _portable(open_converted(model, notice))
+        except EngineUnavailable as error:
+            if not is_automatic:
+                raise
+            notice(f"{error}; torch does the work")
+    from videoclf.inference.torch_engine import TorchEngine
+    from videoclf.modeling.pretrained import open_model
+
+    classifier, header = open_model(model, backbone=backbone)
+    return TorchEngine(classifier, header.recipe, device, place=place), header
+
+
+def _portable(file: PortableFile) -> tuple[PortableEngine, ModelHeader]:
+    return PortableEngine(file), file.header
+
+
+def _open_exported(path: Path, exported_for: EngineName, engine: EngineName, device: str) -> PortableFile:
+    if engine not in {EngineName.AUTO, exported_for}:
+        raise UsageInvalid(f"--engine {engine}: {path} was exported for {exported_for}; leave --engine away")
+    _check_device(exported_for, device)
+    if not path.is_file():
+        raise ModelFileInvalid(
+            f"{path}: no such file; check the path, or export it: videoclf export MODEL --out {path}"
+        )
+    if exported_for is EngineName.ONNX:
+        from videoclf.inference.onnx_graph import read_onnx
+
+        return read_onnx(path)
+    from videoclf.inference.openvino_graph import read_openvino
+
+    return read_openvino(path)
+
+
+def _check_device(engine: EngineName, device: str) -> None:
+    if device not in {"auto", "cpu"}:
+        raise UsageInvalid(f"--device {device!r}: {engine} runs on the CPU; use --engine torch for a GPU")
+
+
+def _openvino_is_faster(device: str) -> bool:
+    if find_spec("openvino") is None:
+        return False
+    return device == "cpu" or (device == "auto" and not any(Path("/dev", name).exists() for name in _GPU_FILES))

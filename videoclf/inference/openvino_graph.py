@@ -1,0 +1,134 @@
+"""Exported models in OpenVINO (https://docs.openvino.ai): the fast engine on a CPU."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from videoclf.errors import EngineUnavailable, ModelFileInvalid, one_line
+from videoclf.inference.engine import Float32Array
+from videoclf.inference.portable_engine import METADATA_KEYS, Part, PortableFile, parse_metadata
+from videoclf.recipe.recipe import shortened
+
+MIN_VERSION = (2025, 0)
+"""The oldest that is asked for by the extra ``cpu``."""
+
+_SETTINGS = {
+    "PERFORMANCE_HINT": "LATENCY",
+    "INFERENCE_PRECISION_HINT": "f32",  # by itself it takes bfloat16 where the CPU has it: features 15 % off
+}
+
+
+def import_openvino() -> Any:
+    """The package, which reports nothing over the network: by itself it tells its makers whenever it is imported.
+
+    Raises:
+        EngineUnavailable: it is not installed, broken, or too old.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # hides it; there is a stub for it
+    try:
+        import openvino
+    except ImportError as error:
+        raise EngineUnavailable(
+            f"OpenVINO cannot be used ({one_line(error)}); pip install 'videoclf[cpu]', or use --engine torch"
+        ) from error
+    version = getattr(openvino, "__version__", "0")
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < MIN_VERSION:
+        raise EngineUnavailable(
+            f"OpenVINO {one_line(version)} is too old; pip install --upgrade 'videoclf[cpu]', or use --engine torch"
+        )
+    return openvino
+
+
+def open_openvino(graph: bytes, weights: bytes, path: Path) -> PortableFile:
+    """A model in OpenVINO's two parts.
+
+    Args:
+        graph: what stands in the ``.xml``.
+        weights: what stands in the ``.bin``.
+        path: names the file in messages.
+
+    Raises:
+        EngineUnavailable: OpenVINO cannot be used.
+        ModelFileInvalid: damaged, foreign, or of another version.
+    """
+    openvino = import_openvino()
+    core = openvino.Core()
+    try:
+        model = core.read_model(graph, weights)
+        entries = {key: model.get_rt_info([key]).value for key in METADATA_KEYS if model.has_rt_info([key])}
+    except RuntimeError as error:
+        raise ModelFileInvalid(
+            f"{path}: is no OpenVINO model, or a damaged one ({shortened(one_line(error))}); export it again"
+        ) from error
+    header = parse_metadata({key: str(value) for key, value in entries.items()}, path)
+    return PortableFile(OpenvinoGraph(core, model, path), header)
+
+
+def read_openvino(path: Path) -> PortableFile:
+    """A model in an ``.xml`` and the ``.bin`` beside it; see `open_openvino`."""
+    weights = path.with_suffix(".bin")
+    try:
+        return open_openvino(path.read_bytes(), weights.read_bytes(), path)
+    except OSError as error:
+        raise ModelFileInvalid(
+            f"{error.filename}: cannot be read ({error.strerror}); an OpenVINO model is two files, {path.name} and "
+            f"{weights.name}: keep them together"
+        ) from error
+
+
+class OpenvinoGraph:
+    """A model that OpenVINO has read.
+
+    Args:
+        core: OpenVINO's.
+        model: OpenVINO's.
+        path: names the file in messages.
+    """
+
+    def __init__(self, core: Any, model: Any, path: Path) -> None:
+        self._core = core
+        self._model = model
+        self._path = path
+
+    def part(self, start: str, end: str) -> Part:
+        """See `Graph`.
+
+        Raises:
+            ModelFileInvalid: the file lacks these stages, or OpenVINO cannot run them.
+        """
+        import openvino
+        from openvino import opset13
+
+        model = self._model.clone()  # shares the weights
+        tensors = {name: out for node in model.get_ops() for out in node.outputs() for name in out.names}
+        try:
+            first, last = tensors[start], tensors[end]
+            entry = opset13.parameter(first.partial_shape, first.element_type)
+            for user in first.get_target_inputs():
+                user.replace_source_output(entry.output(0))
+            whole = openvino.Model([last], [entry])
+            request = self._core.compile_model(whole, "CPU", _SETTINGS).create_infer_request()
+        except (KeyError, RuntimeError) as error:
+            raise ModelFileInvalid(
+                f"{self._path}: cannot be run from {start} to {end} ({shortened(one_line(error))}); export it again"
+            ) from error
+        return _OneAtATime(request)
+
+
+class _OneAtATime:
+    """A request serves one thread at a time, and uses all cores for it."""
+
+    def __init__(self, request: Any) -> None:
+        self._request = request
+        self._lock = threading.Lock()
+
+    def __call__(self, array: npt.NDArray[Any]) -> Float32Array:
+        with self._lock:
+            result: Float32Array = self._request.infer([np.ascontiguousarray(array)])[0]
+        return result

@@ -1,0 +1,53 @@
+"""Where the kernels run, and why not elsewhere: there the references do the same work."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from functools import cache
+
+import torch
+
+from videoclf.errors import one_line
+
+KERNELS = ("preprocess", "temporal_shift")
+"""Their names, as ``torch.ops.videoclf`` has them."""
+
+MIN_CAPABILITY = (8, 0)
+"""Ampere: what the kernels are compiled and tested for begins there."""
+
+
+@cache
+def why_no_kernels(device: torch.device) -> str | None:
+    """Why the Triton kernels cannot run on a device, in one line; None where they can. (Asked once a device: the answer
+    is kept.)
+
+    Args:
+        device: ``cpu``, ``cuda`` or ``cuda:N``; without an index, the current one.
+    """
+    if os.environ.get("TRITON_INTERPRET") == "1":
+        return "TRITON_INTERPRET=1 has Python interpret the kernels; unset it"
+    if device.type != "cuda":
+        return f"{device} is no CUDA device"
+    with warnings.catch_warnings(record=True) as caught:  # torch warns of what is wrong with a driver
+        warnings.simplefilter("always")
+        num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if num_gpus == 0:
+        reasons = "; ".join(one_line(warning.message) for warning in caught)
+        return f"torch finds no GPU ({reasons or 'no driver, or a torch without CUDA'})"
+    if (device.index or 0) >= num_gpus:
+        return f"there is no {device}: this machine's GPUs are cuda:0 to cuda:{num_gpus - 1}"
+    capability = torch.cuda.get_device_capability(device)
+    if capability < MIN_CAPABILITY:
+        found, needed = (f"sm_{major}{minor}" for major, minor in (capability, MIN_CAPABILITY))
+        return f"{torch.cuda.get_device_name(device)} is {found}; the kernels need {needed} or newer"
+    return _why_no_triton()
+
+
+def _why_no_triton() -> str | None:
+    try:
+        importlib.import_module("triton")
+    except Exception as error:
+        return f"Triton cannot be imported ({one_line(error)}); pip install triton"
+    return None

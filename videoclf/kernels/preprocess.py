@@ -1,0 +1,184 @@
+"""Decoded frames to the network's input in one pass: colours, resize, crop, flip, channels, normalisation, data type.
+
+``out = (view(resize(rgb(bytes))) / 255 - mean) / std``; the parts are written out in `preprocess_reference` (colours,
+resize) and `motion_reference` (views). On a GPU that `availability` allows, a Triton kernel does it, within 1/255 of
+the reference before normalisation; everywhere else the reference runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from videoclf.kernels.availability import why_no_kernels
+from videoclf.kernels.layout import COLUMNS, Clip, frame_table
+from videoclf.kernels.preprocess_reference import preprocess_reference
+
+VIEWS = ("rgb", "moments", "difference")
+"""What `motion_reference.arrange_channels` can show, three channels each."""
+
+_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+TILE_ROWS, TILE_COLUMNS, CHUNK_ROWS, CHUNK_COLUMNS = 16, 32, 32, 64
+"""A program makes 16×32 pixels from chunks of 32×64: docs/kernels.md has the sizes that were compared."""
+
+COMPILE_OPTIONS = {"num_warps": 4, "enable_fp_fusion": True}
+
+FRAMES_A_RUN = 4
+"""Where a view shows motion, a program makes so many frames one after another, and resizes two more at its run's ends.
+Longer runs read less twice, shorter ones keep more of a GPU busy on one short clip."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the network takes."""
+
+    height: int
+    """Rows, in pixels."""
+    width: int
+    channels: tuple[str, ...] = ("rgb",)
+    """Of `VIEWS`, in order, each at most once."""
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Subtracted from each channel of a view, on the scale where white is 1."""
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    dtype: torch.dtype = torch.float32
+    """float32, float16 or bfloat16."""
+    is_channels_last: bool = False
+    """Whether memory holds a pixel's channels together."""
+
+    def __post_init__(self) -> None:
+        if not self.channels or len(set(self.channels)) < len(self.channels) or not set(self.channels) <= set(VIEWS):
+            raise ValueError(f"channels = {self.channels}: expected some of {', '.join(VIEWS)}, each once")
+        if self.dtype not in _DTYPES:
+            raise ValueError(f"dtype = {self.dtype}: expected one of {', '.join(map(str, _DTYPES))}")
+
+
+def preprocess_clips(pixels: Tensor, clips: Sequence[Clip], output: Output) -> Tensor:
+    """All frames of some clips, of any sizes, as the network sees them.
+
+    Args:
+        pixels: uint8, one dimension, contiguous: the bytes of all clips, on the device where the work is done.
+        clips: where they lie in it, and how each is placed and flipped.
+        output: what the network takes.
+
+    Returns:
+        ``F×3V×height×width`` of the output's type, F all clips' frames behind each other, on the same device.
+
+    Raises:
+        ValueError: pixels of another kind; clips that reach beyond them or do not go together.
+    """
+    if pixels.dtype != torch.uint8 or pixels.ndim != 1 or not pixels.is_contiguous():
+        found = f"{pixels.dtype} {tuple(pixels.shape)}"
+        raise ValueError(f"pixels: expected uint8 in one dimension, contiguous; got {found}")
+    table_FK = frame_table(clips, output.height, output.width, len(pixels))
+    result: Tensor = preprocess_op(
+        pixels,
+        table_FK.to(pixels.device, non_blocking=True),
+        clips[0].layout.colours is not None,
+        output.height,
+        output.width,
+        ",".join(output.channels),
+        output.mean,
+        output.std,
+        output.dtype,
+        output.is_channels_last,
+    )
+    return result
+
+
+@torch.library.custom_op("videoclf::preprocess", mutates_args=())
+def preprocess_op(
+    pixels: Tensor,
+    table_FK: Tensor,
+    is_yuv: bool,
+    height: int,
+    width: int,
+    channels: str,
+    mean: Sequence[float],
+    std: Sequence[float],
+    dtype: torch.dtype,
+    is_channels_last: bool,
+) -> Tensor:
+    """`preprocess_clips` as torch's compiler and exporter see it: ``table_FK`` is `layout.frame_table` (trusted), on
+    the device of ``pixels``; ``channels`` are joined by commas."""
+    out = _empty(pixels, table_FK, height, width, channels, dtype, is_channels_last)
+    names = channels.split(",")
+    if why_no_kernels(pixels.device) is None:
+        with torch.cuda.device(pixels.device):
+            launch(pixels, table_FK, out, names, mean, std, is_yuv=is_yuv)
+        return out
+    return out.copy_(preprocess_reference(pixels, table_FK, height, width, names, mean, std))
+
+
+@preprocess_op.register_fake
+def _(
+    pixels: Tensor,
+    table_FK: Tensor,
+    is_yuv: bool,
+    height: int,
+    width: int,
+    channels: str,
+    mean: Sequence[float],
+    std: Sequence[float],
+    dtype: torch.dtype,
+    is_channels_last: bool,
+) -> Tensor:
+    return _empty(pixels, table_FK, height, width, channels, dtype, is_channels_last)
+
+
+def launch(
+    pixels: Tensor,
+    table_FK: Tensor,
+    out_FCHW: Tensor,
+    channels: Sequence[str],
+    mean: Sequence[float],
+    std: Sequence[float],
+    *,
+    is_yuv: bool,
+) -> None:
+    """Start the kernel (under ``TRITON_INTERPRET=1``: run it on the CPU), which fills ``out_FCHW``."""
+    from triton import cdiv
+
+    from videoclf.kernels.preprocess_triton import preprocess_kernel
+
+    num_frames, _, height, width = out_FCHW.shape
+    constants = kernel_constants(channels, is_yuv=is_yuv)
+    tiles = cdiv(height, TILE_ROWS) * cdiv(width, TILE_COLUMNS)
+    preprocess_kernel[tiles, cdiv(num_frames, constants["FRAMES_A_RUN"])](
+        pixels,
+        table_FK,
+        out_FCHW,
+        num_frames,
+        height,
+        width,
+        *out_FCHW.stride(),
+        *(1 / (255 * deviation) for deviation in std),
+        *(-centre / deviation for centre, deviation in zip(mean, std, strict=True)),
+        **constants,
+        **COMPILE_OPTIONS,
+    )
+
+
+def kernel_constants(channels: Sequence[str], *, is_yuv: bool) -> dict[str, int]:
+    """What the kernel is compiled for, by its parameters' names."""
+    return {
+        **{f"{view.upper()}_AT": channels.index(view) if view in channels else -1 for view in VIEWS},
+        "IS_YUV": is_yuv,
+        "FRAMES_A_RUN": 1 if tuple(channels) == ("rgb",) else FRAMES_A_RUN,
+        "NUM_COLUMNS": len(COLUMNS),
+        "TILE_ROWS": TILE_ROWS,
+        "TILE_COLUMNS": TILE_COLUMNS,
+        "CHUNK_ROWS": CHUNK_ROWS,
+        "CHUNK_COLUMNS": CHUNK_COLUMNS,
+    }
+
+
+def _empty(
+    pixels: Tensor, table_FK: Tensor, height: int, width: int, channels: str, dtype: torch.dtype, is_channels_last: bool
+) -> Tensor:
+    shape = (table_FK.shape[0], 3 * len(channels.split(",")), height, width)
+    layout = torch.channels_last if is_channels_last else torch.contiguous_format
+    return torch.empty(shape, dtype=dtype, device=pixels.device, memory_format=layout)
