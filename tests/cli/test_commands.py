@@ -338,6 +338,19 @@ def test_names_that_a_terminal_would_obey_are_printed_harmless(tmp_path: Path, t
     assert "gone\\n.avi: no such file" in err
 
 
+def test_parts_can_be_placed_and_predict_the_same() -> None:
+    place = "backbone[:7]=cpu:0,backbone[7:]=cpu:1,temporal=cpu:1,head=cpu:1"
+    assert run("predict", sample_clip(), "--place", place) == run("predict", sample_clip(), "--device", "cpu")
+
+
+@pytest.mark.parametrize("place", ["backbone[:7]=cpu:0", "gru=cpu", "backbone[:20]=cpu:0,backbone[20:]=cpu:1"])
+def test_a_placement_that_means_nothing_is_wrong_usage(place: str) -> None:
+    code, _, err = run("predict", sample_clip(), "--place", place)
+    assert code == 2
+    assert err.startswith("error: --place")
+    assert err.count("\n") == 1
+
+
 @pytest.mark.parametrize("arguments", [("--split", "foo"), ("--split", "official:9"), ("--group-regex", "(")])
 def test_splits_that_mean_nothing_are_wrong_usage(tmp_path: Path, arguments: tuple[str, str]) -> None:
     (tmp_path / "A").mkdir()

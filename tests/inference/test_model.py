@@ -81,7 +81,7 @@ def test_an_unknown_device_says_what_there_is(tiny_model: Path, device: str, com
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_missing_gpu_says_so(tiny_model: Path) -> None:
-    with pytest.raises(DeviceUnavailable, match="torch finds no GPU on this machine; use --device cpu"):
+    with pytest.raises(DeviceUnavailable, match="torch finds no GPU on this machine; use cpu"):
         videoclf.load(tiny_model, device="cuda")
 
 

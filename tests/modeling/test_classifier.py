@@ -185,6 +185,22 @@ def test_a_single_frame_can_be_trained_on(name: str) -> None:
     assert all(module.training for module in model.modules())
 
 
+@pytest.mark.parametrize("name", ["tiny", "inflated:tiny"])
+def test_what_follows_a_single_frame_does_not_change_its_gradient(name: str) -> None:
+    """It is normalised by running statistics, which the next batch changes before the first has gone back."""
+    frame, others = (torch.randn(num_clips, num_clips, 3, 16, 16) for num_clips in (1, 4))
+    gradients = []
+    for is_followed in (False, True):
+        torch.manual_seed(0)
+        backbone = build_backbone(Recipe.model_validate({"backbone": {"name": name}})).train()
+        features, _ = backbone(frame, torch.tensor([1]))
+        if is_followed:
+            backbone(others, torch.full((4,), 4))
+        features.square().sum().backward()
+        gradients.append([parameter.grad for parameter in backbone.parameters()])
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=0, atol=0)
+
+
 def test_a_custom_backbone_is_asked_for() -> None:
     recipe = Recipe.model_validate({"backbone": {"name": "custom"}})
     with pytest.raises(RecipeInvalid, match=r"is passed in from Python: videoclf.train\(..., backbone=...\)"):

@@ -273,3 +273,16 @@ def test_balanced_sampling_shows_each_class_equally_often() -> None:
     trainer, _ = build(with_training(class_balance="sampling"), Watched())
     next(iter(trainer.epochs(clips, CLIPS[16:])))
     assert (shown.count("up"), shown.count("down")) == (5, 5)
+
+
+def test_as_many_batches_go_forward_before_the_first_goes_back_as_are_to_be_in_flight() -> None:
+    settings = RECIPE.training.model_copy(update={"accumulate": 4, "epochs": 1, "batch_size": 2})
+    classifier, ways = build_classifier(RECIPE, 2), []
+    classifier.head.register_forward_hook(lambda *_: ways.append("forward") if classifier.training else None)
+    classifier.head.register_full_backward_hook(lambda *_: ways.append("back"))
+    trainer = Trainer(
+        Fabric(accelerator="cpu", devices=1), classifier, RampExamples(), LABELS, settings, on_features=True,
+        num_in_flight=2,
+    )  # fmt: skip
+    list(trainer.epochs(CLIPS[:16], CLIPS[16:]))
+    assert ways == ["forward", "forward", "back", "back"] * 4  # two steps of four batches

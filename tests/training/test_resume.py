@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load
 
 import videoclf
 from tests.conftest import write_clip
@@ -183,3 +185,11 @@ def test_killed_at_ten_random_moments_a_run_ends_with_the_same_model(data: Path,
 def newest_change(folder: Path) -> float:
     """When a checkpoint was last written there, or being written; 0 where none was."""
     return max((path.stat().st_mtime for path in folder.glob("*checkpoint*") if path.exists()), default=0)
+
+
+def test_a_run_goes_on_with_its_parts_elsewhere(data: Path, tmp_path: Path) -> None:
+    unbroken, out = train(data, tmp_path / "unbroken" / "run", TRAINED), tmp_path / "stopped" / "run"
+    with pytest.raises(Interrupted):
+        train(data, out, TRAINED, observer=Stopping(14))
+    run = videoclf.train(data, out=out, split=SPLIT, resume=True, place="backbone[:2]=cpu:0,backbone[2:]=cpu:1")
+    torch.testing.assert_close(load(run.model_path.read_bytes()), load(unbroken), atol=1e-5, rtol=1e-5)

@@ -27,6 +27,7 @@ from videoclf.errors import (
     RecipeInvalid,
     RunFolderUnusable,
     SplitLeaks,
+    UsageInvalid,
     WeightsUnavailable,
 )
 from videoclf.evaluation.report import EpochRecord
@@ -348,3 +349,42 @@ def test_the_recurrent_part_is_what_tells_orders_apart(
     metrics = videoclf.train(demo_folder, out=tmp_path / "run", recipe="tiny", overrides=overrides).metrics
     assert metrics.num_clips == 72
     assert low <= metrics.top1 <= high
+
+
+PLACED = (*SHORT, "training.batch_size=2", "training.accumulate=3", "temporal.input_norm=standardise")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "place"),
+    [
+        (("training.weight_average=0.9",), "backbone[:2]=cpu:0,backbone[2:]=cpu:1,head=cpu:2"),
+        (("training.layer_decay=0.7", "backbone.unfrozen_stages=2"), "backbone[:2]=cpu:0,backbone[2:]=cpu:1"),
+        (("backbone.frozen=true", "training.refit=true"), "backbone=cpu:0,temporal=cpu:1"),
+    ],
+)
+def test_parts_on_several_devices_learn_what_the_whole_would(
+    overrides: tuple[str, ...], place: str, small_data: Path, tmp_path: Path
+) -> None:
+    whole, parts = (
+        videoclf.train(
+            small_data, out=tmp_path / f"{number}" / "run", recipe="tiny", overrides=(*PLACED, *overrides),
+            split="leave-out:g04", feature_cache=None, **where,  # type: ignore[arg-type]
+        )
+        for number, where in enumerate(({"device": "cpu"}, {"place": place}))
+    )  # fmt: skip
+    weights = load_file(whole.model_path)
+    for name, tensor in load_file(parts.model_path).items():
+        torch.testing.assert_close(tensor, weights[name], atol=1e-5, rtol=1e-5)
+    clip = next(small_data.glob("Short/*.avi"))
+    expected, found = (
+        videoclf.load(whole.folder, **where).predict(clip)  # type: ignore[arg-type]
+        for where in ({"device": "cpu"}, {"place": place})
+    )
+    assert [entry.score for entry in found.labels] == pytest.approx([e.score for e in expected.labels], abs=1e-5)
+
+
+def test_parts_train_in_one_process(small_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageInvalid, match="--place: the parts of one network work in one process; leave --devices"):
+        videoclf.train(
+            small_data, out=tmp_path / "run", recipe="tiny", num_devices=2, place="backbone=cpu:0,temporal=cpu:1"
+        )

@@ -14,6 +14,13 @@ from videoclf.media.limits import limits_with
 from videoclf.media.options import DEFAULT_NUM_THREADS, DecoderName, Picking, ReadOptions
 
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")]
+Place = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PART=DEVICE,...",
+        help="Parts of one network on several devices: backbone=cuda:0,temporal=cuda:1; see docs/training.md.",
+    ),
+]
 Engine = Annotated[
     EngineName,
     typer.Option(help="Who computes: auto takes openvino (pip install 'videoclf[cpu]') where it is there, else torch."),

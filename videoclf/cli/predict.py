@@ -19,6 +19,7 @@ from videoclf.cli.options import (
     Isolate,
     Json,
     Limit,
+    Place,
     VideoStream,
     Workers,
     num_threads,
@@ -52,6 +53,7 @@ def predict(
     engine: Engine = EngineName.AUTO,
     top_k: Annotated[int, typer.Option(min=1, help="How many classes to list of each video.")] = 3,
     device: Device = "auto",
+    place: Place = None,
     workers: Workers = None,
     decoder: Decoder = DecoderName.PYAV,
     fast: Annotated[
@@ -78,7 +80,7 @@ def predict(
     from videoclf.zoo import DEFAULT_MODEL_NAME, EVERYDAY_MODEL_NAME
 
     reading = read_options(decoder, limit, isolate=isolate, fast=fast, video_stream=video_stream)
-    loaded = load(model, engine=engine, device=device, notice=print_notice)
+    loaded = load(model, engine=engine, device=device, place=place, notice=print_notice)
     num_done = num_failed = num_unsure = 0
     with _csv_writer(csv_file) as write_row, ProgressBar() as bar:
         bar.start("videos", None)

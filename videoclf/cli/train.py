@@ -18,6 +18,7 @@ from videoclf.cli.options import (
     Limit,
     NoCache,
     Overrides,
+    Place,
     RecipeName,
     Split,
     SplitFiles,
@@ -55,6 +56,7 @@ def train(
     split_files: SplitFiles = None,
     group_regex: GroupRegex = None,
     device: Device = "auto",
+    place: Place = None,
     devices: Annotated[
         int,
         typer.Option(metavar="N", min=1, max=64, help="Train on so many GPUs, or in so many CPU processes."),
@@ -120,6 +122,7 @@ def train(
             split_files=split_files,
             group_pattern=group_regex,
             device=device,
+            place=place,
             num_devices=devices,
             precision=FABRIC_PRECISION[precision.value],
             num_threads=num_threads(workers),

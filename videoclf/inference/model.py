@@ -31,6 +31,7 @@ def load(
     *,
     engine: str = "auto",
     device: str = "auto",
+    place: str | None = None,
     backbone: Backbone | None = None,
     notice: Callable[[str], None] = lambda _text: None,
 ) -> Model:
@@ -42,6 +43,9 @@ def load(
         engine: ``torch``, ``openvino`` (needs the extra ``cpu``; the model is converted once, and kept), ``onnx`` (for
             exported files), or ``auto``: see `EngineName`. Logits agree within 1e-4.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, ...
+        place: in place of a device, which part of the network lies on which, such as
+            ``backbone[:7]=cuda:0,backbone[7:]=cuda:1,temporal=cuda:1,head=cuda:1``; see
+            `videoclf.modeling.placement.parse_placement`.
         backbone: for a model that was trained with a backbone of your own: one of the same make.
         notice: is told, in one line each, what takes some time and what could not be done the fast way.
 
@@ -50,11 +54,14 @@ def load(
         WeightsUnavailable: the weights cannot be downloaded.
         DeviceUnavailable: this machine has no such device.
         EngineUnavailable: the engine asked for is not installed, or cannot run the model.
-        UsageInvalid: no such engine, or one that cannot run such a file, or not on that device.
+        UsageInvalid: no such engine, or one that cannot run such a file, or not on that device; a ``place`` that means
+            nothing, or not for this network.
     """
     if engine not in set(EngineName):
         raise UsageInvalid(f"engine {engine!r}: there is none of that name; use {', '.join(EngineName)}")
-    return Model(*open_engine(model, engine=EngineName(engine), device=device, backbone=backbone, notice=notice))
+    return Model(
+        *open_engine(model, engine=EngineName(engine), device=device, place=place, backbone=backbone, notice=notice)
+    )
 
 
 class Model:

@@ -25,6 +25,7 @@ def open_engine(
     *,
     engine: EngineName = EngineName.AUTO,
     device: str = "auto",
+    place: str | None = None,
     backbone: Any = None,
     notice: Callable[[str], None] = lambda _text: None,
 ) -> tuple[Engine[Any], ModelHeader]:
@@ -36,6 +37,8 @@ def open_engine(
         UsageInvalid: an engine that cannot read such a file, or that does not run on the device.
     """
     exported_for = EXPORT_SUFFIXES.get(Path(model or "").suffix.lower())
+    if place is not None and (engine not in {EngineName.AUTO, EngineName.TORCH} or exported_for is not None):
+        raise UsageInvalid("--place: only torch runs the parts of a network on several devices; use --engine torch")
     if exported_for is not None:
         return _portable(_open_exported(Path(model or ""), exported_for, engine, device))
     if engine is EngineName.ONNX:
@@ -47,7 +50,7 @@ def open_engine(
         _check_device(engine, device)
         if backbone is not None:
             raise UsageInvalid("--engine openvino: cannot run a backbone of your own; use torch")
-    is_automatic = engine is EngineName.AUTO and backbone is None and _openvino_is_faster(device)
+    is_automatic = engine is EngineName.AUTO and backbone is None and place is None and _openvino_is_faster(device)
     if engine is EngineName.OPENVINO or is_automatic:
         from videoclf.inference.conversions import open_converted
 
@@ -61,7 +64,7 @@ def open_engine(
     from videoclf.modeling.pretrained import open_model
 
     classifier, header = open_model(model, backbone=backbone)
-    return TorchEngine(classifier, header.recipe, device), header
+    return TorchEngine(classifier, header.recipe, device, place=place), header
 
 
 def _portable(file: PortableFile) -> tuple[PortableEngine, ModelHeader]:

@@ -7,31 +7,36 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from videoclf.errors import DeviceUnavailable
 from videoclf.inference.engine import Float32Array
 from videoclf.media.reader import Chunks
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.folding import fold_batch_norms
+from videoclf.modeling.placement import choose_placement, place_network
 from videoclf.modeling.preprocess import preprocess_window
 from videoclf.modeling.sequences import pad_sequences
 from videoclf.recipe.recipe import Recipe
 
 
 class TorchEngine:
-    """Runs a classifier on one device.
+    """Runs a classifier on one device, or its parts on several.
 
     Args:
         classifier: in evaluation mode.
         recipe: how it prepares and looks.
         device: ``cpu``, ``cuda``, ``cuda:1``, ..., or ``auto``: a GPU where there is one.
+        place: in place of a device, which part lies on which; see `videoclf.modeling.placement.parse_placement`.
 
     Raises:
         DeviceUnavailable: this machine has no such device.
+        UsageInvalid: parts that are not those of the classifier.
     """
 
-    def __init__(self, classifier: VideoClassifier, recipe: Recipe, device: str = "auto") -> None:
-        self.device = find_device(device)
-        self._classifier = fold_batch_norms(classifier).to(self.device)
+    def __init__(
+        self, classifier: VideoClassifier, recipe: Recipe, device: str = "auto", *, place: str | None = None
+    ) -> None:
+        placement = choose_placement(device, place)
+        self.device = placement.first
+        self._classifier = place_network(fold_batch_norms(classifier), placement)
         self._recipe = recipe
 
     @property
@@ -66,27 +71,3 @@ class TorchEngine:
 def describe_device(device: torch.device) -> str:
     """``cpu``, or ``cuda:0 (NVIDIA H200)``."""
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
-
-
-def find_device(name: str) -> torch.device:
-    """The torch device of that name; ``auto`` is a GPU where there is one.
-
-    Raises:
-        DeviceUnavailable: unknown, or not on this machine.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise DeviceUnavailable(f"--device {name!r}: no such kind of device; use auto, cpu, cuda or cuda:N") from error
-    if device.type == "cpu":
-        return device
-    if device.type != "cuda":
-        raise DeviceUnavailable(f"--device {name!r}: not supported; use auto, cpu, cuda or cuda:N")
-    num_gpus = torch.cuda.device_count()
-    if num_gpus == 0:
-        raise DeviceUnavailable(f"--device {name!r}: torch finds no GPU on this machine; use --device cpu")
-    if (device.index or 0) >= num_gpus:
-        raise DeviceUnavailable(f"--device {name!r}: this machine's GPUs are cuda:0 to cuda:{num_gpus - 1}")
-    return device

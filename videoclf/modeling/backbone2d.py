@@ -12,11 +12,12 @@ from typing import Any
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.func import functional_call
 from torchvision.models import regnet
 
 from videoclf.errors import RecipeInvalid, one_line
 from videoclf.modeling.freezing import keep_frozen_in_evaluation
-from videoclf.modeling.sequences import length_mask
+from videoclf.modeling.sequences import valid_steps
 from videoclf.modeling.temporal_shift import neighbours, neighbours_within, shift_in_time
 from videoclf.recipe.backbones import BackboneFacts
 
@@ -59,16 +60,19 @@ class FrameBackbone(nn.Module):
             num_frames: ``B`` int64, each 1 to T.
 
         Returns:
-            ``B×T×D`` features (D is V×F), zero beyond a clip's length, and ``B`` the number of steps (here: of frames).
+            ``B×T×D`` features (D is V×F), zero beyond a clip's length, and ``B`` the number of steps (here: of frames);
+            on the device where the network ends.
         """
-        valid_BT = length_mask(num_frames, clips.shape[1])
-        frames = clips[valid_BT].reshape(-1, 3, *clips.shape[3:])  # each view a frame of its own
+        max_frames = clips.shape[1]
+        lengths = num_frames.cpu()  # here, and not behind the network, which would be waited for
+        frames = clips[valid_steps(lengths, max_frames, clips.device)]
+        frames = frames.reshape(-1, 3, *clips.shape[3:])  # each view a frame of its own
         features_NF = self._run_shifted(frames, num_frames) if self.has_temporal_shift else self._run(frames)
         check_features(features_NF, self.feature_size // self.num_views)
         features_ND = features_NF.reshape(-1, self.feature_size)
         features_BTD = features_ND.new_zeros(*clips.shape[:2], self.feature_size)
-        features_BTD[valid_BT] = features_ND
-        return features_BTD, num_frames
+        features_BTD[valid_steps(lengths, max_frames, features_ND.device)] = features_ND
+        return features_BTD, lengths.to(features_ND.device, non_blocking=True)
 
     def _run(self, frames: Tensor) -> Tensor:
         if self.network.training and len(frames) > 1:  # one pass, so that batch norm sees the whole batch
@@ -76,7 +80,9 @@ class FrameBackbone(nn.Module):
             return features
         if self.network.training:  # one frame has no statistics of its own: its batch norms use the running ones
             self.network.eval()
-            features = self.network(frames)
+            # copies: gradients need them as they are now, and a batch that follows before the way back changes them
+            statistics = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
+            features = functional_call(self.network, statistics, frames)
             self.train()
             return features
         num_frames = _FRAMES_PER_PASS_CPU if frames.device.type == "cpu" else _FRAMES_PER_PASS_GPU

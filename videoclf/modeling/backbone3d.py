@@ -15,7 +15,7 @@ from videoclf.modeling.freezing import keep_frozen_in_evaluation
 from videoclf.modeling.inflate import inflate
 from videoclf.modeling.masked_layers import steps_after_stride
 from videoclf.modeling.masked_time import mask_time
-from videoclf.modeling.sequences import length_mask
+from videoclf.modeling.sequences import valid_steps
 from videoclf.recipe.backbones import BackboneFacts
 
 
@@ -61,7 +61,8 @@ class ClipBackbone(nn.Module):
             num_frames: ``B`` int64, each 1 to T.
 
         Returns:
-            ``B×T'×D`` features (D is V×F), zero beyond a clip's length, and ``B`` the number of steps.
+            ``B×T'×D`` features (D is V×F), zero beyond a clip's length, and ``B`` the number of steps; on the device
+            where the network ends.
         """
         if self.network.training or clips.device.type != "cpu":
             return self.run_padded(clips, num_frames)
@@ -101,17 +102,17 @@ class ClipBackbone(nn.Module):
     def run_padded(self, clips: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor]:
         """The same, all clips in one pass: in training, and wherever a GPU fills its cores that way."""
         num_clips, max_frames = clips.shape[:2]
+        num_steps = steps_after_stride(num_frames.cpu(), self.temporal_stride)  # before the network is to be waited for
         lengths = num_frames.repeat_interleave(self.num_views) if bool((num_frames < max_frames).any()) else None
         maps, _ = self.network(self.to_items(clips), lengths)
-        num_steps = steps_after_stride(num_frames, self.temporal_stride)
-        valid_BT = length_mask(num_steps, maps.shape[2])
+        valid = valid_steps(num_steps, maps.shape[2], maps.device)
         maps_BTVChw = maps.view(num_clips, self.num_views, *maps.shape[1:]).permute(0, 3, 1, 2, 4, 5)
-        features_NF = self.tail(maps_BTVChw[valid_BT].flatten(0, 1))
+        features_NF = self.tail(maps_BTVChw[valid].flatten(0, 1))
         check_features(features_NF, self.feature_size // self.num_views)
         features_ND = features_NF.reshape(-1, self.feature_size)
-        features_BTD = features_ND.new_zeros(*valid_BT.shape, self.feature_size)
-        features_BTD[valid_BT] = features_ND
-        return features_BTD, num_steps
+        features_BTD = features_ND.new_zeros(num_clips, maps.shape[2], self.feature_size)
+        features_BTD[valid] = features_ND
+        return features_BTD, num_steps.to(features_ND.device, non_blocking=True)
 
     def train(self, mode: bool = True) -> ClipBackbone:
         """Training mode, except that what is frozen stays in evaluation mode (its batch norms must not move)."""

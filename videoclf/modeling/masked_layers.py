@@ -7,7 +7,7 @@ Dimensions in names: B clips, N valid steps of the batch, C channels, T steps of
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -110,8 +110,10 @@ class MaskedBatchNorm3d(nn.BatchNorm3d):
     def _norm(self, x_NCTHW: Tensor) -> Tensor:
         num_values_per_channel = x_NCTHW.numel() // x_NCTHW.shape[1]
         if self.training and num_values_per_channel == 1:  # no statistics of its own: the running ones
+            # copies: gradients need them as they are now, and a batch that follows before the way back changes them
+            mean_C, variance_C = cast(Tensor, self.running_mean).clone(), cast(Tensor, self.running_var).clone()
             return functional.batch_norm(
-                x_NCTHW, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
+                x_NCTHW, mean_C, variance_C, self.weight, self.bias, training=False, eps=self.eps
             )
         if 1 not in x_NCTHW.shape[3:]:
             return super().forward(x_NCTHW)

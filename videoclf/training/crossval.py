@@ -29,6 +29,7 @@ from videoclf.evaluation.report import write_report
 from videoclf.inference.pipeline import average_windows
 from videoclf.inference.torch_engine import describe_device
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
+from videoclf.modeling.placement import find_device
 from videoclf.recipe.header import Calibration
 from videoclf.recipe.recipe import Recipe, recipe_to_toml
 from videoclf.training.examples import Examples, Quarantine
@@ -37,7 +38,7 @@ from videoclf.training.learn import learn
 from videoclf.training.observer import Observer, SilentObserver
 from videoclf.training.processes import Precision, make_fabric
 from videoclf.training.ridge import RidgeProbe, choose_penalty, clip_statistics
-from videoclf.training.run import find_training_device
+from videoclf.training.run import check_precision
 from videoclf.training.start import choose_cache, choose_recipe
 from videoclf.training.trainers import TrainerFactory
 
@@ -137,7 +138,8 @@ def crossval(
     for warning in dict.fromkeys(warning for fold in folds for warning in fold.split.warnings):
         watcher.notice(warning)
     folder = _open_folder(Path(out), _fingerprint(settings, baseline, folds), overwrite=overwrite)
-    torch_device = find_training_device(device, precision)
+    torch_device = find_device(device)
+    check_precision(torch_device, precision)
     seeds = [settings.training.seed + i for i in range(1 if baseline else num_seeds)]
     records = _records_done(folder)
     missing = [

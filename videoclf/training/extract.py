@@ -10,8 +10,8 @@ from videoclf.data.dataset import LabelledClip, load_dataset
 from videoclf.data.feature_cache import CacheSize, FeatureCache
 from videoclf.data.feature_store import FeatureStore
 from videoclf.errors import RecipeInvalid
-from videoclf.inference.torch_engine import find_device
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
+from videoclf.modeling.placement import find_device
 from videoclf.recipe.recipe import Recipe
 from videoclf.training.examples import Quarantine
 from videoclf.training.feature_encoder import make_encoder

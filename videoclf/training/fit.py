@@ -59,14 +59,15 @@ class ClipLogits:
 
 
 class Trainer:
-    """Trains a classifier on one device, alone or as one of several processes, each of which has a device.
+    """Trains a classifier, alone or as one of several processes, each of which has a device.
 
     Everything random is drawn by place (`videoclf.training.chance`): what a step does depends on the weights and on
     `place` alone.
 
     Args:
         fabric: device and precision.
-        classifier: its trainable parameters are those that require gradients.
+        classifier: where it is to be, all on the fabric's device or some parts elsewhere; its trainable parameters are
+            those that require gradients.
         examples: frames for the whole network, or features for what stands behind a frozen backbone.
         labels: class names in the order of the logits.
         settings: the recipe's section.
@@ -74,6 +75,9 @@ class Trainer:
         augment: the recipe's section; here, how the clips of a batch are mixed.
         team: the processes that train the same network. Each has batches of its own; gradients are averaged over all
             clips of a step, wherever they are.
+        num_in_flight: of a step's batches (``training.accumulate``), so many go forward before the first of them goes
+            back: on as many devices, each of which holds a part of the network, they keep all of them busy, and none
+            has more to remember than one device would of one batch.
 
     Attributes:
         scored: the network that validation scores and that is to be kept: the classifier or, where the settings say so,
@@ -93,8 +97,10 @@ class Trainer:
         on_features: bool,
         augment: Augment = Augment(),  # noqa: B008  (frozen)
         team: Team = Alone(),  # noqa: B008  (holds nothing)
+        num_in_flight: int = 1,
     ) -> None:
         self._team = team
+        self._num_in_flight = num_in_flight
         self.after_step: AfterStep = lambda _place, _spent: None
         self._fabric = fabric
         self._classifier = classifier
@@ -108,12 +114,12 @@ class Trainer:
             parameter_groups(classifier, settings), weight_decay=settings.weight_decay, fused=True
         )
         self._rates = [group["lr"] for group in optimizer.param_groups]
-        self._module, self._optimizer = fabric.setup(classifier, optimizer)
+        self._module, self._optimizer = fabric.setup(classifier, optimizer, move_to_device=False)
         self._module.mark_forward_method("classify")
         self._forward: Forward = self._module.classify if on_features else self._module
         self.scored = classifier
         if self._averaged is not None:
-            self.scored = cast(VideoClassifier, self._averaged.to(fabric.device).module)
+            self.scored = cast(VideoClassifier, self._averaged.module)
         self._last_read: Example | None = None
         self.place = Place()
         self._best_epoch, self._best_loss = 0, math.inf
@@ -352,19 +358,26 @@ class Trainer:
         """
         if num_clips == 0:
             return 0.0, 0
-        own_loss, own_right = 0.0, 0
+        own_loss = 0.0
+        right: list[Tensor] = []
         self._optimizer.zero_grad(set_to_none=True)
         # a process with nothing to learn from still takes part in the averaging
         filled = [shard for shard, batch in batches.items() if batch] or [min(batches)]
-        for shard in filled:
-            batch = batches[shard] or [self._stand_in()]
-            with self._fabric.no_backward_sync(self._module, enabled=shard != filled[-1]):
-                mean_loss, num_right = self._batch_loss(batch, shard, loss_of, chance)
-                loss = mean_loss * len(batches[shard])
-                # the averaging divides by the number of processes; what is wanted is the mean over clips
-                self._fabric.backward(loss * self._team.size / num_clips)
-            own_loss += float(loss.detach())
-            own_right += num_right if batches[shard] else 0
+        for start in range(0, len(filled), self._num_in_flight):
+            flight = filled[start : start + self._num_in_flight]
+            losses: list[Tensor] = []
+            for shard in flight:
+                with self._fabric.no_backward_sync(self._module, enabled=shard != filled[-1]):
+                    mean_loss, is_right_B = self._batch_loss(
+                        batches[shard] or [self._stand_in()], shard, loss_of, chance
+                    )
+                losses.append(mean_loss * len(batches[shard]))
+                right.append(is_right_B[: len(batches[shard])])
+            for shard, loss in zip(flight, losses, strict=True):
+                with self._fabric.no_backward_sync(self._module, enabled=shard != filled[-1]):
+                    # the averaging divides by the number of processes; what is wanted is the mean over clips
+                    self._fabric.backward(loss * self._team.size / num_clips)
+            own_loss += sum(float(loss.detach()) for loss in losses)  # last: reading a number waits for the device
         self._fabric.clip_gradients(
             self._module,
             self._optimizer,
@@ -374,22 +387,23 @@ class Trainer:
         self._optimizer.step()
         if self._averaged is not None:
             self._averaged.update_parameters(self._classifier)
-        total_loss, num_right = self._team.sum([own_loss, own_right])
+        total_loss, num_right = self._team.sum([own_loss, sum(int(is_right_B.sum()) for is_right_B in right)])
         return float(total_loss), int(num_right)
 
-    def _batch_loss(self, batch: Sequence[Example], shard: int, loss_of: Loss, chance: Chance) -> tuple[Tensor, int]:
-        """The mean loss of the batch, and how many of its clips are right."""
+    def _batch_loss(self, batch: Sequence[Example], shard: int, loss_of: Loss, chance: Chance) -> tuple[Tensor, Tensor]:
+        """The mean loss of the batch, and which of its clips are right."""
         self._last_read = batch[0]
         steps, num_steps = pad_sequences([example.steps for example in batch])
         truth_BC = self._truth([example.label for example in batch])
         rng = chance.generator(Purpose.MIXING, self.place.num_steps, shard)
         steps, truth_BC = mix_clips(steps, num_steps, truth_BC, self._augment, rng)
-        steps, num_steps, truth_BC = self._fabric.to_device((steps, num_steps, truth_BC))
+        steps, num_steps = self._fabric.to_device((steps, num_steps))
         torch.manual_seed(chance.torch_seed(Purpose.NETWORK, self.place.num_steps, shard))
         logits_BC = self._forward(steps, num_steps)
+        truth_BC = truth_BC.to(logits_BC.device, non_blocking=True)
         best_B1 = logits_BC.detach().argmax(dim=1, keepdim=True)
         is_right_B1 = truth_BC.gather(1, best_B1) == truth_BC.amax(dim=1, keepdim=True)
-        return loss_of(logits_BC, truth_BC), int(is_right_B1.sum())
+        return loss_of(logits_BC, truth_BC), is_right_B1[:, 0]
 
     def _stand_in(self) -> Example:
         """Some example, to be given no weight."""

@@ -25,6 +25,7 @@ from videoclf.evaluation.report import EpochRecord
 from videoclf.media.options import ReadOptions
 from videoclf.modeling.checkpoint import save_model
 from videoclf.modeling.classifier import Backbone, VideoClassifier
+from videoclf.modeling.placement import parse_placement
 from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Recipe
 from videoclf.training.checkpoints import Checkpoints
@@ -51,6 +52,8 @@ class Job:
     is_resumed: bool
     init: str | Path | None
     backbone: Backbone | None
+    place: str | None
+    """Which part of the network lies on which device; None: all on the process's own."""
     feature_cache: FeatureCache | str | Path | None
     num_threads: int
     """Videos decoded at once, by each process."""
@@ -97,7 +100,7 @@ def do_job(job: Job, fabric: Fabric, observer: Observer, check: Callable[[], Non
         fabric, job.recipe, job.header.labels, quarantine,
         choose_cache(job.feature_cache, job.recipe, watcher.notice), job.folder,
         num_threads=job.num_threads, reading=job.reading, observer=watcher, init=job.init, backbone=job.backbone,
-        team=team,
+        team=team, placement=None if job.place is None else parse_placement(job.place),
     )  # fmt: skip
     if is_first and not job.is_resumed:
         RunFolder(job.folder).begin(job.recipe, job.parts)

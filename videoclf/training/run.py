@@ -19,7 +19,7 @@ from videoclf.audit.check import MAX_CLIPS_BEFORE_TRAINING, find_leaks
 from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
 from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.splits import Split, make_split
-from videoclf.errors import DatasetInvalid, DeviceUnavailable
+from videoclf.errors import DatasetInvalid, DeviceUnavailable, UsageInvalid
 from videoclf.evaluation.environment import describe_environment
 from videoclf.evaluation.evaluate import metrics_of, write_predictions
 from videoclf.evaluation.judged import judged_clips, truths_of
@@ -27,10 +27,11 @@ from videoclf.evaluation.metrics import Metrics
 from videoclf.evaluation.report import write_report
 from videoclf.inference.model import Model
 from videoclf.inference.prediction import Failure
-from videoclf.inference.torch_engine import TorchEngine, describe_device, find_device
+from videoclf.inference.torch_engine import TorchEngine, describe_device
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.modeling.checkpoint import save_model
 from videoclf.modeling.classifier import Backbone
+from videoclf.modeling.placement import choose_placement
 from videoclf.modeling.pretrained import open_model
 from videoclf.recipe.header import Calibration, ModelHeader
 from videoclf.recipe.recipe import Recipe, describe_validation, recipe_to_toml
@@ -60,6 +61,7 @@ def train(
     split_files: str | Path | None = None,
     group_pattern: str | None = None,
     device: str = "auto",
+    place: str | None = None,
     num_devices: int = 1,
     precision: Precision = "32-true",
     num_threads: int = DEFAULT_NUM_THREADS,
@@ -88,6 +90,9 @@ def train(
         split_files: folder of the official lists, where they do not lie beside the clips.
         group_pattern: regular expression for groups in file names.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
+        place: in place of a device, which part of the network lies on which, such as
+            ``backbone[:7]=cuda:0,backbone[7:]=cuda:1,temporal=cuda:1,head=cuda:1``; see
+            `videoclf.modeling.placement.parse_placement`.
         num_devices: processes that train together, each on a GPU, or on a share of the CPU, of its own. Under
             torchrun, its processes do.
         precision: of the computation, as Lightning Fabric names it.
@@ -130,14 +135,17 @@ def train(
         folder.check_split(parts)
     for warning in parts.warnings:
         outer.notice(warning)
-    torch_device = find_training_device(device, precision)
+    torch_device = choose_placement(device, place).first
+    check_precision(torch_device, precision)
     header = _header(Path(out), settings, dataset)
     job = Job(
         recipe=settings, header=header, parts=parts, folder=folder.path, is_resumed=is_resumed, init=init,
-        backbone=backbone, feature_cache=feature_cache, num_threads=max(1, num_threads // num_devices),
+        backbone=backbone, place=place, feature_cache=feature_cache, num_threads=max(1, num_threads // num_devices),
         reading=reading, precision=precision, checkpoint_seconds=checkpoint_seconds, max_unreadable=max_unreadable,
     )  # fmt: skip
     fabric = make_fabric(torch_device, precision, num_devices)
+    if place is not None and fabric.world_size > 1:
+        raise UsageInvalid("--place: the parts of one network work in one process; leave --devices and torchrun out")
     children: list[Event] = []
 
     def stop_children() -> None:
@@ -152,12 +160,10 @@ def train(
         trained_on = [clip for clip in parts.train if clip not in outcome.unreadable]
         for label in sorted(set(header.labels) - set(_labels_of(trained_on, settings))):
             outer.notice(f"class {label!r}: none of its clips could be read for training; the model will not know it")
-        return from_first(fabric, lambda: _judge(job, outcome, torch_device, num_threads, watcher, source=str(data)))
+        return from_first(fabric, lambda: _judge(job, outcome, device, num_threads, watcher, source=str(data)))
 
 
-def _judge(
-    job: Job, outcome: Outcome, device: torch.device, num_threads: int, watcher: Observer, *, source: str
-) -> Run:
+def _judge(job: Job, outcome: Outcome, device: str, num_threads: int, watcher: Observer, *, source: str) -> Run:
     """Read the test part once (of a split without one, the validation part again), as a user of the finished model
     would see it, and write all that a run leaves."""
     folder, parts = job.folder, job.parts
@@ -166,7 +172,7 @@ def _judge(
     judged_on: Literal["test", "validation"] = "test" if parts.test else "validation"
     judging = parts.test or parts.validation
     watcher.stage(judged_on, len(judging))
-    model = Model(TorchEngine(classifier, header.recipe, str(device)), header)
+    model = Model(TorchEngine(classifier, header.recipe, device, place=job.place), header)
     outcomes = []
     for each in model.predict_many([clip.path for clip in judging], num_threads=num_threads, reading=job.reading):
         outcomes.append(each)
@@ -191,7 +197,9 @@ def _judge(
         bottleneck=describe_bottleneck(
             outcome.records, is_frozen=job.recipe.backbone.frozen, num_threads=job.num_threads
         ),
-        environment=describe_environment(describe_device(device), precision=job.precision, num_threads=num_threads),
+        environment=describe_environment(
+            describe_device(choose_placement(device, job.place).first), precision=job.precision, num_threads=num_threads
+        ),
         recipe_toml=recipe_to_toml(job.recipe),
         reading=job.reading,
     )
@@ -199,16 +207,14 @@ def _judge(
     return RunFolder(folder).read_run()
 
 
-def find_training_device(device: str, precision: Precision) -> torch.device:
-    """The device of that name, if it computes in that precision.
+def check_precision(device: torch.device, precision: Precision) -> None:
+    """Whether a device computes in it.
 
     Raises:
-        DeviceUnavailable: it is not on this machine, or does not.
+        DeviceUnavailable: it does not.
     """
-    found = find_device(device)
-    if precision == "16-mixed" and found.type == "cpu":
+    if precision == "16-mixed" and device.type == "cpu":
         raise DeviceUnavailable("--precision 16: a CPU does not compute in it; use bf16 or 32, or a GPU")
-    return found
 
 
 def _look_for_leaks(

@@ -12,6 +12,7 @@ from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.feature_store import FeatureStore
 from videoclf.media.options import ReadOptions
 from videoclf.modeling.classifier import Backbone, VideoClassifier
+from videoclf.modeling.placement import Placement, place_network, whole
 from videoclf.recipe.recipe import Recipe, Training
 from videoclf.training.examples import Examples, Quarantine, VariedSteps, VideoExamples
 from videoclf.training.feature_encoder import make_encoder
@@ -23,7 +24,7 @@ from videoclf.training.team import Alone, Team
 
 
 class TrainerFactory:
-    """Makes trainers for one recipe on one device; behind a frozen backbone, all of them share its features.
+    """Makes trainers for one recipe; behind a frozen backbone, all of them share its features.
 
     Args:
         fabric: device and precision.
@@ -38,6 +39,7 @@ class TrainerFactory:
         init: see `build_network`.
         backbone: see `build_network`.
         team: the processes that train together.
+        placement: which part of the network lies on which device; None: all on the fabric's.
     """
 
     def __init__(
@@ -55,17 +57,19 @@ class TrainerFactory:
         init: str | Path | None = None,
         backbone: Backbone | None = None,
         team: Team = Alone(),  # noqa: B008  (holds nothing)
+        placement: Placement | None = None,
     ) -> None:
         self._team = team
+        self._placement = placement or whole(fabric.device)
         self._fabric = fabric
         self._recipe = recipe
         self._labels = labels
         self._init = init
         self._backbone = backbone
-        self._first: VideoClassifier | None = build_network(recipe, len(labels), init, backbone)
+        self._first: VideoClassifier | None = self._build(recipe)
         self.examples: Examples
         if recipe.backbone.frozen:
-            encoder = make_encoder(copy.deepcopy(self._first).to(fabric.device), recipe)
+            encoder = make_encoder(copy.deepcopy(self._first), recipe)
             store = FeatureStore(cache, folder, observer.notice)
             features = FeatureExamples(encoder, quarantine, store, num_threads, observer, reading)
             self.examples = VariedSteps(features, recipe.augment)
@@ -82,11 +86,13 @@ class TrainerFactory:
         if self._first is not None and used == self._recipe.training:
             classifier, self._first = self._first, None
         else:
-            recipe = self._recipe.model_copy(update={"training": used})
-            classifier = build_network(recipe, len(self._labels), self._init, self._backbone)
+            classifier = self._build(self._recipe.model_copy(update={"training": used}))
         on_features = self._recipe.backbone.frozen
         trainer = Trainer(
             self._fabric, classifier, self.examples, self._labels, used, on_features=on_features,
-            augment=self._recipe.augment, team=self._team,
+            augment=self._recipe.augment, team=self._team, num_in_flight=self._placement.num_devices,
         )  # fmt: skip
         return trainer.scored, trainer
+
+    def _build(self, recipe: Recipe) -> VideoClassifier:
+        return place_network(build_network(recipe, len(self._labels), self._init, self._backbone), self._placement)
