@@ -133,7 +133,22 @@ def test_on_a_cpu_it_is_the_one_preprocessing(channels: tuple[str, ...]) -> None
         num_bytes = layout.num_bytes
     output = Output(32, 48, channels, spec.mean, spec.std)
     result = preprocess_clips(torch.cat([f.flatten() for f in frames]), clips, output)
-    torch.testing.assert_close(result, torch.cat(windows), atol=1e-5, rtol=0)  # layouts sum in another order
+    assert torch.equal(result, torch.cat(windows))
+
+
+def test_padded_rows_and_a_clip_from_the_middle_are_read_in_place() -> None:
+    """Packed RGB is a view; the same pixels as planes are picked one by one."""
+    frames = torch.randint(0, 256, (3, 20, 30, 3), dtype=torch.uint8)
+    padded = torch.zeros(3, 20, 100, dtype=torch.uint8)
+    padded[:, :, :90] = frames.flatten(2)
+    packed = ClipLayout.rgb(3, 20, 30, row_pitch=100, offset=7)
+    planar = ClipLayout(3, 20, 30, 1800, (0, 600, 1200), (30, 30), (1, 1), None)
+    placement = Placement(2, 3, 16, 24, 9, 13, 0, 1)
+    before = torch.zeros(7, dtype=torch.uint8)
+    found = preprocess_clips(torch.cat([before, padded.flatten()]), [Clip(packed, placement)], Output(9, 11))
+    planes = frames.permute(0, 3, 1, 2).contiguous().flatten()
+    expected = preprocess_clips(planes, [Clip(planar, placement)], Output(9, 11))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)  # layouts sum in another order
 
 
 @pytest.mark.parametrize("matrix", [standards.BT601, standards.BT709, standards.BT2020], ids=str)

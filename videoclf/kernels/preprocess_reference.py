@@ -81,12 +81,29 @@ def preprocess_reference(
 def _clip(pixels: Tensor, rows: Sequence[FrameRow], height: int, width: int) -> Tensor:
     """``T×3×height×width`` float32 RGB in [0, 1]. The frames of a clip differ in nothing but their offsets."""
     row = rows[0]
-    frames = torch.stack([_rgb(pixels, row) for row in rows])
+    frames = _packed(pixels, rows)
+    if frames is None:
+        frames = torch.stack([_rgb(pixels, row) for row in rows])
     placement = Placement(
         0, 0, *(row.source_height, row.source_width, row.resized_height, row.resized_width, row.top, row.left)
     )
     cropped = resize_and_crop(frames, placement, height, width)
     return cropped.flip(-1) if row.is_flipped else cropped
+
+
+def _packed(pixels: Tensor, rows: Sequence[FrameRow]) -> Tensor | None:
+    """The part of the frames that is resized, ``T×3×h×w`` uint8: a view, where pixels hold red, green and blue behind
+    each other; None elsewhere. The layout is that of decoded frames, so that sums are in the same order, too."""
+    row = rows[0]
+    planes = (row.offset1 - row.offset0, row.offset2 - row.offset0, row.pixel_pitch0, row.pixel_pitch1)
+    if row.red_weight > 0 or planes != (1, 2, 3, 3) or row.row_pitch0 != row.row_pitch1:
+        return None
+    frame_pitch = rows[-1].offset0 - row.offset0
+    if len(rows) > 1:
+        frame_pitch //= len(rows) - 1
+    start = row.offset0 + row.source_top * row.row_pitch0 + row.source_left * 3
+    shape = (len(rows), 3, row.source_height, row.source_width)
+    return pixels.as_strided(shape, (frame_pitch, 1, row.row_pitch0, 3), start + pixels.storage_offset())
 
 
 def _rgb(pixels: Tensor, row: FrameRow) -> Tensor:
