@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 from fractions import Fraction
@@ -17,6 +18,7 @@ from hypothesis import settings
 
 import videoclf
 from videoclf.data.demo import render_demo_data
+from videoclf.kernels.availability import why_no_kernels
 from videoclf.media.frames import UInt8Array
 from videoclf.modeling.checkpoint import save_model
 from videoclf.modeling.classifier import build_classifier
@@ -31,6 +33,15 @@ SHARED = Path(__file__).parents[2] / "shared"
 NUM_BITS = 10
 BLOCK = 16
 """Side, in pixels, of the squares that code one bit of a frame's number: codecs keep them apart."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before a test's own reason to be skipped
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """With ``VIDEOCLF_REQUIRE_CUDA=1`` a GPU that is not there is a failure, not a skip."""
+    if item.get_closest_marker("cuda") and (reason := why_no_kernels(torch.device("cuda"))):
+        if os.environ.get("VIDEOCLF_REQUIRE_CUDA") == "1":
+            pytest.fail(f"VIDEOCLF_REQUIRE_CUDA=1, but {reason}")
+        pytest.skip(reason)
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 import configparser
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "videoclf"
@@ -18,7 +22,7 @@ MAY_IMPORT = {
     "modeling": {"recipe", "media", "kernels"},
     "data": {"media"},
     "audit": {"media", "data"},
-    "inference": {"recipe", "media", "modeling"},
+    "inference": {"recipe", "media", "kernels", "modeling"},
     "evaluation": {"recipe", "media", "modeling", "data", "inference"},
     "training": {"recipe", "media", "modeling", "data", "audit", "inference", "evaluation"},
     "cli": {"recipe", "media", "kernels", "modeling", "data", "audit", "inference", "evaluation", "training"},
@@ -52,3 +56,15 @@ def test_every_room_is_listed_for_the_wheel() -> None:
 def test_no_file_is_longer_than_500_lines() -> None:
     files = [path for folder in (PACKAGE, ROOT / "tests") for path in folder.rglob("*.py")]
     assert [path for path in files if len(path.read_text().splitlines()) > 500] == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_where_a_gpu_is_required_a_skip_is_a_failure() -> None:
+    command = [sys.executable, "-m", "pytest", "-m", "cuda", "-q", "-p", "no:cacheprovider"]
+    run = subprocess.run(
+        [*command, "tests/kernels/test_motion.py"],
+        cwd=ROOT, env=os.environ | {"VIDEOCLF_REQUIRE_CUDA": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert "VIDEOCLF_REQUIRE_CUDA=1, but torch finds no GPU" in run.stdout
+    assert "skipped" not in run.stdout.splitlines()[-1]

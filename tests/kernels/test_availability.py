@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from videoclf.kernels import availability
+from videoclf.kernels import availability, trial
 
 ask: Callable[[torch.device], str | None] = availability.why_no_kernels.__wrapped__
 
@@ -22,6 +22,7 @@ def one_h200(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA H200")
+    monkeypatch.setattr(trial, "try_kernels", lambda _: None)
 
 
 def test_a_cpu_is_no_cuda_device() -> None:
@@ -65,6 +66,26 @@ def test_an_interpreted_triton_is_not_taken_for_a_gpus(monkeypatch: pytest.Monke
 def test_a_missing_triton_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "triton", None)
     assert str(ask(torch.device("cuda"))).startswith("Triton cannot be imported (")
+
+
+@pytest.mark.usefixtures("one_h200")
+def test_a_kernel_that_cannot_be_compiled_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("triton")
+
+    def fail(_device: torch.device) -> str | None:
+        raise RuntimeError("Failed to find C compiler.\nPlease specify via CC environment variable.")
+
+    monkeypatch.setattr(trial, "try_kernels", fail)
+    reason = "a kernel cannot be started (Failed to find C compiler. Please specify via CC environment variable.); "
+    assert str(ask(torch.device("cuda"))).startswith(reason)
+
+
+@pytest.mark.usefixtures("one_h200")
+def test_a_kernel_that_is_wrong_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("triton")
+    monkeypatch.setattr(trial, "try_kernels", lambda _: "preprocess")
+    reason = "preprocess gave another result than its reference; report this GPU"
+    assert ask(torch.device("cuda")) == reason
 
 
 def test_without_triton_the_references_run() -> None:

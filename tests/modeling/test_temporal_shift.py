@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from videoclf.errors import RecipeInvalid
+from videoclf.kernels import motion
 from videoclf.modeling.backbone2d import FrameBackbone
 from videoclf.modeling.checkpoint import load_model, save_model
 from videoclf.modeling.classifier import build_backbone, build_classifier, check_input_size
@@ -48,6 +50,39 @@ def test_shifting_equals_the_slow_truth_clip_by_clip(num_channels: int) -> None:
     clips = [torch.randn(length, num_channels, 2, 3) for length in (3, 1, 5, 2)]
     shifted = TemporalShift()(torch.cat(clips), neighbours(torch.tensor([3, 1, 5, 2])))
     assert torch.equal(shifted, torch.cat([shift_slowly(clip) for clip in clips]))
+
+
+def test_on_a_gpu_the_kernels_operator_shifts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No GPU is asked: a tensor that has no values says that it lies on one."""
+    asked: list[tuple[int, ...]] = []
+
+    def shift(maps: Tensor, _neighbours: Tensor) -> Tensor:
+        asked.append(tuple(maps.shape))
+        return maps
+
+    monkeypatch.setattr(motion, "temporal_shift", shift)
+    with FakeTensorMode():
+        maps = torch.empty(4, 16, 2, 2, device="cuda")
+        TemporalShift()(maps, torch.empty(2, 4, dtype=torch.int64, device="cuda"))
+        TemporalShift()(maps.new_empty(4, 16, 2, 2, device="cpu"), torch.zeros(2, 4, dtype=torch.int64))
+    assert asked == [(4, 16, 2, 2)]
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shifted_network_learns_on_a_gpu_what_it_does_on_a_cpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    backbone = backbone_of(name)
+    clips, lengths = torch.randn(2, 5, 3, 32, 32), torch.tensor([5, 3])
+    gradients = []
+    for device in ("cpu", "cuda"):
+        backbone.to(device).zero_grad()
+        features, _ = backbone(clips.to(device), lengths.to(device))
+        features.square().mean().backward()
+        first = next(backbone.parameters())
+        assert first.grad is not None
+        gradients.append(first.grad.cpu())
+    torch.testing.assert_close(gradients[1], gradients[0], atol=1e-4, rtol=1e-3)  # sums in another order
 
 
 def test_neighbours_are_of_the_same_clip_and_view() -> None:

@@ -20,8 +20,8 @@ MIN_CAPABILITY = (8, 0)
 
 @cache
 def why_no_kernels(device: torch.device) -> str | None:
-    """Why the Triton kernels cannot run on a device, in one line; None where they can. (Asked once a device: the answer
-    is kept.)
+    """Why the Triton kernels cannot run on a device, in one line; None where they can: each has been tried on a few
+    pixels there, and gave what its reference gives. (Asked once a device: the answer is kept.)
 
     Args:
         device: ``cpu``, ``cuda`` or ``cuda:N``; without an index, the current one.
@@ -42,7 +42,7 @@ def why_no_kernels(device: torch.device) -> str | None:
     if capability < MIN_CAPABILITY:
         found, needed = (f"sm_{major}{minor}" for major, minor in (capability, MIN_CAPABILITY))
         return f"{torch.cuda.get_device_name(device)} is {found}; the kernels need {needed} or newer"
-    return _why_no_triton()
+    return _why_no_triton() or _why_wrong(device)
 
 
 def _why_no_triton() -> str | None:
@@ -51,3 +51,15 @@ def _why_no_triton() -> str | None:
     except Exception as error:
         return f"Triton cannot be imported ({one_line(error)}); pip install triton"
     return None
+
+
+def _why_wrong(device: torch.device) -> str | None:
+    """What is known only when a kernel has run: Triton needs a C compiler for its launchers, a driver that takes what
+    its ptxas makes, and to be right."""
+    from videoclf.kernels.trial import try_kernels
+
+    try:
+        wrong = try_kernels(device)
+    except Exception as error:
+        return f"a kernel cannot be started ({one_line(error)[:300]}); Triton needs gcc or clang, and a recent driver"
+    return f"{wrong} gave another result than its reference; report this GPU" if wrong else None

@@ -120,7 +120,7 @@ def _resized_tile(
     return tl.trans(red * norm_x), tl.trans(green * norm_x), tl.trans(blue * norm_x)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=("num_frames",))  # clips have any length: one compilation serves them all
 def preprocess_kernel(
     pixels,
     table,

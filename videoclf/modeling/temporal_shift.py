@@ -14,7 +14,7 @@ from torch.fx import GraphModule, symbolic_trace
 from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from videoclf.kernels.motion_reference import temporal_shift
+from videoclf.kernels import motion, motion_reference
 
 
 class TemporalShift(nn.Module):
@@ -29,7 +29,10 @@ class TemporalShift(nn.Module):
         """
         if neighbours_2N is None:
             neighbours_2N = torch.arange(maps_NCHW.shape[0], device=maps_NCHW.device).expand(2, -1)
-        return temporal_shift(maps_NCHW, neighbours_2N)
+        # on a CPU not the operator, which runs the same reference: exporters would not know it
+        shift = motion.temporal_shift if maps_NCHW.is_cuda else motion_reference.temporal_shift
+        shifted: Tensor = shift(maps_NCHW, neighbours_2N)
+        return shifted
 
 
 def neighbours(num_frames: Tensor, num_views: int = 1) -> Tensor:
