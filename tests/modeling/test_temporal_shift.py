@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx import GraphModule
 
 from videoclf.errors import RecipeInvalid
 from videoclf.kernels import motion
@@ -153,8 +154,12 @@ def test_a_model_file_brings_it_back(tmp_path: Path) -> None:
 
 
 def test_folding_batch_norms_leaves_the_shifts_in_place() -> None:
-    model = build_classifier(recipe("mobilenet_v2"), 3).eval()
-    assert fold_batch_norms(model) is model
+    folded = fold_batch_norms(build_classifier(recipe("mobilenet_v2"), 3).eval()).backbone
+    assert isinstance(folded, FrameBackbone)
+    assert folded.has_temporal_shift
+    assert isinstance(folded.network, GraphModule)
+    num_shifts = sum(node.target == "temporal_shift" for node in folded.network.graph.nodes)
+    assert num_shifts == 10  # the blocks of MobileNetV2 that have a shortcut
 
 
 def test_it_looks_ahead_and_takes_images_of_the_recipes_size() -> None:

@@ -65,16 +65,34 @@ class FrameBackbone(nn.Module):
         """
         max_frames = clips.shape[1]
         lengths = num_frames.cpu()  # here, and not behind the network, which would be waited for
-        frames = clips[valid_steps(lengths, max_frames, clips.device)]
-        frames = frames.reshape(-1, 3, *clips.shape[3:])  # each view a frame of its own
-        features_NF = self._run_shifted(frames, num_frames) if self.has_temporal_shift else self._run(frames)
-        check_features(features_NF, self.feature_size // self.num_views)
-        features_ND = features_NF.reshape(-1, self.feature_size)
+        features_ND = self.encode_frames(clips[valid_steps(lengths, max_frames, clips.device)], num_frames)
         features_BTD = features_ND.new_zeros(*clips.shape[:2], self.feature_size)
         features_BTD[valid_steps(lengths, max_frames, features_ND.device)] = features_ND
         return features_BTD, lengths.to(features_ND.device, non_blocking=True)
 
-    def _run(self, frames: Tensor) -> Tensor:
+    def encode_frames(self, frames: Tensor, num_frames: Tensor, *, frames_per_pass: int | None = None) -> Tensor:
+        """Features of frames without padding between their clips: what `forward` does for the valid ones.
+
+        Args:
+            frames: ``N×3V×H×W`` float, normalised; the frames of all clips behind each other.
+            num_frames: ``B`` int64, with the sum N.
+            frames_per_pass: in evaluation, how many pictures (a view is one) go through the network at a time; of a
+                network with temporal shifts never less than a clip's.
+
+        Returns:
+            ``N×D``, on the device where the network ends.
+        """
+        pictures = frames.reshape(-1, 3, *frames.shape[2:])  # each view a frame of its own
+        if frames_per_pass is None:
+            frames_per_pass = _FRAMES_PER_PASS_CPU if frames.device.type == "cpu" else _FRAMES_PER_PASS_GPU
+        if self.has_temporal_shift:
+            features_NF = self._run_shifted(pictures, num_frames, frames_per_pass)
+        else:
+            features_NF = self._run(pictures, frames_per_pass)
+        check_features(features_NF, self.feature_size // self.num_views)
+        return features_NF.reshape(-1, self.feature_size)
+
+    def _run(self, frames: Tensor, frames_per_pass: int) -> Tensor:
         if self.network.training and len(frames) > 1:  # one pass, so that batch norm sees the whole batch
             features: Tensor = self.network(frames)
             return features
@@ -85,10 +103,9 @@ class FrameBackbone(nn.Module):
             features = functional_call(self.network, statistics, frames)
             self.train()
             return features
-        num_frames = _FRAMES_PER_PASS_CPU if frames.device.type == "cpu" else _FRAMES_PER_PASS_GPU
-        return torch.cat([self.network(part) for part in torch.split(frames, num_frames)])
+        return torch.cat([self.network(part) for part in torch.split(frames, frames_per_pass)])
 
-    def _run_shifted(self, frames: Tensor, num_frames: Tensor) -> Tensor:
+    def _run_shifted(self, frames: Tensor, num_frames: Tensor, frames_per_pass: int) -> Tensor:
         """All frames of a clip go together. In evaluation clip by clip on a CPU, and otherwise as many whole clips at a
         time as make a group, or one."""
         num_views = self.num_views
@@ -96,9 +113,9 @@ class FrameBackbone(nn.Module):
             if len(frames) > 1:
                 features: Tensor = self.network(frames, neighbours(num_frames, num_views))
                 return features
-            return self._run(frames)  # a single frame has no neighbours
+            return self._run(frames, frames_per_pass)  # a single frame has no neighbours
         lengths = num_frames.tolist()
-        max_frames = 1 if frames.device.type == "cpu" else _FRAMES_PER_PASS_GPU
+        max_frames = 1 if frames.device.type == "cpu" else frames_per_pass
         groups: list[list[int]] = []
         for length in lengths:
             if groups and (sum(groups[-1]) + length) * num_views <= max_frames:
