@@ -10,14 +10,19 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 import videoclf
 from tests.conftest import write_clip
 from tests.inference.portable_models import openvino_or_skip
 from videoclf.errors import EngineUnavailable, ModelFileInvalid, UsageInvalid
+from videoclf.inference import gpu_engine, torch_engine
 from videoclf.inference import open as opening
+from videoclf.inference.gpu_engine import GpuEngine
 from videoclf.inference.portable_engine import PortableEngine
 from videoclf.inference.torch_engine import TorchEngine
+from videoclf.modeling import placement
+from videoclf.modeling.placement import whole
 
 needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="needs OpenVINO: pip install 'videoclf[cpu]'")
 
@@ -32,6 +37,26 @@ def test_openvino_is_chosen_by_itself_on_a_cpu(tiny_model: Path, monkeypatch: py
 def test_where_a_gpu_may_be_torch_is_chosen(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "_GPU_FILES", ("null",))
     assert isinstance(videoclf.load(tiny_model)._engine, TorchEngine)
+
+
+@pytest.mark.parametrize(("engine", "expected"), [("auto", GpuEngine), ("torch", TorchEngine)])
+def test_on_a_gpu_its_own_engine_is_chosen_unless_torch_is_named(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, engine: str, expected: type[object]
+) -> None:
+    """A CPU stands in for the GPU: both engines run on it."""
+    monkeypatch.setattr(placement, "find_device", lambda _name: torch.device("cuda"))
+    monkeypatch.setattr(gpu_engine, "find_device", lambda _name: torch.device("cpu"))
+    monkeypatch.setattr(torch_engine, "choose_placement", lambda _name, _place: whole(torch.device("cpu")))
+    assert isinstance(videoclf.load(tiny_model, engine=engine, device="cuda")._engine, expected)
+
+
+@pytest.mark.cuda
+def test_on_a_gpu_a_video_gets_the_labels_it_gets_on_a_cpu(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.avi", 40)
+    on_cpu, on_gpu = (videoclf.load(device=device, engine="auto").predict(clip) for device in ("cpu", "cuda"))
+    for ours, theirs in zip(on_gpu.labels[:3], on_cpu.labels[:3], strict=True):
+        assert ours.label == theirs.label
+        assert abs(ours.score - theirs.score) < 5e-3
 
 
 def test_without_openvino_torch_is_chosen_silently(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from videoclf.kernels import motion, preprocess
+from videoclf.kernels.preprocess_reference import preprocess_reference
 from videoclf.kernels.trial import try_kernels
 
 
@@ -22,7 +23,7 @@ def test_what_preprocesses_wrongly_is_named(monkeypatch: pytest.MonkeyPatch, val
 
 def test_what_shifts_wrongly_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def launch(pixels: Tensor, table_FK: Tensor, out: Tensor, *plain: tuple[float, ...], is_yuv: bool) -> None:
-        out.copy_(preprocess.preprocess_reference(pixels, table_FK, 9, 13, *plain))  # type: ignore[arg-type]
+        out.copy_(preprocess_reference(pixels, table_FK, 9, 13, *plain))  # type: ignore[arg-type]
 
     monkeypatch.setattr(preprocess, "launch", launch)
     monkeypatch.setattr(motion, "launch", lambda maps, _n, out: out.copy_(maps))

@@ -47,7 +47,12 @@ def _facts() -> dict[str, dict[str, Any]]:
         },
         "devices": {"cpu": f"{os.cpu_count()} cores, {torch.get_num_threads()} torch threads", **gpus},
         "decoders": {"pyav": _import_state("av"), "opencv": _import_state("cv2")},
-        "engines": {"torch": "works", "openvino": _openvino_state(), "onnx": _import_state("onnxruntime")},
+        "engines": {
+            "torch": "works",
+            "gpu": f"chosen on {', '.join(gpus)}" if gpus else "needs a CUDA GPU",
+            "openvino": _openvino_state(),
+            "onnx": _import_state("onnxruntime"),
+        },
         "kernels": {name: _kernel_state(name) for name in gpus or {"cuda": ""}},
         "cache": _cache_facts(),
     }

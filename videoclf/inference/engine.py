@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Sized
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from videoclf.media.reader import Chunks
+if TYPE_CHECKING:
+    from videoclf.media.reader import Chunks  # needs a decoder, which the network does not
 
 Float32Array = npt.NDArray[np.float32]
 

@@ -53,6 +53,7 @@ def load(
         ModelFileInvalid: no such model, or a file that is damaged, foreign or newer.
         WeightsUnavailable: the weights cannot be downloaded.
         DeviceUnavailable: this machine has no such device.
+        MemoryExhausted: the network does not fit on the GPU.
         EngineUnavailable: the engine asked for is not installed, or cannot run the model.
         UsageInvalid: no such engine, or one that cannot run such a file, or not on that device; a ``place`` that means
             nothing, or not for this network.

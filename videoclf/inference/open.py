@@ -32,7 +32,7 @@ def open_engine(
     """What runs a model, and what its file says of it; arguments as for `videoclf.load`.
 
     Raises:
-        ModelFileInvalid, WeightsUnavailable, DeviceUnavailable: as `videoclf.load`.
+        ModelFileInvalid, WeightsUnavailable, DeviceUnavailable, MemoryExhausted: as `videoclf.load`.
         EngineUnavailable: the engine asked for is not installed, or refuses the model.
         UsageInvalid: an engine that cannot read such a file, or that does not run on the device.
     """
@@ -61,9 +61,15 @@ def open_engine(
                 raise
             notice(f"{error}; torch does the work")
     from videoclf.inference.torch_engine import TorchEngine
+    from videoclf.modeling.placement import find_device
     from videoclf.modeling.pretrained import open_model
 
+    is_for_a_gpu = engine is EngineName.AUTO and place is None and find_device(device).type == "cuda"
     classifier, header = open_model(model, backbone=backbone)
+    if is_for_a_gpu:
+        from videoclf.inference.gpu_engine import GpuEngine
+
+        return GpuEngine(classifier, header.recipe, device, precision=header.precision, notice=notice), header
     return TorchEngine(classifier, header.recipe, device, place=place), header
 
 
@@ -90,7 +96,7 @@ def _open_exported(path: Path, exported_for: EngineName, engine: EngineName, dev
 
 def _check_device(engine: EngineName, device: str) -> None:
     if device not in {"auto", "cpu"}:
-        raise UsageInvalid(f"--device {device!r}: {engine} runs on the CPU; use --engine torch for a GPU")
+        raise UsageInvalid(f"--device {device!r}: {engine} runs on the CPU; use --engine auto for a GPU")
 
 
 def _openvino_is_faster(device: str) -> bool:

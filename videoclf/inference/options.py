@@ -9,7 +9,9 @@ class EngineName(StrEnum):
     """Who computes."""
 
     AUTO = "auto"
-    """OpenVINO where it is installed and no GPU is to be used, else torch; of an exported file, what can read it."""
+    """On a GPU, the engine that is made for one; on a CPU, OpenVINO where it is installed, else torch; of an exported
+    file, what can read it."""
     TORCH = "torch"
+    """Plain torch on any device: what the others are compared with."""
     OPENVINO = "openvino"
     ONNX = "onnx"

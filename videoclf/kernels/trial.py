@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 
 from videoclf.kernels import motion, preprocess
@@ -29,13 +31,17 @@ def try_kernels(device: torch.device) -> str | None:
     plain = ("rgb",), (0.0,) * 3, (1.0,) * 3
     expected = preprocess_reference(pixels, table_FK, 9, 13, *plain)
     found = torch.full_like(expected, torch.nan, device=device)
-    with torch.cuda.device_of(found):
+    with _on(device):
         preprocess.launch(pixels.to(device), table_FK.to(device), found, *plain, is_yuv=False)
     if not bool((found.cpu() - expected).abs().max() <= _TOLERANCE):  # NaN is not: something was not written
         return "preprocess"
     maps = torch.arange(2.0 * 8 * 3).view(2, 8, 3, 1)
     neighbours_2N = torch.tensor([[0, 0], [1, 1]])
     moved = torch.full_like(maps, torch.nan, device=device)
-    with torch.cuda.device_of(moved):
+    with _on(device):
         motion.launch(maps.to(device), neighbours_2N.to(device), moved)
     return None if torch.equal(moved.cpu(), temporal_shift(maps, neighbours_2N)) else "temporal_shift"
+
+
+def _on(device: torch.device) -> AbstractContextManager[object]:
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()

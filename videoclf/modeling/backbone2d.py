@@ -70,6 +70,11 @@ class FrameBackbone(nn.Module):
         features_BTD[valid_steps(lengths, max_frames, features_ND.device)] = features_ND
         return features_BTD, lengths.to(features_ND.device, non_blocking=True)
 
+    def lay_out(self, *, is_channels_last: bool) -> None:
+        """Choose how memory holds the weights of convolutions: a pixel's channels together, or not."""
+        layout = torch.channels_last if is_channels_last else torch.contiguous_format
+        self.network.to(memory_format=layout)
+
     def encode_frames(self, frames: Tensor, num_frames: Tensor, *, frames_per_pass: int | None = None) -> Tensor:
         """Features of frames without padding between their clips: what `forward` does for the valid ones.
 

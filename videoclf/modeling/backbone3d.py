@@ -45,9 +45,9 @@ class ClipBackbone(nn.Module):
     ) -> None:
         super().__init__()
         self.network = mask_time(network, temporal_stride=temporal_stride)
-        for weight in self.network.parameters():
-            if weight.ndim == 5:  # a quarter of the default layout's time on a CPU where kernels are depthwise
-                weight.data = weight.data.contiguous(memory_format=torch.channels_last_3d)
+        self.lay_out(
+            is_channels_last=True
+        )  # a quarter of the default layout's time on a CPU where kernels are depthwise
         self.tail = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()) if tail is None else tail
         self.temporal_stride = temporal_stride
         self.num_views = num_views
@@ -77,6 +77,14 @@ class ClipBackbone(nn.Module):
             num_frames, self.temporal_stride
         )
 
+    def lay_out(self, *, is_channels_last: bool) -> None:
+        """Choose how memory holds the weights of convolutions, and what they are given: a pixel's channels together, or
+        not."""
+        self._layout = torch.channels_last_3d if is_channels_last else torch.contiguous_format
+        for weight in self.network.parameters():
+            if weight.ndim == 5:
+                weight.data = weight.data.contiguous(memory_format=self._layout)
+
     def to_items(self, clips: Tensor) -> Tensor:
         """What the network runs on: ``B×T×3V×H×W`` to ``N×3×T×H×W``, each view of each clip an item.
 
@@ -85,7 +93,7 @@ class ClipBackbone(nn.Module):
         num_clips, num_frames = clips.shape[:2]
         clips_BTVCHW = clips.view(num_clips, num_frames, self.num_views, 3, *clips.shape[3:])
         views = clips_BTVCHW.permute(0, 2, 3, 1, 4, 5).flatten(0, 1)
-        return views.contiguous(memory_format=torch.channels_last_3d)
+        return views.contiguous(memory_format=self._layout)
 
     def run_items(self, items: Tensor, num_clips: int) -> Tensor:  # noqa: ARG002  (as in 2D, where clips may matter)
         """What the network makes of items: ``N×T'×F``; each by itself."""
