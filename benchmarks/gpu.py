@@ -1,28 +1,38 @@
-"""The kernels and feature extraction on one GPU, against torch; frames are made on the spot, nothing is downloaded.
+"""The kernels and prediction on one GPU, against torch; frames are made on the spot, nothing is downloaded.
 
     python benchmarks/gpu.py [--dry-run]
 
 Prints Markdown tables. What the GPU can do is measured first: copying, counting bytes read and written, and a bfloat16
 matrix product. A kernel's bytes are those of the frames that its crop needs, and its output; its share is of the
-bandwidth copied with. Times are medians over inputs that take turns, so that no cache holds them all. After six
+bandwidth copied with. Times are medians over inputs that take turns, so that no cache holds them all. After five
 minutes what is left is said to be left out. ``--dry-run`` does everything at the smallest sizes on the CPU, through the
 references, to show that it works: its times mean nothing, and none is printed.
+
+Needs torch, torchvision, Triton, NumPy and pydantic; no decoder.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import itertools
 import statistics
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms import v2
 
+from videoclf.inference.gpu_engine import GpuEngine, GpuWindow
+from videoclf.inference.launching import Launching
+from videoclf.inference.staging import Staging, Stream
 from videoclf.kernels.availability import why_no_kernels
 from videoclf.kernels.layout import Clip, ClipLayout, Colours
 from videoclf.kernels.motion import temporal_shift
@@ -30,13 +40,26 @@ from videoclf.kernels.motion_reference import arrange_channels
 from videoclf.kernels.motion_reference import temporal_shift as temporal_shift_reference
 from videoclf.kernels.preprocess import Output, preprocess_clips
 from videoclf.kernels.preprocess_reference import resize_and_crop
-from videoclf.modeling.classifier import build_backbone
+from videoclf.media.frames import RgbFrames, UInt8Array
+from videoclf.modeling.backbone3d import ClipBackbone
+from videoclf.modeling.classifier import VideoClassifier, build_classifier
 from videoclf.modeling.preprocess import place
 from videoclf.modeling.temporal_shift import neighbours
 from videoclf.recipe.recipe import Preprocess, Recipe
 
-MAX_SECONDS = 360
-"""After so many no further row is begun: one row takes two minutes at most, compiling included."""
+MAX_SECONDS = 300
+"""After so many no further row is begun: a network's first, which compiles it three times, may take two minutes."""
+
+NUM_THREADS = 8
+"""That prepare clips; the reader's threads decode as well."""
+
+ENGINES: dict[str, tuple[Literal["float32", "float16"], Launching]] = {
+    "engine, float32": ("float32", Launching.EAGER),
+    "float16": ("float16", Launching.EAGER),
+    "float16, graphs": ("float16", Launching.GRAPHS),
+    "float16, compiled": ("float16", Launching.COMPILED),
+}
+"""Manners of our own."""
 
 Run = Callable[[int], object]
 """Does the work on the inputs of that number, of `Bench.num_inputs`."""
@@ -105,7 +128,7 @@ def main() -> None:
         measure_preprocessing(bench)
     measure_shift(bench)
     with torch.inference_mode():
-        measure_extraction(bench)
+        measure_prediction(bench)
 
 
 def measure_ceilings(bench: Bench) -> None:
@@ -219,65 +242,169 @@ def _shift_run(shift: Any, maps: Sequence[Tensor], sides: Tensor, gradient: Tens
     return lambda index: torch.autograd.grad(shift(maps[index], sides), maps[index], gradient)
 
 
-def measure_extraction(bench: Bench) -> None:
-    """From uint8 frames in host memory to features: clips a second."""
-    print("\n| features | frames | size | kernels, float16, compiled | eager, float32 | eager, float16, compiled |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    names = ["tiny"] if bench.is_dry else ["mobilenet_v2", "resnet50", "r2plus1d_18"]
+def measure_prediction(bench: Bench) -> None:
+    """From uint8 frames in host memory to logits: clips a second."""
+    names = ["tiny"] if bench.is_dry else ["mobilenet_v2", "r2plus1d_18", "resnet50"]
     lengths = [2] if bench.is_dry else [16, 64]
     sizes = [(24, 32)] if bench.is_dry else [(240, 320), (1080, 1920)]
-    for name, num_frames, (height, width) in itertools.product(names, lengths, sizes):
-        title = f"{name} | {num_frames} | {width}×{height}"
-        if time.monotonic() - bench.begun_at > MAX_SECONDS:
-            print(f"| {title} | left out: time is up |", flush=True)
-            continue
-        num_clips = 1 if bench.is_dry else 128 // num_frames
-        runs = _extraction_runs(bench, name, (num_clips, num_frames, height, width))
-        bench.line(title, [f"{num_clips / bench.seconds(run):.0f}" for run in runs])
+    rivals = ("eager, float32", "compiled, float16")
+    titles = ["network", "frames", "size", *ENGINES, *rivals, "upload alone", "network alone", "time over the slower"]
+    print(f"\n| {' | '.join(titles)} |\n|{' --- |' * len(titles)}")
+    for name in names:
+        contenders: Contenders | None = None
+        for (height, width), num_frames in itertools.product(sizes, lengths):
+            title = f"{name} | {num_frames} | {width}×{height}"
+            if time.monotonic() - bench.begun_at > MAX_SECONDS:
+                print(f"| {title} | left out: time is up |", flush=True)
+                continue
+            contenders = contenders or Contenders(bench, name)
+            bench.line(title, contenders.figures(num_frames, height, width))
 
 
-def _extraction_runs(bench: Bench, name: str, shape: tuple[int, int, int, int]) -> list[Run]:
-    """With the kernels; plain torch; torch at its best: in half precision, compiled."""
-    num_clips, num_frames, height, width = shape
-    size = {"height": 16, "width": 16} if bench.is_dry else {}
-    recipe = Recipe.model_validate({"backbone": {"name": name}, "preprocess": size})
-    spec = recipe.preprocess
-    layout = ClipLayout.rgb(num_frames, height, width)
-    total = ClipLayout.rgb(num_clips * num_frames, height, width).num_bytes
-    frames = [torch.randint(0, 256, (total,), dtype=torch.uint8) for _ in range(bench.num_inputs)]
-    if bench.device.type == "cuda":
-        frames = [given.pin_memory() for given in frames]
-    clips = [Clip(part, place(height, width, spec)) for part in _split(layout, num_clips, num_frames)]
-    lengths = torch.full((num_clips,), num_frames, device=bench.device)
-    half = torch.bfloat16 if bench.is_dry else torch.float16  # a CPU's convolutions have no float16
-    plain: Any = build_backbone(recipe).eval().to(bench.device)
-    fast: Any = build_backbone(recipe).eval().to(bench.device, half)
-    # the network alone: what stands around it picks valid frames, whose number no compiler knows
-    fast.network = torch.compile(fast.network, dynamic=False, backend="eager" if bench.is_dry else "inductor")
+class Contenders:
+    """One network as our engine runs it, plainly in torch, and in torch at its best: in half precision, compiled.
 
-    def upload(index: int) -> Tensor:
-        return frames[index].to(bench.device, non_blocking=True)
+    Torch is given its frames in pinned memory, one batch as one tensor; the engine as a decoder leaves them.
 
-    def run(preprocess: Callable[[int], Tensor], backbone: Any) -> Run:
-        return lambda index: backbone(_windows(preprocess(index), num_clips), lengths)
+    Args:
+        bench: where.
+        name: of the backbone.
+    """
 
-    def output(dtype: torch.dtype, is_channels_last: bool) -> Output:
-        return Output(spec.height, spec.width, spec.channels, spec.mean, spec.std, dtype, is_channels_last)
+    def __init__(self, bench: Bench, name: str) -> None:
+        size = {"height": 16, "width": 16} if bench.is_dry else {}
+        self._recipe = Recipe.model_validate({"backbone": {"name": name}, "preprocess": size})
+        self._bench, self._half = bench, torch.float16
+        if bench.is_dry:
+            self._half = torch.bfloat16  # a CPU's convolutions are slow in float16
+        torch.manual_seed(0)
+        classifier = build_classifier(self._recipe, 16)
+        _settle(classifier, self._recipe)
+        self._engines = {title: self._engine(classifier, *manner) for title, manner in ENGINES.items()}
+        self._plain: Any = build_classifier(self._recipe, 16).eval().to(bench.device)
+        self._best: Any = build_classifier(self._recipe, 16).eval().to(bench.device, self._half)
+        # the network alone: what stands around it picks valid frames, whose number no compiler knows
+        backbone: Any = self._best.backbone
+        backbone.network = torch.compile(
+            backbone.network, dynamic=False, backend="eager" if bench.is_dry else "inductor"
+        )
 
-    def by_torch(index: int, dtype: torch.dtype) -> Tensor:
-        pixels = upload(index).view(num_clips * num_frames, height, width, 3).permute(0, 3, 1, 2)
-        resized = resize_and_crop(pixels, clips[0].placement, spec.height, spec.width)
-        return arrange_channels(resized, spec.channels, spec.mean, spec.std).to(dtype)
+    def _engine(
+        self, classifier: VideoClassifier, precision: Literal["float32", "float16"], launching: Launching
+    ) -> GpuEngine | None:
+        """None where the network is not run so."""
+        is_of_single_frames = not isinstance(classifier.backbone, ClipBackbone)
+        if launching is not Launching.EAGER and (self._bench.is_dry or not is_of_single_frames):
+            return None
+        return GpuEngine(
+            copy.deepcopy(classifier), self._recipe, str(self._bench.device),
+            precision=precision, launching=launching, notice=lambda text: print(text, file=sys.stderr),
+        )  # fmt: skip
 
-    return [
-        run(lambda index: preprocess_clips(upload(index), clips, output(half, is_channels_last=True)), fast),
-        run(lambda index: by_torch(index, torch.float32), plain),
-        run(lambda index: by_torch(index, half), fast),
-    ]
+    def figures(self, num_frames: int, height: int, width: int) -> list[str]:
+        """Clips a second of each; then of the upload and of the network alone, as the fastest engine has them, and how
+        much longer it takes than the slower of the two."""
+        num_clips = 1 if self._bench.is_dry else 128 // num_frames
+        batch = torch.randint(
+            0, 256, (num_clips, num_frames, height, width, 3), dtype=torch.uint8, device=self._bench.device
+        ).cpu()
+        clips = [clip.numpy() for clip in batch]
+        if self._bench.device.type == "cuda":
+            batch = batch.pin_memory()
+        seconds = {
+            title: None if engine is None else _end_to_end_seconds(self._bench, engine, clips)
+            for title, engine in self._engines.items()
+        }
+        torchs = [
+            self._bench.seconds(lambda _: self._by_torch(batch, self._plain, torch.float32)),
+            self._bench.seconds(lambda _: self._by_torch(batch, self._best, self._half)),
+        ]
+        best, fastest = min((taken, title) for title, taken in seconds.items() if taken is not None)
+        engine = self._engines[fastest]
+        assert engine is not None  # it was timed
+        parts = [_upload_seconds(self._bench, clips), _network_seconds(self._bench, engine, clips)]
+        rates = [None if taken is None else num_clips / taken for taken in (*seconds.values(), *torchs, *parts)]
+        return [*("-" if rate is None else f"{rate:.0f}" for rate in rates), f"{best / max(parts):.2f}"]
+
+    def _by_torch(self, batch: Tensor, classifier: Any, dtype: torch.dtype) -> Tensor:
+        spec = self._recipe.preprocess
+        frames = batch.to(self._bench.device, non_blocking=True).flatten(0, 1).permute(0, 3, 1, 2)
+        placement = place(batch.shape[2], batch.shape[3], spec)
+        resized = resize_and_crop(frames, placement, spec.height, spec.width)
+        shown = arrange_channels(resized, spec.channels, spec.mean, spec.std).to(dtype)
+        lengths = torch.full((len(batch),), batch.shape[1], device=self._bench.device)
+        logits: Tensor = classifier(shown.view(*batch.shape[:2], *shown.shape[1:]), lengths)
+        return logits
 
 
-def _windows(frames: Tensor, num_clips: int) -> Tensor:
-    return frames.view(num_clips, -1, *frames.shape[1:])
+@torch.no_grad()
+def _settle(classifier: VideoClassifier, recipe: Recipe) -> None:
+    """Give batch norms the statistics of what they see: with random weights alone features would be too small for
+    float16, and the engine's self-test would refuse it."""
+    for module in classifier.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
+            module.momentum = 1.0
+    clips = torch.randn(2, 4, 3 * len(recipe.preprocess.channels), recipe.preprocess.height, recipe.preprocess.width)
+    classifier.train()(clips, torch.full((2,), 4))
+    classifier.eval()
+
+
+def _end_to_end_seconds(bench: Bench, engine: GpuEngine, clips: Sequence[UInt8Array]) -> float:
+    """Of a batch, while batches come one after another: threads prepare those that follow, as the reader's do."""
+    num_batches = 2 if bench.is_dry else 10
+
+    def prepare(clip: UInt8Array) -> GpuWindow:
+        return engine.preprocess(_chunks(clip))
+
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        waiting = deque(pool.map(prepare, clips) for _ in range(2))
+        ends: list[float] = []
+        for _ in range(num_batches):
+            waiting.append(pool.map(prepare, clips))
+            engine.logits(list(waiting.popleft()))
+            ends.append(time.perf_counter())
+        for left in waiting:
+            list(left)
+    steady = ends[len(ends) // 2 - 1 :]  # what comes first compiles, or finds all prepared
+    return (steady[-1] - steady[0]) / (len(steady) - 1)
+
+
+def _upload_seconds(bench: Bench, clips: Sequence[UInt8Array]) -> float:
+    """Of a batch's bytes by themselves, through pinned memory."""
+    stream = Stream(bench.device)
+    staging = Staging(bench.device, stream)
+
+    def send(clip: UInt8Array) -> None:
+        with stream.entered():
+            for chunk in _chunks(clip):
+                staging.upload([chunk.rgb])
+
+    taken = []
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        for _ in range(1 if bench.is_dry else 5):
+            begun = time.perf_counter()
+            list(pool.map(send, clips))
+            stream.mark().synchronize()
+            taken.append(time.perf_counter() - begun)
+    return statistics.median(taken)
+
+
+def _network_seconds(bench: Bench, engine: GpuEngine, clips: Sequence[UInt8Array]) -> float:
+    """Of a batch that is prepared."""
+    windows = [engine.preprocess(_chunks(clip)) for clip in clips]
+    taken = []
+    for _ in range(1 if bench.is_dry else 5):
+        begun = time.perf_counter()
+        engine.logits(windows)
+        taken.append(time.perf_counter() - begun)
+    return statistics.median(taken)
+
+
+def _chunks(clip: UInt8Array) -> Iterator[RgbFrames]:
+    """As the reader gives them."""
+    for first in range(0, len(clip), 16):
+        rgb = clip[first : first + 16]
+        yield RgbFrames(rgb, np.arange(len(rgb), dtype=np.float64), "made on the spot")
 
 
 def _random_bytes(bench: Bench, num_bytes: int) -> Tensor:

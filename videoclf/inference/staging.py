@@ -103,6 +103,7 @@ class Staging:
             pinned = torch.empty(buffer_bytes, dtype=torch.uint8, pin_memory=device.type == "cuda")
             self._free.put(_Buffer(pinned, _Reached()))
 
+    @torch.inference_mode()
     def upload(self, arrays: Sequence[UInt8Array]) -> Tensor:
         """All bytes behind each other on the device, one dimension; call it within the stream.
 

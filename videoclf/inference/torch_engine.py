@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from videoclf.inference.engine import Float32Array
-from videoclf.media.reader import Chunks
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.folding import fold_batch_norms
 from videoclf.modeling.placement import choose_placement, place_network
 from videoclf.modeling.preprocess import preprocess_window
 from videoclf.modeling.sequences import pad_sequences
 from videoclf.recipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from videoclf.media.reader import Chunks
 
 
 class TorchEngine:
