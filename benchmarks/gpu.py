@@ -30,8 +30,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from videoclf.inference.gpu_engine import GpuEngine, GpuWindow
+from videoclf.inference.gpu_engine import GpuEngine
 from videoclf.inference.launching import Launching
+from videoclf.inference.preparation import PreparedWindow
 from videoclf.inference.staging import Staging, Stream
 from videoclf.kernels.availability import why_no_kernels
 from videoclf.kernels.layout import Clip, ClipLayout, Colours
@@ -353,7 +354,7 @@ def _end_to_end_seconds(bench: Bench, engine: GpuEngine, clips: Sequence[UInt8Ar
     """Of a batch, while batches come one after another: threads prepare those that follow, as the reader's do."""
     num_batches = 2 if bench.is_dry else 10
 
-    def prepare(clip: UInt8Array) -> GpuWindow:
+    def prepare(clip: UInt8Array) -> PreparedWindow:
         return engine.preprocess(_chunks(clip))
 
     with ThreadPoolExecutor(NUM_THREADS) as pool:

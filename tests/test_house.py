@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "audit": {"media", "data"},
     "inference": {"recipe", "media", "kernels", "modeling"},
     "evaluation": {"recipe", "media", "modeling", "data", "inference"},
-    "training": {"recipe", "media", "modeling", "data", "audit", "inference", "evaluation"},
+    "training": {"recipe", "media", "kernels", "modeling", "data", "audit", "inference", "evaluation"},
     "cli": {"recipe", "media", "kernels", "modeling", "data", "audit", "inference", "evaluation", "training"},
 }
 

@@ -164,14 +164,14 @@ def test_frames_that_find_no_room_wait_on_the_cpu(name: str, monkeypatch: pytest
     notices: list[str] = []
     engine = GpuEngine(*build(name), "cpu", notice=notices.append)
     expected = engine.logits(windows(engine))
-    upload, num_calls = engine._staging.upload, iter(range(100))
+    upload, num_calls = engine._preparation._staging.upload, iter(range(100))
 
     def upload_some(arrays: Any) -> torch.Tensor:
         if next(num_calls) == 2:  # a chunk in the middle
             raise out_of_memory()
         return upload(arrays)
 
-    monkeypatch.setattr(engine._staging, "upload", upload_some)
+    monkeypatch.setattr(engine._preparation._staging, "upload", upload_some)
     assert np.array_equal(engine.logits(windows(engine)), expected)
     (notice,) = notices
     assert notice.startswith("cpu has no room for more frames (CUDA out of memory")

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
+from videoclf.media.frames import RgbFrames
+from videoclf.media.options import ReadOptions
 from videoclf.modeling.classifier import build_classifier
 from videoclf.recipe.recipe import Recipe
-from videoclf.training.feature_encoder import make_encoder
+from videoclf.training.feature_encoder import make_encoder, prepare_on
 
 
 def recipe_with(**augment: Any) -> Recipe:
@@ -32,3 +35,27 @@ def test_what_the_steps_alone_decide_makes_no_other_features() -> None:
     encoders = [make_encoder(classifier, recipe_with(brightness=0.5, speed=speed)) for speed in (0, 0.5)]
     assert encoders[0].views == encoders[1].views
     assert len(make_encoder(classifier, recipe_with(speed=0.5)).views) == 1
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+def test_a_gpu_prepares_what_the_cpu_does(device: str) -> None:
+    """Within a grey level on a GPU; a CPU in its place has the same bits."""
+    recipe = recipe_with(brightness=0.5, stored_views=2)
+    frames = torch.randint(0, 256, (20, 45, 61, 3), dtype=torch.uint8).numpy()
+    chunks = [RgbFrames(part, np.arange(float(len(part))), "x") for part in (frames[:16], frames[16:])]
+    here = make_encoder(build_classifier(recipe, 2).eval(), recipe)
+    there = make_encoder(build_classifier(recipe, 2).eval().to(device), recipe)
+    there._preparation = prepare_on(torch.device(device), recipe.preprocess)
+    expected, found = here.prepare(iter(chunks)), there.prepare(iter(chunks))
+    assert found.device.type == device
+    assert float((found.cpu() - expected).abs().max()) <= (0 if device == "cpu" else 1 / 255)
+    views = there.encode(found, content_sha256="ab", window=0)
+    assert all(view.shape == views[0].shape for view in views)
+
+
+def test_features_of_a_gpu_name_who_prepared_the_frames() -> None:
+    recipe = recipe_with()
+    encoder = make_encoder(build_classifier(recipe, 2).eval(), recipe)
+    assert "prepared" not in encoder.settings(ReadOptions()).engine
+    encoder._preparation = prepare_on(torch.device("cpu"), recipe.preprocess)
+    assert encoder.settings(ReadOptions()).engine.endswith(", prepared by torch")

@@ -9,10 +9,8 @@ clips of a batch behind each other, so nothing is computed for padding; the GRU 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,15 +18,12 @@ from videoclf.errors import MemoryExhausted, one_line
 from videoclf.inference.engine import Float32Array
 from videoclf.inference.launching import Launching
 from videoclf.inference.manners import fastest_sound_backbone, float32_in_full, manners
-from videoclf.inference.staging import Mark, Piece, Staging, Stream, wait_for, with_neighbours
+from videoclf.inference.preparation import Preparation, PreparedWindow
 from videoclf.inference.torch_engine import describe_device
-from videoclf.kernels.availability import why_no_kernels
-from videoclf.kernels.layout import Clip, ClipLayout
-from videoclf.kernels.preprocess import Output, preprocess_clips
+from videoclf.kernels.preprocess import Output
 from videoclf.modeling.backbone2d import FrameBackbone
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.placement import find_device
-from videoclf.modeling.preprocess import place
 from videoclf.modeling.sequences import pad_sequences
 from videoclf.recipe.recipe import Recipe
 
@@ -37,21 +32,6 @@ if TYPE_CHECKING:
 
 _FRAMES_PER_PASS = 128
 """Pictures that go through the network together, until memory runs out: as many as a batch has, if each is one view."""
-
-_CPU = torch.device("cpu")
-
-
-@dataclass(frozen=True)
-class GpuWindow:
-    """One window, preprocessed."""
-
-    parts: tuple[Tensor, ...]
-    """``T_i×3V×H×W`` behind each other in time, in the type that the network takes."""
-    is_prepared: Mark
-    """When they are."""
-
-    def __len__(self) -> int:
-        return sum(map(len, self.parts))
 
 
 class GpuEngine:
@@ -84,7 +64,7 @@ class GpuEngine:
         launching: Launching = Launching.EAGER,
         notice: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        self.device = _with_index(find_device(device))
+        self.device = find_device(device)
         self._recipe, self._notice = recipe, notice
         spec = recipe.preprocess
         try:
@@ -92,35 +72,29 @@ class GpuEngine:
                 classifier, spec, self.device, manners(precision, launching), notice
             )
             self._temporal, self._head = classifier.temporal.to(self.device), classifier.head.to(self.device)
-            self._stream = Stream(self.device)
-            self._staging = Staging(self.device, self._stream)
+            # views become pictures of their own, which is free of charge in the other layout only
+            self._is_channels_last = self.manner.is_channels_last and len(spec.channels) == 1
+            output = Output(
+                spec.height, spec.width, spec.channels, spec.mean, spec.std, self.manner.dtype, self._is_channels_last
+            )
+            self._preparation = Preparation(spec, output, self.device, notice)
         except torch.OutOfMemoryError as error:
             raise MemoryExhausted(
                 f"{self.device}: no room for the network ({one_line(error)[:200]}); close what else uses this GPU, or "
                 "use --device cpu"
             ) from error
-        # views become pictures of their own, which is free of charge in the other layout only
-        is_last = self.manner.is_channels_last and len(spec.channels) == 1
-        self._output = Output(
-            spec.height, spec.width, spec.channels, spec.mean, spec.std, self.manner.dtype, is_channels_last=is_last
-        )
-        self._reach = 0 if spec.channels == ("rgb",) else 1
         self._frames_per_pass = _FRAMES_PER_PASS
-        self._warm_up()
 
     @property
     def computes_on(self) -> str:
         """See `Engine`."""
         return f"{describe_device(self.device)}, {self.manner}"
 
-    @torch.inference_mode()
-    def preprocess(self, chunks: Chunks) -> GpuWindow:
+    def preprocess(self, chunks: Chunks) -> PreparedWindow:
         """One window, on its way to the device when this returns."""
-        with self._stream.entered():
-            parts = tuple(self._prepare(piece) for piece in with_neighbours(chunks, self._reach))
-            return GpuWindow(parts, self._stream.mark())
+        return self._preparation(chunks)
 
-    def logits(self, windows: Sequence[GpuWindow]) -> Float32Array:
+    def logits(self, windows: Sequence[PreparedWindow]) -> Float32Array:
         """``B×C`` of a batch of windows of any lengths.
 
         Raises:
@@ -128,32 +102,9 @@ class GpuEngine:
         """
         return self._with_less_where_memory_runs_out(lambda: self._logits(windows))
 
-    def features(self, window: GpuWindow) -> Float32Array:
+    def features(self, window: PreparedWindow) -> Float32Array:
         """``T'×D``: what the backbone makes of one window."""
         return self._with_less_where_memory_runs_out(lambda: self._encode([window], is_mirrored=False)[0][0])
-
-    def _warm_up(self) -> None:
-        """Before threads do it all at once: the kernel is compiled, or what stands in its way is told."""
-        if self.device.type == "cuda" and (reason := why_no_kernels(self.device)):
-            self._notice(f"frames are prepared by torch's own operations: {reason}")
-        black = Piece((np.zeros((1, 1, 1, 3), np.uint8),), 0, 1)
-        self._prepared(black, torch.zeros(3, dtype=torch.uint8, device=self.device))
-
-    def _prepare(self, piece: Piece) -> Tensor:
-        try:
-            return self._prepared(piece, self._staging.upload(piece.arrays))
-        except torch.OutOfMemoryError as error:
-            reason = one_line(error)[:200]
-        self._notice(f"{self.device} has no room for more frames ({reason}): some are prepared, and wait, on the CPU")
-        pixels = torch.cat([torch.from_numpy(array).flatten() for array in piece.arrays])
-        return self._prepared(piece, pixels)
-
-    def _prepared(self, piece: Piece, pixels: Tensor) -> Tensor:
-        """``T×3V×height×width``, on the device of the pixels."""
-        height, width = piece.arrays[0].shape[1:3]
-        layout = ClipLayout.rgb(piece.num_frames, height, width)
-        clip = Clip(layout, place(height, width, self._recipe.preprocess))
-        return preprocess_clips(pixels, [clip], self._output)[piece.first : piece.end]
 
     def _with_less_where_memory_runs_out(self, run: Callable[[], Tensor]) -> Float32Array:
         while True:
@@ -177,7 +128,7 @@ class GpuEngine:
             torch.cuda.empty_cache()
         self._notice(f"{self.device} ran out of memory: from here on {self._frames_per_pass} frames at a time")
 
-    def _logits(self, windows: Sequence[GpuWindow]) -> Tensor:
+    def _logits(self, windows: Sequence[PreparedWindow]) -> Tensor:
         logits_BC = self._classify(*self._encode(windows, is_mirrored=False))
         if self._recipe.testing.horizontal_flip:
             logits_BC = (logits_BC + self._classify(*self._encode(windows, is_mirrored=True))) / 2
@@ -187,7 +138,7 @@ class GpuEngine:
         logits_BC: Tensor = self._head(self._temporal(features_BTD, num_steps))
         return logits_BC
 
-    def _encode(self, windows: Sequence[GpuWindow], *, is_mirrored: bool) -> tuple[Tensor, Tensor]:
+    def _encode(self, windows: Sequence[PreparedWindow], *, is_mirrored: bool) -> tuple[Tensor, Tensor]:
         """``B×T'×D`` float32 features, and ``B`` steps, on the device."""
         backbone, lengths = self._backbone, [len(window) for window in windows]
         sequences: list[Tensor] = [torch.empty(0)] * len(windows)
@@ -208,25 +159,17 @@ class GpuEngine:
         features_BTD, num_steps = pad_sequences(sequences)
         return features_BTD, num_steps.to(self.device, non_blocking=True)
 
-    def _frames(self, windows: Sequence[GpuWindow], padded_to: int = 0, *, is_mirrored: bool) -> Tensor:
+    def _frames(self, windows: Sequence[PreparedWindow], padded_to: int = 0, *, is_mirrored: bool) -> Tensor:
         """``N×3V×H×W``: the windows' frames behind each other, each filled up with zeros to so many."""
         parts: list[Tensor] = []
         for window in windows:
-            wait_for(window.is_prepared, self.device)
-            parts += [part.to(self.device) for part in window.parts]
+            parts += window.on(self.device)
             if len(window) < padded_to:
-                layout = torch.channels_last if self._output.is_channels_last else torch.contiguous_format
+                layout = torch.channels_last if self._is_channels_last else torch.contiguous_format
                 padding = parts[-1].new_zeros(padded_to - len(window), *parts[-1].shape[1:])
                 parts.append(padding.contiguous(memory_format=layout))
         frames = torch.cat(parts)
         return frames.flip(-1) if is_mirrored else frames
-
-
-def _with_index(device: torch.device) -> torch.device:
-    """Said in one way only: what is known of a device is kept by its name."""
-    if device.type == "cpu" or device.index is not None:
-        return device
-    return torch.device(device.type, torch.cuda.current_device())
 
 
 def _batches_alike(lengths: Sequence[int], max_frames: int) -> Iterator[list[int]]:

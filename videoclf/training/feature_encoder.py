@@ -13,12 +13,15 @@ from torch import Tensor, nn
 
 from videoclf.data.feature_entry import Float32Array
 from videoclf.data.feature_key import FeatureSettings
+from videoclf.inference.preparation import Preparation
+from videoclf.kernels.availability import why_no_kernels
+from videoclf.kernels.preprocess import Output
 from videoclf.media.options import ReadOptions
 from videoclf.media.reader import Chunks
 from videoclf.media.versions import decoder_version
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.preprocess import arrange_channels, preprocess_frames
-from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.recipe import Preprocess, Recipe
 from videoclf.training.augment import PictureAugmentation
 
 
@@ -48,6 +51,7 @@ class FeatureEncoder:
         self._classifier = classifier
         self._augmented = augmented
         self._device = next(classifier.parameters()).device
+        self._preparation = None if self._device.type == "cpu" else prepare_on(self._device, recipe.preprocess)
         classifier.backbone.eval()
 
     @property
@@ -91,14 +95,26 @@ class FeatureEncoder:
             preprocess=recipe.preprocess.model_dump_json(),
             backbone=recipe.backbone.model_dump_json(exclude={"weights", "frozen", "unfrozen_stages"}),
             weights_sha256=hash_weights(self._classifier.backbone),
-            engine=", ".join(f"{name} {version(name)}" for name in packages),
+            engine=", ".join([*(f"{name} {version(name)}" for name in packages), *self._prepared_by]),
             device=self._device.type,
             precision=_precision(self._device),
             views=self.views,
         )
 
+    @property
+    def _prepared_by(self) -> list[str]:
+        """On a GPU pixels differ from a CPU's by a fraction of a grey level, or by rounding."""
+        if self._preparation is None:
+            return []
+        return ["prepared by torch" if why_no_kernels(self._device) else "prepared by kernels"]
+
     def prepare(self, chunks: Chunks) -> Tensor:
-        """One window, ``T×3×height×width`` float32 RGB in [0, 1]; for the reader's threads."""
+        """One window, ``T×3×height×width`` float32 RGB in [0, 1]; for the reader's threads. On the classifier's device,
+        where that is a GPU, and made there."""
+        if self._preparation is not None:
+            window = self._preparation(chunks)
+            window.is_prepared.synchronize()  # this thread waits, and nobody else has to
+            return torch.cat(window.on(self._device))
         return torch.cat([preprocess_frames(torch.from_numpy(chunk.rgb), self.recipe.preprocess) for chunk in chunks])
 
     @torch.inference_mode()
@@ -128,6 +144,11 @@ class FeatureEncoder:
         features, _ = self._classifier.encode(window[None].to(self._device), num_frames)
         steps: Float32Array = features[0].float().cpu().numpy()
         return steps
+
+
+def prepare_on(device: torch.device, spec: Preprocess) -> Preparation:
+    """What `modeling.preprocess.resize_window` does, on a GPU: augmentation comes in between there, too."""
+    return Preparation(spec, Output(spec.height, spec.width), device, lambda _text: None)
 
 
 def make_encoder(classifier: VideoClassifier, recipe: Recipe) -> FeatureEncoder:
