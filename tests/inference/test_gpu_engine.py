@@ -11,16 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from videoclf.errors import DeviceUnavailable, MemoryExhausted
 from videoclf.inference.gpu_engine import GpuEngine
 from videoclf.inference.launching import Launching
 from videoclf.inference.manners import in_manner
+from videoclf.inference.preparation import PreparedWindow
+from videoclf.inference.staging import Stream
 from videoclf.inference.torch_engine import TorchEngine
 from videoclf.media.frames import RgbFrames
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
 from videoclf.recipe.recipe import Recipe
 
+CPU = torch.device("cpu")
 ON_A_GPU = pytest.param("cuda", marks=pytest.mark.cuda)
 SIZES = ((5, 40, 61), (21, 33, 32), (1, 90, 20))
 """Frames, rows and columns of three windows; the second comes in two chunks."""
@@ -104,6 +109,35 @@ def test_in_half_precision_a_gpu_stays_close(name: str, launching: Launching) ->
     engine = GpuEngine(classifier, recipe, "cuda", precision="float16", launching=launching)
     assert engine.manner.dtype == torch.float16
     np.testing.assert_allclose(engine.logits(windows(engine)), expected, atol=2e-2)
+
+
+@pytest.mark.parametrize("name", ["frames", "views", "mirrored", "tapped"])
+@pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
+def test_nothing_on_the_gpu_meets_what_is_on_the_cpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors that have no values, only shapes and devices, go all the way; half of the work is in half precision."""
+    engine = GpuEngine(*build(name), "cpu")
+    num_channels = 3 * len(engine._recipe.preprocess.channels)
+    monkeypatch.setattr(PreparedWindow, "on", lambda window, _device: list(window.parts))
+    with FakeTensorMode(), torch.inference_mode():
+        for part, dtype in ((engine._backbone, torch.float16), (engine._temporal, None), (engine._head, None)):
+            for module in part.modules():
+                for tensors in (module._parameters, module._buffers):
+                    for key, tensor in tensors.items():
+                        if tensor is not None:
+                            kind = dtype if dtype and tensor.is_floating_point() else tensor.dtype
+                            fake = torch.empty_strided(tensor.shape, tensor.stride(), dtype=kind, device="cuda")
+                            tensors[key] = nn.Parameter(fake, requires_grad=False)
+                if isinstance(module, nn.GRU):
+                    module._flat_weights = [getattr(module, key) for key in module._flat_weights_names]
+        engine.device = torch.device("cuda")
+        given = [
+            PreparedWindow(
+                (torch.empty(n, num_channels, 32, 32, dtype=torch.float16, device="cuda"),), Stream(CPU).mark()
+            )
+            for n in (5, 21, 1)
+        ]
+        logits = engine._logits(given)
+    assert (logits.shape, logits.dtype, logits.device.type) == ((3, 3), torch.float32, "cuda")
 
 
 def out_of_memory() -> torch.OutOfMemoryError:
@@ -210,7 +244,7 @@ def test_a_padded_pass_of_a_3d_network_is_what_a_gpu_runs(monkeypatch: pytest.Mo
     classifier, recipe = build("clips")
     engine = GpuEngine(classifier, recipe, "cpu")
     expected = engine.logits(windows(engine))
-    backbone: Any = in_manner(classifier, engine.manner, torch.device("cpu"))
+    backbone: Any = in_manner(classifier, engine.manner, CPU)
     monkeypatch.setattr(backbone, "forward", backbone.run_padded)
     engine._backbone = backbone
     np.testing.assert_allclose(engine.logits(windows(engine)), expected, atol=1e-5)

@@ -130,7 +130,7 @@ class FrameBackbone(nn.Module):
         parts = torch.split(frames, [sum(group) * num_views for group in groups])
         return torch.cat(
             [
-                self.network(part, neighbours(torch.tensor(group, device=frames.device), num_views))
+                self.network(part, neighbours(torch.tensor(group), num_views).to(frames.device, non_blocking=True))
                 for part, group in zip(parts, groups, strict=True)
             ]
         )
