@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import signal
+import sys
+from contextlib import suppress
 from types import FrameType
 
 EXIT_INTERRUPTED = 130
@@ -17,12 +21,28 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
     os._exit(EXIT_INTERRUPTED)
 
 
+def _leave_at_once(code: object) -> None:
+    """What an end does, without taking apart, for most of a second, all that torch has built."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or its reader has gone
+            stream.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
+
+
 def run() -> None:
     """What the command ``videoclf`` calls."""
     signal.signal(signal.SIGINT, _leave)
+    # NumPy's threads go on spinning when they are done, and take the cores from the network's and the readers'
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # torch's import makes a million objects that stay: looking them over every 700 takes half a second
+    gc.set_threshold(100_000, 20, 100)
     from videoclf.cli.main import run_commands
 
-    run_commands()
+    try:
+        run_commands()
+    except SystemExit as end:
+        _leave_at_once(end.code)
 
 
 if __name__ == "__main__":

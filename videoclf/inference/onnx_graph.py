@@ -54,7 +54,7 @@ class OnnxGraph:
         self._extractor = Extractor(model)
         self._path = path
 
-    def part(self, start: str, end: str) -> Part:
+    def part(self, start: str, end: str, *, num_rows: int | None = None) -> Part:  # noqa: ARG002  (gains nothing here)
         """See `Graph`.
 
         Raises:

@@ -96,7 +96,7 @@ class OpenvinoGraph:
         self._model = model
         self._path = path
 
-    def part(self, start: str, end: str) -> Part:
+    def part(self, start: str, end: str, *, num_rows: int | None = None) -> Part:
         """See `Graph`.
 
         Raises:
@@ -109,7 +109,10 @@ class OpenvinoGraph:
         tensors = {name: out for node in model.get_ops() for out in node.outputs() for name in out.names}
         try:
             first, last = tensors[start], tensors[end]
-            entry = opset13.parameter(first.partial_shape, first.element_type)
+            shape = first.partial_shape
+            if num_rows is not None:
+                shape[0] = num_rows
+            entry = opset13.parameter(shape, first.element_type)
             for user in first.get_target_inputs():
                 user.replace_source_output(entry.output(0))
             whole = openvino.Model([last], [entry])

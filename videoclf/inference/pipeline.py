@@ -19,7 +19,7 @@ from videoclf.media.sources import without_credentials
 from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Objective, Recipe
 
-_BATCH_FRAMES = 128
+FRAMES_PER_BATCH = 128
 """Frames of several clips that go through the network together: enough to fill it, little enough to hold."""
 
 _MAX_WAIT_SECONDS = 0.5
@@ -136,7 +136,7 @@ class _Batcher(Generic[W]):
         clip = self._clips.setdefault(window.request_index, _Clip())
         clip.num_waiting += 1
         self._waiting.append((clip, window.value))
-        if sum(len(value) for _, value in self._waiting) >= _BATCH_FRAMES:
+        if sum(len(value) for _, value in self._waiting) >= FRAMES_PER_BATCH:
             self.flush()
 
     def add_end(self, end: ReadEnd, source: str) -> None:

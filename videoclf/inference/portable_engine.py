@@ -1,15 +1,16 @@
 """Runs exported models, whatever runtime reads them; knows no torch.
 
 An exported model is one graph from uint8 frames to probabilities (`modeling.portable.PortableModel`). Its stages have
-names, and the graph is cut there: frames are resized in the reader's threads, so that no window of large frames is ever
-held, and the backbone runs on a bounded number of pictures at a time.
+names, and the graph is cut there: frames are resized beforehand, in the reader's threads and by NumPy, and the backbone
+runs on a fixed number of pictures at a time, those of several clips together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,9 +19,9 @@ import numpy.typing as npt
 
 from videoclf.errors import ModelFileInvalid
 from videoclf.inference.engine import Float32Array
+from videoclf.inference.resize import resize_frames
 from videoclf.media.reader import Chunks
 from videoclf.recipe.backbones import backbone_facts
-from videoclf.recipe.framing import without_far_sides
 from videoclf.recipe.header import METADATA_KEY, ModelHeader, parse_header
 from videoclf.recipe.recipe import shortened
 
@@ -38,7 +39,8 @@ GRAPH_VERSION = 1
 _GRAPH_KEY = "videoclf_graph"
 METADATA_KEYS = (METADATA_KEY, _GRAPH_KEY)
 _ITEMS_PER_PASS = 16
-"""Pictures that a per-frame backbone sees at a time: memory stays bounded (larger groups were no faster)."""
+"""Pictures that a per-frame backbone sees at a time: memory stays bounded (larger groups were no faster). Always so
+many: OpenVINO plans each new shape anew."""
 
 Part = Callable[[npt.NDArray[Any]], Float32Array]
 """A stretch of the graph, from one stage to another; any number of threads may call it."""
@@ -47,8 +49,14 @@ Part = Callable[[npt.NDArray[Any]], Float32Array]
 class Graph(Protocol):
     """An exported model in the runtime that reads it."""
 
-    def part(self, start: str, end: str) -> Part:
-        """What computes one stage from another; see `STAGES`, and `INPUT`."""
+    def part(self, start: str, end: str, *, num_rows: int | None = None) -> Part:
+        """What computes one stage from another; see `STAGES`, and `INPUT`.
+
+        Args:
+            start: the stage it takes.
+            end: the stage it gives.
+            num_rows: None: any length of what it takes. A number: this one alone, for a runtime that then is faster.
+        """
         ...
 
 
@@ -69,11 +77,14 @@ class PortableEngine:
 
     def __init__(self, file: PortableFile) -> None:
         self._file, self._header = file, file.header
-        stages = (INPUT, "resized", "items", "features", "logits")
-        with ThreadPoolExecutor() as pool:  # compiling them takes longer than all else before the first prediction
-            self._resize, self._arrange, self._encode, self._classify = pool.map(
-                file.graph.part, stages[:-1], stages[1:]
-            )
+        backbone = file.header.recipe.backbone
+        self._is_one_by_one = backbone_facts(backbone.name).kind == "2d" and not backbone.temporal_shift
+        num_rows = _ITEMS_PER_PASS if self._is_one_by_one else None
+        with ThreadPoolExecutor() as pool:  # compiling them takes long beside all else before the first prediction
+            arrange = pool.submit(file.graph.part, "resized", "items")
+            encode = pool.submit(file.graph.part, "items", "features", num_rows=num_rows)
+            classify = pool.submit(file.graph.part, "features", "logits")
+        self._arrange, self._encode, self._classify = arrange.result(), encode.result(), classify.result()
 
     @property
     def computes_on(self) -> str:
@@ -83,11 +94,11 @@ class PortableEngine:
     def preprocess(self, chunks: Chunks) -> Float32Array:
         """One window: ``T×3×H×W`` float32."""
         spec = self._header.recipe.preprocess
-        return np.concatenate([self._resize(without_far_sides(chunk.rgb, spec)) for chunk in chunks])
+        return np.concatenate([resize_frames(chunk.rgb, spec) for chunk in chunks])
 
     def logits(self, windows: Sequence[Float32Array]) -> Float32Array:
-        """``B×C`` of windows of any lengths; one by one, so that nothing is computed for padding."""
-        logits_BC = np.stack([self._classify(self._run(window)) for window in windows])
+        """``B×C`` of windows of any lengths; nothing is computed for padding, but to fill the last pass."""
+        logits_BC = np.stack([self._classify(features) for features in self._run(windows)])
         if logits_BC.shape[1:] != (len(self._header.labels),):
             raise ModelFileInvalid(
                 f"model {self._header.name}: its graph gives scores of shape {logits_BC.shape[1:]} for "
@@ -98,15 +109,31 @@ class PortableEngine:
     def features(self, window: Float32Array) -> Float32Array:
         """``T'×D``: what the backbone makes of one window."""
         join = self._file.graph.part("features", "sequences")
-        sequence: Float32Array = join(self._run(window))[0]  # a second one is its mirror image's
+        sequence: Float32Array = join(self._run([window])[0])[0]  # a second one is its mirror image's
         return sequence
 
-    def _run(self, window: Float32Array) -> Float32Array:
-        items = self._arrange(window)
-        backbone = self._header.recipe.backbone
-        is_one_by_one = backbone_facts(backbone.name).kind == "2d" and not backbone.temporal_shift
-        group = _ITEMS_PER_PASS if is_one_by_one else len(items)
-        return np.concatenate([self._encode(items[i : i + group]) for i in range(0, len(items), group)])
+    def _run(self, windows: Sequence[Float32Array]) -> list[Float32Array]:
+        """The features of each window's items."""
+        if not self._is_one_by_one:
+            return [self._encode(self._arrange(window)) for window in windows]
+        nums_items: list[int] = []
+
+        def items() -> Iterator[Float32Array]:
+            for window in windows:
+                arranged = self._arrange(window)
+                nums_items.append(len(arranged))
+                yield from arranged
+
+        features = np.concatenate([self._encode(group) for group in _full_groups(items(), _ITEMS_PER_PASS)])
+        ends = np.cumsum(nums_items)
+        return np.split(features[: ends[-1]], ends[:-1])
+
+
+def _full_groups(rows: Iterable[Float32Array], size: int) -> Iterator[Float32Array]:
+    """So many rows at a time, the last of them repeated to fill the last group."""
+    rows = iter(rows)
+    while group := list(islice(rows, size)):
+        yield np.stack([*group, *[group[-1]] * (size - len(group))])
 
 
 def portable_metadata(header: ModelHeader) -> dict[str, str]:

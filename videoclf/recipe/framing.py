@@ -54,6 +54,11 @@ def resized_size(height: Any, width: Any, spec: Preprocess) -> tuple[Any, Any]:
     return _divided(covering, width * margin.denominator), _divided(covering, height * margin.denominator)
 
 
+def crop_corner(resized_height: int, resized_width: int, spec: Preprocess) -> tuple[int, int]:
+    """Row and column of the resized frame at which the crop begins."""
+    return (resized_height - spec.height) // 2, (resized_width - spec.width) // 2
+
+
 def _larger(a: Any, b: Any) -> Any:
     return (a + b + abs(a - b)) // 2
 

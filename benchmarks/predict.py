@@ -1,0 +1,408 @@
+"""Prediction on a CPU, side by side: this library, and the ways in which people do it without.
+
+    python benchmarks/predict.py --model FILE [FOLDER]... [--rounds 3] [--only WORD] [--picture FILE]
+    python benchmarks/predict.py --model FILE --overlap FOLDER...
+    python benchmarks/predict.py --repeat CLIP [--model FILE]
+
+The first compares ways of labelling the same clips: those of the folders as one set, and twenty 720p H.264 clips of ten
+seconds, rendered on the spot. All run the same weights in float32 on the same frames (which ones is found out before
+and told to them), each as a process of its own; in each round each has its turn. Seconds are whole processes, imports
+and loading included, and, in brackets, from the first clip to the last. Ways:
+
+- tutorial: OpenCV reads every frame, torchvision's transforms one frame after the other, the network as it was trained,
+  a clip at a time;
+- TorchCodec, and decord: they decode what is wanted, torchvision's transforms on whole clips, the network as it was
+  trained on batches of 32 frames, no padding computed;
+- videoclf: `Model.predict_many`, by torch and by OpenVINO.
+
+``--overlap``: how long this library's reader alone, its network alone and both together take, in turn, in one process.
+``--repeat``: one clip 10, 100, 1,000 and 10,000 times: time and memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+NUM_LARGE_CLIPS = 20
+FRAMES_PER_BATCH = 32
+REPEATS = (10, 100, 1_000, 10_000)
+OURS, PEERS = ("videoclf, OpenVINO", "videoclf, torch"), ("tutorial", "TorchCodec", "decord")
+NEEDS = {"TorchCodec": "torchcodec", "decord": "decord", "videoclf, OpenVINO": "openvino"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which frames of a clip the recipe looks at."""
+
+    path: str
+    moments_seconds: list[float]
+    frame_indices: list[int]
+    """Counted in display order from 0."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one way took for one set."""
+
+    seconds: float
+    """The whole process."""
+    clips_seconds: float
+    """From the first clip to the last."""
+    cores: float
+    """Busy, on average, meanwhile."""
+    labels: list[str]
+
+
+def main() -> None:
+    """Do what is asked for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="CLASS/clip")
+    parser.add_argument("--model", help="of a per-frame backbone; the default model if not given")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", metavar="WORD", help="sets whose name contains it")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="also draw where the time of --overlap goes")
+    parser.add_argument("--overlap", action="store_true")
+    parser.add_argument("--repeat", type=Path, metavar="CLIP")
+    parser.add_argument("--way", help=argparse.SUPPRESS)
+    parser.add_argument("--wanted", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.way:
+        print(json.dumps(run_way(arguments.way, arguments.model, read_wanted(arguments.wanted))))
+    elif arguments.repeat:
+        print_repeats(arguments.model, arguments.repeat)
+    elif arguments.overlap:
+        print_overlap(arguments)
+    else:
+        compare(arguments)
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """A table for each set of clips."""
+    ways = [way for way in (*OURS, *PEERS) if way not in NEEDS or importlib.util.find_spec(NEEDS[way])]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, paths in clip_sets(arguments.folders, Path(folder)):
+            if arguments.only not in name:
+                continue
+            wanted = Path(folder, "wanted.json")
+            clips = [find_wanted(path, arguments.model) for path in paths]
+            wanted.write_text(json.dumps([asdict(clip) for clip in clips]))
+            title = f"{len(clips)} clips, {sum(len(clip.frame_indices) for clip in clips)} frames: {name}"
+            runs: dict[str, list[Run]] = {way: [] for way in ways}
+            for number in range(arguments.rounds + 1):
+                for way in ways[number % len(ways) :] + ways[: number % len(ways)]:
+                    run = start_way(way, arguments.model, wanted)
+                    if number > 0:  # the first round warms the file cache, and converts the model
+                        runs[way].append(run)
+            print_table(title, runs)
+
+
+def clip_sets(folders: Iterable[Path], scratch: Path) -> Iterator[tuple[str, list[Path]]]:
+    """Names, and clips."""
+    from decode import ClipRecipe, make_clip  # the script beside this one
+
+    from videoclf.media.sources import videos_below
+
+    folders = list(folders)
+    if folders:
+        paths = [path for folder in folders for path in videos_below(folder)]
+        yield ", ".join(folder.name for folder in folders), paths
+    large = scratch / "720p.mp4"
+    make_clip(ClipRecipe("", 1280, 720, 30, 10, "libx264", {"g": "60", "bf": "3"}), large)
+    copies = [scratch / f"720p {number}.mp4" for number in range(NUM_LARGE_CLIPS)]
+    for copy in copies:
+        copy.write_bytes(large.read_bytes())
+    yield "720p H.264, 10 s", copies
+
+
+def find_wanted(path: Path, model: str | None) -> Wanted:
+    """The frames of a clip's first window."""
+    import av
+    import numpy as np
+
+    from videoclf.inference.open import open_engine
+    from videoclf.media.video import Video
+
+    sampling = open_engine(model)[1].recipe.sampling if model not in _SAMPLING else _SAMPLING[model]
+    _SAMPLING[model] = sampling
+    with Video(path) as video:
+        plan = video.plan(sampling.fps).windows(sampling.max_frames)[0]
+        shown = [frame.pts_seconds for frame in video.frames(plan)]
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert stream.time_base
+        stamps = sorted(float(p.pts * stream.time_base) for p in container.demux(stream) if p.pts is not None)
+    indices = np.abs(np.array(stamps)[:, None] - stamps[0] - np.array(shown)).argmin(axis=0)
+    return Wanted(str(path), plan.timestamps_seconds.tolist(), indices.tolist())
+
+
+_SAMPLING: dict[str | None, Any] = {}
+"""Of models that were opened before."""
+
+
+def read_wanted(path: Path) -> list[Wanted]:
+    """What `compare` wrote."""
+    return [Wanted(**entry) for entry in json.loads(path.read_text())]
+
+
+def start_way(way: str, model: str | None, wanted: Path) -> Run:
+    """A process of its own."""
+    command = [sys.executable, __file__, "--way", way, "--wanted", str(wanted), *(["--model", model] if model else [])]
+    started = time.perf_counter()
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return Run(seconds=time.perf_counter() - started, **json.loads(output.splitlines()[-1]))
+
+
+def run_way(way: str, model: str | None, clips: list[Wanted]) -> dict[str, Any]:
+    """Label the clips; what a `Run` needs of it."""
+    label = {
+        "tutorial": lambda: label_as_tutorials(model),
+        "TorchCodec": lambda: label_in_batches(model, read_torchcodec),
+        "decord": lambda: label_in_batches(model, read_decord),
+        "videoclf, torch": lambda: label_by_videoclf(model, "torch"),
+        "videoclf, OpenVINO": lambda: label_by_videoclf(model, "openvino"),
+    }[way]()
+    started, started_cpu = time.perf_counter(), time.process_time()
+    labels = list(label(clips))
+    seconds = time.perf_counter() - started
+    return {"clips_seconds": seconds, "cores": (time.process_time() - started_cpu) / seconds, "labels": labels}
+
+
+Label = Callable[[list[Wanted]], Iterable[str]]
+
+
+def label_by_videoclf(model: str | None, engine: str) -> Label:
+    """This library."""
+    import videoclf
+
+    loaded = videoclf.load(model, engine=engine)
+
+    def label(clips: list[Wanted]) -> Iterator[str]:
+        for outcome in loaded.predict_many(clip.path for clip in clips):
+            assert isinstance(outcome, videoclf.Prediction)
+            yield outcome.label
+
+    return label
+
+
+def open_plain(model: str | None) -> tuple[Any, Any]:
+    """The network as it was trained, its memory laid out as torch does by itself; and its header."""
+    import torch
+
+    from videoclf.modeling.pretrained import open_model
+
+    classifier, header = open_model(model)
+    classifier.backbone.network.to(memory_format=torch.contiguous_format)
+    return classifier, header
+
+
+def transform(spec: Any) -> Any:
+    """torchvision's, of uint8 pictures ``...×3×H×W``."""
+    import torch
+    from torchvision.transforms import v2
+
+    return v2.Compose(
+        [
+            v2.Resize((spec.height, spec.width), antialias=True),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(list(spec.mean), list(spec.std)),
+        ]
+    )
+
+
+def label_as_tutorials(model: str | None) -> Label:
+    """Every frame read, one after the other; a clip at a time."""
+    import cv2
+    import torch
+
+    classifier, header = open_plain(model)
+    prepare = transform(header.recipe.preprocess)
+
+    def label(clips: list[Wanted]) -> Iterator[str]:
+        for clip in clips:
+            capture, frames = cv2.VideoCapture(clip.path), []
+            while True:
+                is_there, picture = capture.read()
+                if not is_there:
+                    break
+                frames.append(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+            chosen = [prepare(torch.from_numpy(frames[index]).permute(2, 0, 1)) for index in clip.frame_indices]
+            with torch.inference_mode():
+                features = classifier.backbone.network(torch.stack(chosen))
+                logits = classifier.classify(features[None], torch.tensor([len(chosen)]))
+            yield header.labels[int(logits.argmax())]
+
+    return label
+
+
+def label_in_batches(model: str | None, read: Callable[[Wanted], Any]) -> Label:
+    """Only what is wanted decoded; frames of several clips in a batch."""
+    import torch
+
+    classifier, header = open_plain(model)
+    prepare = transform(header.recipe.preprocess)
+
+    def classify(waiting: list[Any]) -> Iterator[str]:
+        with torch.inference_mode():
+            parts = torch.split(torch.cat(waiting), FRAMES_PER_BATCH)
+            features = torch.cat([classifier.backbone.network(part) for part in parts])
+            lengths = torch.tensor([len(clip) for clip in waiting])
+            padded = torch.nn.utils.rnn.pad_sequence(list(torch.split(features, lengths.tolist())), batch_first=True)
+            for best in classifier.classify(padded, lengths).argmax(dim=1).tolist():
+                yield header.labels[best]
+
+    def label(clips: list[Wanted]) -> Iterator[str]:
+        waiting: list[Any] = []
+        for clip in clips:
+            waiting.append(prepare(read(clip)))
+            if sum(map(len, waiting)) >= 4 * FRAMES_PER_BATCH:
+                yield from classify(waiting)
+                waiting = []
+        if waiting:
+            yield from classify(waiting)
+
+    return label
+
+
+def read_torchcodec(clip: Wanted) -> Any:
+    """``T×3×H×W`` uint8, by the threads that FFmpeg chooses."""
+    from torchcodec.decoders import VideoDecoder
+
+    decoder = VideoDecoder(clip.path, seek_mode="approximate", num_ffmpeg_threads=0)
+    return decoder.get_frames_at(clip.frame_indices).data
+
+
+def read_decord(clip: Wanted) -> Any:
+    """``T×3×H×W`` uint8, by the threads that it chooses."""
+    import decord
+    import torch
+
+    return torch.from_numpy(decord.VideoReader(clip.path).get_batch(clip.frame_indices).asnumpy()).permute(0, 3, 1, 2)
+
+
+def print_table(title: str, runs: dict[str, list[Run]]) -> None:
+    """A line a way."""
+    seconds = {way: statistics.median(run.seconds for run in turns) for way, turns in runs.items()}
+    best_peer_seconds = min((value for way, value in seconds.items() if way in PEERS[1:]), default=float("nan"))
+    labels = runs["videoclf, torch"][0].labels
+    print(f"\n**{title}**\n\n| way | seconds | of them clips | cores busy | tutorial / this ", end="")
+    print("| best of the others / this | other labels |\n| --- | --- | --- | --- | --- | --- | --- |")
+    for way, turns in sorted(runs.items(), key=lambda item: seconds[item[0]]):
+        clips_seconds = statistics.median(run.clips_seconds for run in turns)
+        cores = statistics.median(run.cores for run in turns)
+        others = sum(mine != theirs for mine, theirs in zip(turns[-1].labels, labels, strict=True))
+        gains = f"{seconds['tutorial'] / seconds[way]:.2f} | {best_peer_seconds / seconds[way]:.2f}"
+        print(f"| {way} | {seconds[way]:.1f} | {clips_seconds:.1f} | {cores:.2f} | {gains} | {others} |", flush=True)
+
+
+def print_overlap(arguments: argparse.Namespace) -> None:
+    """A line an engine: medians over the rounds."""
+    import videoclf
+    from videoclf.media.sources import videos_below
+
+    paths = [path for folder in arguments.folders for path in videos_below(folder)]
+    print(
+        "| engine | reading s | network s | both s | both / sum | cores busy |\n| --- | --- | --- | --- | --- | --- |"
+    )
+    stages: dict[str, tuple[float, float, float]] = {}
+    for engine in ("openvino", "torch"):
+        model = videoclf.load(arguments.model, engine=engine)
+        list(model.predict_many(paths[:8]))
+        rounds = [measure_stages(model, paths) for _ in range(arguments.rounds)]
+        reading, network, both = (statistics.median(times[i] for times in rounds) for i in range(3))
+        ratio = statistics.median(times[2] / (times[0] + times[1]) for times in rounds)
+        cores = statistics.median(times[3] for times in rounds)
+        print(f"| {engine} | {reading:.2f} | {network:.2f} | {both:.2f} | {ratio:.3f} | {cores:.2f} |", flush=True)
+        stages[engine] = (reading, network, both)
+    if arguments.picture:
+        draw(stages, arguments.picture)
+
+
+def measure_stages(model: Any, paths: list[Path]) -> tuple[float, float, float, float]:
+    """Seconds of the reader alone, of the network alone, of both; and how many cores were busy then."""
+    from videoclf.inference.pipeline import clip_request
+    from videoclf.media.options import DEFAULT_NUM_THREADS
+    from videoclf.media.reader import ReadWindow, read_clips
+
+    engine = model._engine
+    started = time.perf_counter()
+    requests = (clip_request(path, model.recipe) for path in paths)
+    items = read_clips(requests, engine.preprocess, num_threads=DEFAULT_NUM_THREADS)
+    windows = [item.value for item in items if isinstance(item, ReadWindow)]
+    read = time.perf_counter()
+    for group in batches(windows):
+        engine.logits(group)
+    done = time.perf_counter()
+    started_cpu = time.process_time()
+    for _ in model.predict_many(paths):
+        pass
+    both_seconds = time.perf_counter() - done
+    cores = (time.process_time() - started_cpu) / both_seconds
+    return read - started, done - read, both_seconds, cores
+
+
+def batches(windows: list[Any]) -> Iterator[list[Any]]:
+    """As the library forms them."""
+    from videoclf.inference.pipeline import FRAMES_PER_BATCH as FRAMES
+
+    waiting: list[Any] = []
+    for window in windows:
+        waiting.append(window)
+        if sum(map(len, waiting)) >= FRAMES:
+            yield waiting
+            waiting = []
+    if waiting:
+        yield waiting
+
+
+def draw(stages: dict[str, tuple[float, float, float]], path: Path) -> None:
+    """Where the time goes: a bar for reading and network one after the other, and one for both together."""
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 2.4), layout="constrained")
+    for place, (reading, network, both) in enumerate(stages.values()):
+        is_first = place == 0
+        axes.barh(2.5 * place, reading, color="#3b76af", label="reading alone" if is_first else None)
+        axes.barh(2.5 * place, network, left=reading, color="#d95f02", label="network alone" if is_first else None)
+        axes.barh(2.5 * place + 0.9, both, color="#7a7a7a", label="both, overlapping" if is_first else None)
+    axes.set_yticks([2.5 * place + 0.45 for place in range(len(stages))], list(stages))
+    axes.invert_yaxis()
+    axes.set_xlabel("seconds")
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
+
+
+def print_repeats(model: str | None, clip: Path) -> None:
+    """A line a number of clips."""
+    from decode import resident_bytes
+
+    import videoclf
+
+    loaded = videoclf.load(model)
+    list(loaded.predict_many(repeat(clip, 20)))
+    print("| clips | ms a clip | resident, MB |\n| --- | --- | --- |")
+    for number in REPEATS:
+        started = time.perf_counter()
+        for _ in loaded.predict_many(repeat(clip, number)):
+            pass
+        ms = (time.perf_counter() - started) * 1e3 / number
+        print(f"| {number:,} | {ms:.1f} | {resident_bytes('VmRSS') / 1e6:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
