@@ -169,6 +169,19 @@ def test_where_memory_runs_out_less_goes_through_at_a_time(name: str, monkeypatc
     assert len(notices) == 3  # it remembers
 
 
+def test_what_else_fails_is_no_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = GpuEngine(*build("frames"), "cpu")
+    words = iter(["cuDNN error: CUDNN_STATUS_ALLOC_FAILED", "cuDNN error: CUDNN_STATUS_BAD_PARAM"])
+
+    def fail(*_: object) -> Any:
+        raise RuntimeError(next(words))
+
+    monkeypatch.setattr(engine._backbone.network, "forward", fail)
+    with pytest.raises(RuntimeError, match="BAD_PARAM"):
+        engine.logits(windows(engine))
+    assert engine._frames_per_pass == 64  # halved once, for the first of them
+
+
 def test_where_a_single_frame_is_too_much_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = GpuEngine(*build("frames"), "cpu")
 

@@ -12,6 +12,7 @@ from videoclf.modeling.backbone2d import FrameBackbone
 from videoclf.modeling.backbone3d import ClipBackbone
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
 from videoclf.modeling.folding import fold_batch_norms
+from videoclf.modeling.stages import backbone_stages
 from videoclf.recipe.recipe import Recipe
 
 
@@ -60,6 +61,8 @@ def test_what_sees_time_is_folded_too(backbone: dict[str, Any]) -> None:
     classifier = classifier_of(**backbone)
     folded = fold_batch_norms(classifier)
     assert batch_norms(folded) == 0 < batch_norms(classifier)
+    num_stages = [len(backbone_stages(network.backbone)) for network in (classifier, folded)]  # type: ignore[arg-type]
+    assert num_stages[0] == num_stages[1]  # it is placed stage by stage
     clips, num_frames = torch.randn(2, 5, 3, 32, 32), torch.tensor([5, 2])
     passes = [network.backbone for network in (classifier, folded)]
     if isinstance(classifier.backbone, ClipBackbone):

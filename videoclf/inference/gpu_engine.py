@@ -112,7 +112,9 @@ class GpuEngine:
                 with torch.inference_mode(), float32_in_full():
                     result: Float32Array = run().cpu().numpy()
                 return result
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not _is_lack_of_memory(error):
+                    raise
                 reason = one_line(error)[:200]
             # here, and not above: the exception would hold what the pass has allocated
             self._take_less(reason)
@@ -170,6 +172,11 @@ class GpuEngine:
                 parts.append(padding.contiguous(memory_format=layout))
         frames = torch.cat(parts)
         return frames.flip(-1) if is_mirrored else frames
+
+
+def _is_lack_of_memory(error: RuntimeError) -> bool:
+    """cuDNN and cuBLAS, which allocate by themselves, say it in their own words."""
+    return isinstance(error, torch.OutOfMemoryError) or "ALLOC_FAILED" in str(error)
 
 
 def _batches_alike(lengths: Sequence[int], max_frames: int) -> Iterator[list[int]]:
