@@ -45,9 +45,8 @@ class ClipBackbone(nn.Module):
     ) -> None:
         super().__init__()
         self.network = mask_time(network, temporal_stride=temporal_stride)
-        self.lay_out(
-            is_channels_last=True
-        )  # a quarter of the default layout's time on a CPU where kernels are depthwise
+        # a quarter of the default layout's time on a CPU where kernels are depthwise
+        self.lay_out(is_channels_last=True)
         self.tail = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()) if tail is None else tail
         self.temporal_stride = temporal_stride
         self.num_views = num_views
