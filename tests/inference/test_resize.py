@@ -24,13 +24,13 @@ def difference(height: int, width: int, spec: Preprocess) -> float:
 @pytest.mark.parametrize("spec", [STRETCHED, CROPPED], ids=["stretched", "cropped"])
 @pytest.mark.parametrize("size", [(1, 1), (7, 5), (32, 40), (144, 180), (361, 641), (3, 900), (900, 3)])
 def test_it_is_torchs_resize(size: tuple[int, int], spec: Preprocess) -> None:
-    assert difference(*size, spec) < 1e-3
+    assert difference(*size, spec) < 4e-3
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 200), st.integers(1, 200), st.sampled_from(["stretch", "crop"]))
 def test_it_is_torchs_at_any_size(height: int, width: int, fit: str) -> None:
-    assert difference(height, width, Preprocess(height=17, width=23, fit=fit)) < 1e-3
+    assert difference(height, width, Preprocess(height=17, width=23, fit=fit)) < 4e-3
 
 
 def test_a_white_frame_stays_white() -> None:

@@ -54,7 +54,7 @@ class OnnxGraph:
         self._extractor = Extractor(model)
         self._path = path
 
-    def part(self, start: str, end: str, *, num_rows: int | None = None) -> Part:  # noqa: ARG002  (gains nothing here)
+    def part(self, start: str, end: str, *, num_rows: int | None = None) -> Part:
         """See `Graph`.
 
         Raises:
@@ -62,9 +62,12 @@ class OnnxGraph:
         """
         import onnxruntime
 
+        options = onnxruntime.SessionOptions()
+        if num_rows is not None:  # it runs on the threads that call it
+            options.intra_op_num_threads = 1
         try:
             cut = self._extractor.extract_model([start], [end])
-            session = onnxruntime.InferenceSession(cut.SerializeToString(), providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(cut.SerializeToString(), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # each of ONNX Runtime's exceptions is derived from Exception alone
             raise ModelFileInvalid(
                 f"{self._path}: cannot be run from {start} to {end} ({shortened(one_line(error))}); export it again"

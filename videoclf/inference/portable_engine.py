@@ -20,6 +20,7 @@ import numpy.typing as npt
 from videoclf.errors import ModelFileInvalid
 from videoclf.inference.engine import Float32Array
 from videoclf.inference.resize import resize_frames
+from videoclf.media.options import num_cores
 from videoclf.media.reader import Chunks
 from videoclf.recipe.backbones import backbone_facts
 from videoclf.recipe.header import METADATA_KEY, ModelHeader, parse_header
@@ -42,6 +43,10 @@ _ITEMS_PER_PASS = 16
 """Pictures that a per-frame backbone sees at a time: memory stays bounded (larger groups were no faster). Always so
 many: OpenVINO plans each new shape anew."""
 
+NUM_AT_ONCE = min(4, num_cores())
+"""Passes of a per-frame backbone under way at once, each with its share of the cores: several threads within one pass
+would wait for each other whenever the reader's threads, or another process, take a core."""
+
 Part = Callable[[npt.NDArray[Any]], Float32Array]
 """A stretch of the graph, from one stage to another; any number of threads may call it."""
 
@@ -55,7 +60,8 @@ class Graph(Protocol):
         Args:
             start: the stage it takes.
             end: the stage it gives.
-            num_rows: None: any length of what it takes. A number: this one alone, for a runtime that then is faster.
+            num_rows: None: any length of what it takes, one call at a time. A number: this length alone, and as many
+                as `NUM_AT_ONCE` calls at once.
         """
         ...
 
@@ -80,6 +86,7 @@ class PortableEngine:
         backbone = file.header.recipe.backbone
         self._is_one_by_one = backbone_facts(backbone.name).kind == "2d" and not backbone.temporal_shift
         num_rows = _ITEMS_PER_PASS if self._is_one_by_one else None
+        self._pool = ThreadPoolExecutor(NUM_AT_ONCE)
         with ThreadPoolExecutor() as pool:  # compiling them takes long beside all else before the first prediction
             arrange = pool.submit(file.graph.part, "resized", "items")
             encode = pool.submit(file.graph.part, "items", "features", num_rows=num_rows)
@@ -124,7 +131,7 @@ class PortableEngine:
                 nums_items.append(len(arranged))
                 yield from arranged
 
-        features = np.concatenate([self._encode(group) for group in _full_groups(items(), _ITEMS_PER_PASS)])
+        features = np.concatenate(list(self._pool.map(self._encode, _full_groups(items(), _ITEMS_PER_PASS))))
         ends = np.cumsum(nums_items)
         return np.split(features[: ends[-1]], ends[:-1])
 
