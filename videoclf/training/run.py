@@ -31,7 +31,7 @@ from videoclf.inference.torch_engine import TorchEngine, describe_device
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.modeling.checkpoint import save_model
 from videoclf.modeling.classifier import Backbone
-from videoclf.modeling.placement import choose_placement
+from videoclf.modeling.placement import check_placement, choose_placement
 from videoclf.modeling.pretrained import open_model
 from videoclf.recipe.header import Calibration, ModelHeader
 from videoclf.recipe.recipe import Recipe, describe_validation, recipe_to_toml
@@ -129,23 +129,24 @@ def train(
     if is_resumed:
         is_asked = recipe is not None or init is not None or bool(overrides)
         settings = folder.recipe(settings if is_asked else None, outer.notice)
+    placement = choose_placement(device, place)  # what can be refused without a look at the clips is refused before it
+    check_placement(placement, settings, backbone)
+    check_precision(placement.first, precision)
+    fabric = make_fabric(placement.first, precision, num_devices)
+    if place is not None and fabric.world_size > 1:
+        raise UsageInvalid("--place: the parts of one network work in one process; leave --devices and torchrun out")
     dataset = load_dataset(data, group_pattern=group_pattern)
     parts = make_split(dataset, split, split_files=split_files)
     if is_resumed:
         folder.check_split(parts)
     for warning in parts.warnings:
         outer.notice(warning)
-    torch_device = choose_placement(device, place).first
-    check_precision(torch_device, precision)
     header = _header(Path(out), settings, dataset)
     job = Job(
         recipe=settings, header=header, parts=parts, folder=folder.path, is_resumed=is_resumed, init=init,
         backbone=backbone, place=place, feature_cache=feature_cache, num_threads=max(1, num_threads // num_devices),
         reading=reading, precision=precision, checkpoint_seconds=checkpoint_seconds, max_unreadable=max_unreadable,
     )  # fmt: skip
-    fabric = make_fabric(torch_device, precision, num_devices)
-    if place is not None and fabric.world_size > 1:
-        raise UsageInvalid("--place: the parts of one network work in one process; leave --devices and torchrun out")
     children: list[Event] = []
 
     def stop_children() -> None:
