@@ -194,7 +194,7 @@ def _judge(job: Job, outcome: Outcome, device: str, num_threads: int, watcher: O
         epochs=outcome.records,
         clips=judged_clips(outcomes, truths),
         parts={"train": parts.train, "validation": parts.validation, "test": parts.test},
-        notes=[f"Data: {source}. {parts!r}.", *parts.warnings, *outcome.unreadable.values()],
+        notes=[f"Data: {source}, split {parts.spec}.", *parts.warnings, *outcome.unreadable.values()],
         bottleneck=describe_bottleneck(
             outcome.records, is_frozen=job.recipe.backbone.frozen, num_threads=job.num_threads
         ),
