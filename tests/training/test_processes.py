@@ -19,7 +19,8 @@ from safetensors.torch import load_file
 
 import videoclf
 from tests.conftest import write_clip
-from videoclf.errors import DatasetInvalid, DeviceUnavailable, ProcessLost
+from tests.training.differences import largest_difference
+from videoclf.errors import DatasetInvalid, DeviceUnavailable, ProcessLost, UsageInvalid
 from videoclf.training.interruption import Interrupted, interruptible
 from videoclf.training.observer import Observer, SilentObserver
 from videoclf.training.processes import in_processes, make_fabric
@@ -114,6 +115,11 @@ def test_more_gpus_than_there_are_cannot_be_had() -> None:
         make_fabric(torch.device("cuda"), "32-true", number)
 
 
+def test_no_process_at_all_trains_nothing() -> None:
+    with pytest.raises(UsageInvalid, match="num_devices = 0: a training takes a process at least; ask for 1 or more"):
+        make_fabric(CPU, "32-true", 0)
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two classes in four groups, one clip of them broken."""
@@ -146,6 +152,9 @@ def test_two_train_what_one_would_with_the_same_batches(data: Path, tmp_path: Pa
     weights = load_file(one.model_path)
     for name, tensor in load_file(two.model_path).items():
         torch.testing.assert_close(tensor, weights[name], atol=1e-5, rtol=1e-5)
+    sys.stdout.write(
+        f"\ntwo processes and one: weights differ by {largest_difference(one.model_path, two.model_path):.1e} at most\n"
+    )
     assert one.num_unreadable == two.num_unreadable == 1
     assert two.metrics.num_clips == one.metrics.num_clips
     assert sum("broken" in text or "c02" in text for text in notes.texts) >= 2

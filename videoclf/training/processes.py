@@ -20,7 +20,7 @@ from torch import multiprocessing
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from videoclf import errors
-from videoclf.errors import DeviceUnavailable, ProcessLost, VideoclfError
+from videoclf.errors import DeviceUnavailable, ProcessLost, UsageInvalid, VideoclfError
 from videoclf.evaluation.report import EpochRecord
 from videoclf.training.interruption import Interrupted
 from videoclf.training.observer import Observer, SilentObserver
@@ -44,8 +44,11 @@ def make_fabric(device: torch.device, precision: Precision, num_devices: int = 1
     """One process a device, each computing so; under torchrun, as many as that has started.
 
     Raises:
+        UsageInvalid: not even one device.
         DeviceUnavailable: there are not so many devices.
     """
+    if num_devices < 1:
+        raise UsageInvalid(f"num_devices = {num_devices}: a training takes a process at least; ask for 1 or more")
     if _is_under_torchrun():
         per_node = int(os.environ["LOCAL_WORLD_SIZE"])
         num_nodes = int(os.environ["WORLD_SIZE"]) // per_node
@@ -56,7 +59,10 @@ def make_fabric(device: torch.device, precision: Precision, num_devices: int = 1
         devices: int | list[int] = 1 if device.type == "cpu" else [device.index or 0]
         return Fabric(accelerator=device.type, devices=devices, precision=precision)
     if device.type == "cuda" and num_devices > torch.cuda.device_count():
-        raise DeviceUnavailable(f"--devices {num_devices}: this machine has {torch.cuda.device_count()} GPUs")
+        num_gpus = torch.cuda.device_count()
+        raise DeviceUnavailable(
+            f"--devices {num_devices}: this machine has {num_gpus} GPUs; ask for {num_gpus} at most"
+        )
     return Fabric(accelerator=device.type, devices=num_devices, strategy="ddp_spawn", precision=precision)
 
 
