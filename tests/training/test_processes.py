@@ -116,8 +116,13 @@ def test_more_gpus_than_there_are_cannot_be_had() -> None:
 
 
 def test_no_process_at_all_trains_nothing() -> None:
-    with pytest.raises(UsageInvalid, match="num_devices = 0: a training takes a process at least; ask for 1 or more"):
+    with pytest.raises(UsageInvalid, match="--devices 0: a training takes one at least; ask for 1 or more"):
         make_fabric(CPU, "32-true", 0)
+
+
+def test_processes_that_would_share_a_core_cannot_be_had() -> None:
+    with pytest.raises(DeviceUnavailable, match=r"--devices 9999: processes on the CPU take a core each, and there"):
+        make_fabric(CPU, "32-true", 9999)
 
 
 @pytest.fixture(scope="module")

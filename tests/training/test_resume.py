@@ -160,6 +160,7 @@ def test_too_many_unreadable_clips_end_the_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # twelve starts of the command: on a busy machine each takes half a minute
 def test_killed_at_ten_random_moments_a_run_ends_with_the_same_model(data: Path, tmp_path: Path) -> None:
     """SIGKILL, through the command line; what was in the folder at that moment is all that is left."""
     command = [sys.executable, "-m", "videoclf", "train", str(data), "--recipe", "tiny", "--split", SPLIT]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from videoclf.atomic import prepare_folder, write_atomically
+from videoclf.atomic import prepare_folder, refuse_unwritable, write_atomically
 from videoclf.data.dataset import LabelledClip, check_labels, load_dataset
 from videoclf.data.splits import make_split
 from videoclf.errors import DatasetInvalid, RunFolderUnusable
@@ -63,6 +63,8 @@ def evaluate(
     """
     if place is not None and not isinstance(model, Model):
         _check_place(model, device, place)  # before a folder of any size is gone through
+    if out is not None:
+        refuse_unwritable(Path(out))
     dataset = load_dataset(data, group_pattern=group_pattern)
     clips = dataset.clips
     if split:

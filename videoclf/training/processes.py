@@ -45,10 +45,10 @@ def make_fabric(device: torch.device, precision: Precision, num_devices: int = 1
 
     Raises:
         UsageInvalid: not even one device.
-        DeviceUnavailable: there are not so many devices.
+        DeviceUnavailable: there are not so many devices, or cores.
     """
     if num_devices < 1:
-        raise UsageInvalid(f"num_devices = {num_devices}: a training takes a process at least; ask for 1 or more")
+        raise UsageInvalid(f"--devices {num_devices}: a training takes one at least; ask for 1 or more")
     if _is_under_torchrun():
         per_node = int(os.environ["LOCAL_WORLD_SIZE"])
         num_nodes = int(os.environ["WORLD_SIZE"]) // per_node
@@ -62,6 +62,12 @@ def make_fabric(device: torch.device, precision: Precision, num_devices: int = 1
         num_gpus = torch.cuda.device_count()
         raise DeviceUnavailable(
             f"--devices {num_devices}: this machine has {num_gpus} GPUs; ask for {num_gpus} at most"
+        )
+    num_cores = max(os.cpu_count() or 1, 2)  # two can be tried anywhere
+    if device.type == "cpu" and num_devices > num_cores:
+        raise DeviceUnavailable(
+            f"--devices {num_devices}: processes on the CPU take a core each, and there are {num_cores}; ask for "
+            f"{num_cores} at most"
         )
     return Fabric(accelerator=device.type, devices=num_devices, strategy="ddp_spawn", precision=precision)
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from pydantic import ValidationError
 
-from videoclf.atomic import write_atomically
+from videoclf.atomic import refuse_unwritable, write_atomically
 from videoclf.audit import leaks
 from videoclf.audit.check import MAX_CLIPS_BEFORE_TRAINING, find_leaks
 from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
@@ -122,6 +122,7 @@ def train(
         return folder.read_run()
     if not (resume or overwrite):
         folder.refuse_to_replace()
+    refuse_unwritable(folder.path)
     is_resumed = resume and folder.has_begun
     settings = choose_recipe(recipe, init, overrides)
     if backbone is not None:
