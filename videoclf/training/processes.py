@@ -36,8 +36,10 @@ is to end it. Can be pickled."""
 
 _END: tuple[str, dict[str, Any]] = ("end", {})
 
-# it prints what it was told to do; here, because child processes import this before Fabric speaks
-logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
+# the first prints what it was told to do, the second that it ends processes where one has ended: here, because child
+# processes import this before Fabric speaks
+for _name in ("lightning_fabric", "torch.multiprocessing.spawn"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
 
 
 def make_fabric(device: torch.device, precision: Precision, num_devices: int = 1) -> Fabric:
