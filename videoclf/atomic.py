@@ -63,6 +63,22 @@ def prepare_folder(folder: Path) -> Path:
     return folder
 
 
+def refuse_unwritable(folder: Path) -> None:
+    """Ask, before there is anything to lose, whether a folder for results can be made or written; nothing is made.
+
+    Raises:
+        RunFolderUnusable: it, or the folder it is to be made in, is a file, or cannot be written.
+    """
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise RunFolderUnusable(f"{folder}: cannot be written ({nearest} is a file); choose another folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise RunFolderUnusable(
+            f"{folder}: cannot be written ({nearest} is read-only for you); choose another folder, or change its "
+            "permissions"
+        )
+
+
 def remove_file(path: Path) -> None:
     """Remove a file, if it is there.
 

@@ -117,6 +117,9 @@ def test_a_bad_source_is_one_line_and_exit_code_1(
     assert complaint in err
 
 
+TOO_HIGH = "backbone[:99]=cpu:0,backbone[99:]=cpu:1"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [
@@ -133,6 +136,19 @@ def test_a_bad_source_is_one_line_and_exit_code_1(
         (("export", "actions16", "--out", "model.xml", "--format", "onnx"), 2, "is written to a .onnx file"),
         (("export", "gone", "--out", "model.onnx"), 1, "no model 'gone'"),
         (("evaluate", "actions16", "gone"), 1, "gone: no such folder or list"),
+        (
+            ("evaluate", "actions16", "gone", "--place", "head=cpu"),
+            2,
+            "the backbone is not placed; add backbone=DEVICE",
+        ),
+        (("evaluate", "actions16", "gone", "--place", TOO_HIGH), 2, "has 19 stages, counted from 0; cut it at 1 to 18"),
+        (("evaluate", "kinetics400-s3d", "gone", "--place", TOO_HIGH), 2, "has 12 stages, counted from 0"),
+        (("evaluate", "gone.onnx", "gone", "--place", "backbone=cpu"), 1, "gone: no such folder or list"),
+        (("train", "gone", "--out", "run", "--place", TOO_HIGH), 2, "--place backbone[99:]: the backbone has"),
+        (("train", "gone", "--out", "run", "--devices", "0"), 2, "--devices 0: a training takes one at least"),
+        (("train", "gone", "--out", "run", "--devices", "9999"), 2, "--devices 9999: "),
+        (("train", "gone", "--out", os.devnull), 1, f"({os.devnull} is a file); choose another folder"),
+        (("evaluate", "actions16", "gone", "--out", f"{os.devnull}/a"), 1, f"({os.devnull} is a file)"),
         (("train", "gone", "--out", "run", "--set", "training.epoch=1"), 2, "unknown key 'training.epoch'"),
         (("train", "gone", "--out", "run"), 1, "gone: no such folder or list"),
         (("train", "gone"), 2, "Missing option '--out'"),
@@ -340,7 +356,9 @@ def test_names_that_a_terminal_would_obey_are_printed_harmless(tmp_path: Path, t
 
 def test_parts_can_be_placed_and_predict_the_same() -> None:
     place = "backbone[:7]=cpu:0,backbone[7:]=cpu:1,temporal=cpu:1,head=cpu:1"
-    assert run("predict", sample_clip(), "--place", place) == run("predict", sample_clip(), "--device", "cpu")
+    assert run("predict", sample_clip(), "--place", place) == run(
+        "predict", sample_clip(), "--engine", "torch", "--device", "cpu"
+    )
 
 
 @pytest.mark.parametrize("place", ["backbone[:7]=cpu:0", "gru=cpu", "backbone[:20]=cpu:0,backbone[20:]=cpu:1"])

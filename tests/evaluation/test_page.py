@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import write_clip
-from tests.evaluation.test_report import epoch, judged, metrics_of
+from tests.evaluation.test_report import epoch, judged, metrics_of, metrics_of_pairs
 from videoclf.evaluation.report import write_report
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -128,3 +128,20 @@ def test_it_can_be_read_in_light_and_in_dark(browser: str, proxy: Proxy, report:
     assert ground > 240 if scheme == LIGHT else ground < 40
     assert np.ptp(picture) > 200  # text stands out from it
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 100  # curves, squares, a picture
+
+
+def test_a_hundred_classes_fit_a_window(browser: str, proxy: Proxy, tmp_path: Path) -> None:
+    """No column has to be scrolled to: there are as many blue squares side by side as classes."""
+    write_report(
+        tmp_path / "report.html", title="Many",
+        metrics=metrics_of_pairs(101, *((number, number) for number in range(101))),
+    )  # fmt: skip
+    path = tmp_path / "many.png"
+    browse(
+        browser, proxy, tmp_path / "report.html", f"--screenshot={path}", "--window-size=1400,5000",
+        f"--blink-settings=preferredColorScheme={LIGHT}",
+    )  # fmt: skip
+    picture = cv2.imread(str(path))
+    assert picture is not None
+    is_blue_W = (np.abs(picture.astype(int) - (0xDF, 0x96, 0x55)) < 12).all(axis=2).any(axis=0)
+    assert np.count_nonzero(np.diff(is_blue_W.astype(int)) == 1) == 101

@@ -85,6 +85,14 @@ def test_curves_are_drawn_where_there_are_epochs(tmp_path: Path, num_epochs: int
     assert ("<h2>Training</h2>" in html) is bool(num_epochs)
 
 
+def test_epochs_are_whole_numbers(tmp_path: Path) -> None:
+    epochs = [epoch(i + 1) for i in range(3)]
+    write_report(tmp_path / "report.html", title="Walkers", metrics=metrics_of("walk", "run"), epochs=epochs)
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert ">2</text>" in html
+    assert ">2.25</text>" not in html
+
+
 def test_names_from_outside_cannot_become_markup(tmp_path: Path) -> None:
     failed = FailedClip(source=HOSTILE, message=f"failed {HOSTILE}")
     write_report(
@@ -111,7 +119,7 @@ def test_every_one_of_101_labels_stands_beside_the_confusion_at_eight_points(tmp
     html = html_of(tmp_path, metrics_of(*labels))
     assert [label for label in labels if picture_in(html).count(f">{label}</span>") != 2] == []
     assert ".matrix, .matrix text { font-size: 8pt; }" in html
-    assert "--side: 14px" in html
+    assert "--side: 12px" in html
 
 
 def test_a_square_tells_its_classes_and_clips(tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ def test_a_model_file_gives_back_the_same_network(tmp_path: Path, tiny_recipe: R
     loaded, loaded_header = load_model(tmp_path / "m.safetensors")
     clips, num_frames = torch.randn(1, 4, 3, 48, 48), torch.tensor([4])
     assert loaded_header == header
+    for layer in loaded.modules():
+        assert not isinstance(layer, nn.Conv2d) or layer.weight.is_contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
         assert torch.equal(loaded(clips, num_frames), classifier(clips, num_frames))
 

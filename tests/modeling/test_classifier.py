@@ -134,6 +134,21 @@ def test_in_training_batch_norm_does_not_see_padding() -> None:
         torch.testing.assert_close(statistic, unpadded.state_dict()[name], msg=name)
 
 
+@pytest.mark.parametrize("name", ["tiny", "mobilenet_v2", "resnet18"])
+def test_a_2d_network_is_trained_channels_last(name: str) -> None:
+    """Every map and every weight's gradient: where one falls out of it, the rest is converted to and fro."""
+    classifier = build_classifier(Recipe.model_validate({"backbone": {"name": name}}), 2).train()
+    convolutions = [layer for layer in classifier.modules() if isinstance(layer, nn.Conv2d)]
+    maps: list[Tensor] = []
+    for layer in convolutions:
+        layer.register_forward_hook(lambda _layer, _inputs, output: maps.append(output))
+    classifier(torch.randn(1, 4, 3, 64, 64), torch.tensor([4])).sum().backward()
+    weights = [layer.weight for layer in convolutions]
+    seen = [*maps, *weights, *(weight.grad for weight in weights if weight.grad is not None)]
+    assert len(seen) == 3 * len(convolutions)
+    assert all(tensor.is_contiguous(memory_format=torch.channels_last) for tensor in seen)
+
+
 def test_a_frozen_backbone_stays_in_evaluation_mode() -> None:
     recipe = Recipe.model_validate({"backbone": {"name": "tiny", "frozen": True}})
     model = build_classifier(recipe, 3)

@@ -16,7 +16,7 @@ from videoclf.modeling.backbone2d import FrameBackbone
 from videoclf.modeling.backbone3d import ClipBackbone
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
 from videoclf.modeling.folding import fold_batch_norms
-from videoclf.modeling.placement import choose_placement, parse_placement, place_network
+from videoclf.modeling.placement import check_placement, choose_placement, parse_placement, place_network
 from videoclf.modeling.sequences import pad_sequences
 from videoclf.modeling.stages import backbone_stages
 from videoclf.recipe.recipe import Recipe
@@ -144,7 +144,7 @@ def test_what_is_not_named_lies_with_what_is_below_it() -> None:
         ("temporal=cpu", "the backbone is not placed; add backbone=DEVICE"),
         ("backbone=cpu,head=cpu,head=cpu:1", "--place 'head=cpu:1': head was placed before; name it once"),
         ("backbone[2:]=cpu", "stages below 2 are not placed"),
-        ("backbone[:2]=cpu", "stages from 2 up are not placed"),
+        ("backbone[:2]=cpu", r"stages from 2 up are not placed; add backbone\[2:\]=DEVICE"),
         ("backbone[:2]=cpu,backbone[3:]=cpu:1", "stage 2 of the backbone is not placed; let stretches join"),
         ("backbone[:3]=cpu,backbone[2:]=cpu:1", "stage 2 of the backbone is placed twice"),
         ("backbone=cpu,backbone=cpu:1", "stage 0 of the backbone is placed twice"),
@@ -175,9 +175,30 @@ def test_a_device_and_a_placement_exclude_each_other() -> None:
         choose_placement("cpu", PARTS)
 
 
-def test_more_stages_than_there_are_is_refused() -> None:
-    with pytest.raises(UsageInvalid, match=r"--place backbone\[4:\]: the backbone has 4 stages, 0 to 3"):
+@pytest.mark.parametrize("second", ["cpu:0", "cpu:1"])
+def test_more_stages_than_there_are_is_refused_before_there_is_a_network(second: str) -> None:
+    """Also where it would all come to lie on one device: the number is wrong all the same."""
+    placement = parse_placement(f"backbone[:4]=cpu:0,backbone[4:9]={second},backbone[9:]={second}")
+    recipe = Recipe.model_validate({"backbone": {"name": "tiny"}})
+    with pytest.raises(UsageInvalid) as caught:
+        check_placement(placement, recipe)
+    assert str(caught.value) == "--place backbone[4:]: the backbone has 4 stages, counted from 0; cut it at 1 to 3"
+
+
+def test_more_stages_than_there_are_is_refused_of_a_network_too() -> None:
+    with pytest.raises(UsageInvalid, match=r"--place backbone\[4:\]: the backbone has 4 stages"):
         place_network(classifier_of(name="tiny"), parse_placement("backbone[:4]=cpu:0,backbone[4:]=cpu:1"))
+
+
+@pytest.mark.parametrize("backbone", NETWORKS, ids=lambda backbone: "-".join(map(str, backbone.values())))
+def test_what_can_be_cut_passes_the_check(backbone: dict[str, Any]) -> None:
+    """As it is and, in two dimensions, folded: the number of stages is the same."""
+    classifier = classifier_of(**backbone)
+    assert isinstance(classifier.backbone, FrameBackbone | ClipBackbone)
+    last = len(backbone_stages(classifier.backbone)) - 1
+    spec = f"backbone[:{last}]=cpu:0,backbone[{last}:]=cpu:1"
+    check_placement(parse_placement(spec), Recipe.model_validate({"backbone": backbone}))
+    place_network(fold_batch_norms(classifier.eval()), parse_placement(spec))
 
 
 def test_a_network_that_cannot_be_followed_is_placed_whole_or_not_at_all() -> None:
@@ -192,9 +213,12 @@ def test_a_network_that_cannot_be_followed_is_placed_whole_or_not_at_all() -> No
             return maps.mean((2, 3))
 
     recipe = Recipe.model_validate({"backbone": {"name": "custom"}})
-    classifier = build_classifier(recipe, 2, FrameBackbone(Moody(), 4))
-    with pytest.raises(UsageInvalid, match=r"the network's code cannot be followed .*; place it whole"):
-        place_network(classifier, parse_placement("backbone[:1]=cpu:0,backbone[1:]=cpu:1"))
+    backbone = FrameBackbone(Moody(), 4)
+    classifier = build_classifier(recipe, 2, backbone)
+    cut = parse_placement("backbone[:1]=cpu:0,backbone[1:]=cpu:1")
+    for ask in (lambda: check_placement(cut, recipe, backbone), lambda: place_network(classifier, cut)):
+        with pytest.raises(UsageInvalid, match=r"the network's code cannot be followed .*; place it whole"):
+            ask()
     assert place_network(classifier, parse_placement(PARTS))(*clips()).shape == (2, 2)
 
 

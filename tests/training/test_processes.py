@@ -19,7 +19,8 @@ from safetensors.torch import load_file
 
 import videoclf
 from tests.conftest import write_clip
-from videoclf.errors import DatasetInvalid, DeviceUnavailable, ProcessLost
+from tests.training.differences import largest_difference
+from videoclf.errors import DatasetInvalid, DeviceUnavailable, ProcessLost, UsageInvalid
 from videoclf.training.interruption import Interrupted, interruptible
 from videoclf.training.observer import Observer, SilentObserver
 from videoclf.training.processes import in_processes, make_fabric
@@ -86,9 +87,10 @@ def test_what_one_of_them_raises_is_raised_here() -> None:
         run(fail, SilentObserver())
 
 
-def test_one_that_is_killed_is_missed() -> None:
+def test_one_that_is_killed_is_missed(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ProcessLost, match=r"training process 1 ended without a word .*; --resume goes on"):
         run(die, SilentObserver())
+    assert "Terminating process" not in capfd.readouterr().err  # torch's word of it: one line is enough
 
 
 def test_a_signal_to_the_parent_stops_them_all() -> None:
@@ -112,6 +114,16 @@ def test_more_gpus_than_there_are_cannot_be_had() -> None:
     number = torch.cuda.device_count() + 2
     with pytest.raises(DeviceUnavailable, match=f"--devices {number}: this machine has"):
         make_fabric(torch.device("cuda"), "32-true", number)
+
+
+def test_no_process_at_all_trains_nothing() -> None:
+    with pytest.raises(UsageInvalid, match="--devices 0: a training takes one at least; ask for 1 or more"):
+        make_fabric(CPU, "32-true", 0)
+
+
+def test_processes_that_would_share_a_core_cannot_be_had() -> None:
+    with pytest.raises(DeviceUnavailable, match=r"--devices 9999: processes on the CPU take a core each, and there"):
+        make_fabric(CPU, "32-true", 9999)
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +158,9 @@ def test_two_train_what_one_would_with_the_same_batches(data: Path, tmp_path: Pa
     weights = load_file(one.model_path)
     for name, tensor in load_file(two.model_path).items():
         torch.testing.assert_close(tensor, weights[name], atol=1e-5, rtol=1e-5)
+    sys.stdout.write(
+        f"\ntwo processes and one: weights differ by {largest_difference(one.model_path, two.model_path):.1e} at most\n"
+    )
     assert one.num_unreadable == two.num_unreadable == 1
     assert two.metrics.num_clips == one.metrics.num_clips
     assert sum("broken" in text or "c02" in text for text in notes.texts) >= 2

@@ -19,6 +19,7 @@ import videoclf
 from tests.conftest import write_clip
 from videoclf.errors import DatasetInvalid, RunFolderUnusable
 from videoclf.training.checkpoints import Checkpoints
+from videoclf.training.examples import Quarantine
 from videoclf.training.interruption import Interrupted
 from videoclf.training.observer import SilentObserver
 
@@ -159,6 +160,7 @@ def test_too_many_unreadable_clips_end_the_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # twelve starts of the command: on a busy machine each takes half a minute
 def test_killed_at_ten_random_moments_a_run_ends_with_the_same_model(data: Path, tmp_path: Path) -> None:
     """SIGKILL, through the command line; what was in the folder at that moment is all that is left."""
     command = [sys.executable, "-m", "videoclf", "train", str(data), "--recipe", "tiny", "--split", SPLIT]
@@ -168,6 +170,7 @@ def test_killed_at_ten_random_moments_a_run_ends_with_the_same_model(data: Path,
     subprocess.run([*command, "--out", str(tmp_path / "a" / "run")], check=True, capture_output=True)
     out = tmp_path / "b" / "run"
     rng = random.Random(0)
+    num_steps: list[int] = []
     for _ in range(10):
         begun = time.time()
         process = subprocess.Popen(
@@ -178,8 +181,20 @@ def test_killed_at_ten_random_moments_a_run_ends_with_the_same_model(data: Path,
         time.sleep(rng.uniform(0, 0.5))
         os.kill(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
+        num_steps.append(steps_kept(out))
     subprocess.run([*command, "--out", str(out), "--resume"], check=True, capture_output=True)
     assert (out / "model.safetensors").read_bytes() == (tmp_path / "a" / "run" / "model.safetensors").read_bytes()
+    sys.stdout.write(
+        f"\nkilled {len(num_steps)} times, with {', '.join(map(str, num_steps))} steps of 300 kept: the same model\n"
+    )
+
+
+def steps_kept(folder: Path) -> int:
+    """How many steps the newest whole checkpoint there has behind it."""
+    state = Checkpoints(folder, Quarantine(SilentObserver()), {}, lambda _: None).load([])
+    assert state is not None
+    steps: int = state["trainer"]["place"]["num_steps"]
+    return steps
 
 
 def newest_change(folder: Path) -> float:

@@ -16,6 +16,7 @@ from videoclf.cli.options import (
     Isolate,
     Json,
     Limit,
+    Place,
     Split,
     SplitFiles,
     Workers,
@@ -40,6 +41,7 @@ def evaluate(
         Path | None, typer.Option(metavar="DIR", help="Folder for metrics.json, predictions.jsonl and report.html.")
     ] = None,
     device: Device = "auto",
+    place: Place = None,
     workers: Workers = None,
     decoder: Decoder = DecoderName.PYAV,
     isolate: Isolate = False,
@@ -75,6 +77,7 @@ def evaluate(
             group_pattern=group_regex,
             out=out,
             device=device,
+            place=place,
             num_threads=num_threads(workers),
             reading=read_options(decoder, limit, isolate=isolate),
             on_notice=print_notice,

@@ -59,7 +59,7 @@ def train(
     place: Place = None,
     devices: Annotated[
         int,
-        typer.Option(metavar="N", min=1, max=64, help="Train on so many GPUs, or in so many CPU processes."),
+        typer.Option(metavar="N", help="Train on so many GPUs, or in so many CPU processes."),
     ] = 1,
     precision: Annotated[Precision, typer.Option(help="Bits of the computation.")] = Precision.FLOAT32,
     workers: Workers = None,

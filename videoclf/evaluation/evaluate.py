@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from videoclf.atomic import prepare_folder, write_atomically
+from videoclf.atomic import prepare_folder, refuse_unwritable, write_atomically
 from videoclf.data.dataset import LabelledClip, check_labels, load_dataset
 from videoclf.data.splits import make_split
 from videoclf.errors import DatasetInvalid, RunFolderUnusable
@@ -18,6 +18,7 @@ from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
 from videoclf.evaluation.multilabel import compute_multilabel_metrics
 from videoclf.evaluation.report import write_report
 from videoclf.inference.model import Model, load
+from videoclf.inference.open import EXPORT_SUFFIXES
 from videoclf.inference.prediction import Failure, Prediction
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.recipe.recipe import Objective, recipe_to_toml
@@ -32,6 +33,7 @@ def evaluate(
     group_pattern: str | None = None,
     out: str | Path | None = None,
     device: str = "auto",
+    place: str | None = None,
     num_threads: int = DEFAULT_NUM_THREADS,
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
     on_notice: Callable[[str], object] = lambda _text: None,
@@ -47,7 +49,7 @@ def evaluate(
         group_pattern: regular expression for groups in file names.
         out: a folder for ``metrics.json``, ``predictions.jsonl``, ``report.html`` and ``recipe.toml`` (the model's);
             nothing is written without.
-        device: as for `videoclf.load`.
+        device, place: as for `videoclf.load`; a loaded model stays where it is.
         num_threads: videos decoded at once.
         reading: who decodes, and how.
         on_notice: called with each warning that the split gives.
@@ -57,7 +59,12 @@ def evaluate(
         DatasetInvalid: no clips, a class that the model does not know, or not one clip that can be read.
         ModelFileInvalid: the model cannot be loaded.
         RunFolderUnusable: ``out`` cannot be written, or holds a run.
+        DeviceUnavailable, UsageInvalid: ``device`` or ``place`` is not of this machine, or not for this model.
     """
+    if place is not None and not isinstance(model, Model):
+        _check_place(model, device, place)  # before a folder of any size is gone through
+    if out is not None:
+        refuse_unwritable(Path(out))
     dataset = load_dataset(data, group_pattern=group_pattern)
     clips = dataset.clips
     if split:
@@ -73,7 +80,7 @@ def evaluate(
         raise RunFolderUnusable(
             f"{out}: holds a cross-validation, whose figures would be replaced; choose another --out"
         )
-    loaded = model if isinstance(model, Model) else load(model, device=device)
+    loaded = model if isinstance(model, Model) else load(model, device=device, place=place)
     objective = loaded.header.objective
     check_labels(clips, loaded.labels, model=loaded.header.name, has_several=objective == "sigmoid")
     folder = prepare_folder(Path(out)) if out is not None else None
@@ -107,6 +114,15 @@ def evaluate(
             reading=reading,
         )
     return metrics
+
+
+def _check_place(model: str | Path, device: str, place: str) -> None:
+    from videoclf.modeling.placement import check_placement, choose_placement  # torchvision: for whoever asks
+    from videoclf.modeling.pretrained import recipe_of_model
+
+    placement = choose_placement(device, place)
+    if Path(model).suffix.lower() not in EXPORT_SUFFIXES:  # those have a refusal of their own, in `load`
+        check_placement(placement, recipe_of_model(model))
 
 
 def metrics_of(

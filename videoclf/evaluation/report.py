@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from pydantic import BaseModel, ConfigDict
 
 from videoclf.atomic import write_atomically
@@ -167,10 +168,14 @@ def _curves(epochs: Sequence[EpochRecord]) -> str:
     x = [record.epoch for record in epochs]
     losses.plot(x, [record.train_loss for record in epochs], label="training", marker=".")
     losses.plot(x, [record.validation_loss for record in epochs], label="validation", marker=".")
-    losses.set(xlabel="epoch", ylabel="loss (nats)")
-    losses.legend()
-    accuracy.plot(x, [record.validation_top1 for record in epochs], color="C1", marker=".")
-    accuracy.set(xlabel="epoch", ylabel="validation top-1", ylim=(0, 1.02))
+    losses.set(ylabel="loss (nats)")
+    accuracy.plot(x, [record.train_top1 for record in epochs], label="training", marker=".")
+    accuracy.plot(x, [record.validation_top1 for record in epochs], label="validation", marker=".")
+    accuracy.set(ylabel="top-1", ylim=(0, 1.02))
+    for axes in (losses, accuracy):
+        axes.set(xlabel="epoch", xlim=(0.8, len(epochs) + 0.2))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no epoch 1.25
+        axes.legend()
     return svg(figure)
 
 
@@ -198,10 +203,10 @@ def _cells(confusion: Sequence[Sequence[int]]) -> list[_Cell]:
 
 
 def _side_px(confusion: Sequence[Sequence[int]]) -> int:
-    """Side of a cell: room for its number up to `MAX_NUMBERED` classes, for a label's line beyond. (Of 8 pt, a line is
-    about 13 px high, a digit 7 px wide.)"""
+    """Side of a cell: room for its number up to `MAX_NUMBERED` classes, for a label's line beyond. (Of 8 pt, a label is
+    about 11 px high, a digit 7 px wide; at 12, the 101 classes of UCF101 fit a window of 1400 px.)"""
     if len(confusion) > MAX_NUMBERED:
-        return 14
+        return 12
     num_digits = len(str(max(map(max, confusion))))
     return max(32 if len(confusion) <= 16 else 22, 8 + 7 * num_digits)
 

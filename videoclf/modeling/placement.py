@@ -23,8 +23,9 @@ from torch.fx.proxy import TraceError
 from videoclf.errors import DeviceUnavailable, UsageInvalid, one_line
 from videoclf.modeling.backbone2d import FrameBackbone
 from videoclf.modeling.backbone3d import ClipBackbone
-from videoclf.modeling.classifier import VideoClassifier
+from videoclf.modeling.classifier import Backbone, VideoClassifier, build_backbone
 from videoclf.modeling.stages import backbone_stages
+from videoclf.recipe.recipe import Recipe
 
 _ENTRY = re.compile(
     r"(?P<part>backbone|temporal|head)(?:(?<=backbone)\[(?P<first>\d*):(?P<end>\d*)\])?=(?P<device>\S+)", re.ASCII
@@ -138,7 +139,7 @@ def _check_that_they_join(stretches: Sequence[Stretch]) -> None:
         if stretch.end is not None and stretch.end <= stretch.first:
             raise UsageInvalid(f"--place: backbone[{stretch.first}:{stretch.end}] is no stage; leave it out")
     if (end := stretches[-1].end) is not None:
-        raise UsageInvalid(f"--place: the backbone's stages from {end} up are not placed; end with backbone[...:]")
+        raise UsageInvalid(f"--place: the backbone's stages from {end} up are not placed; add backbone[{end}:]=DEVICE")
 
 
 def find_device(name: str, *, option: str = "--device") -> torch.device:
@@ -167,6 +168,25 @@ def find_device(name: str, *, option: str = "--device") -> torch.device:
     if (device.index or 0) >= num_gpus:
         raise DeviceUnavailable(f"{option} {name!r}: this machine's GPUs are cuda:0 to cuda:{num_gpus - 1}")
     return device
+
+
+def check_placement(placement: Placement, recipe: Recipe, backbone: Backbone | None = None) -> None:
+    """Whether the recipe's network has the stages that a placement names: asked before anything is read or computed.
+
+    Args:
+        placement: where.
+        recipe: of the network.
+        backbone: a user's own, where the recipe says ``custom``.
+
+    Raises:
+        UsageInvalid: the backbone has fewer stages, or cannot be cut between them.
+    """
+    if len(placement.backbone) == 1:
+        return
+    if backbone is None:
+        with torch.device("meta"):  # shapes only
+            backbone = build_backbone(recipe)
+    _stages_and_graph(backbone, placement.backbone)
 
 
 def place_network(classifier: VideoClassifier, placement: Placement) -> VideoClassifier:
@@ -208,22 +228,30 @@ def _bring_inputs(part: nn.Module, device: torch.device) -> None:
 
 def _cut(backbone: nn.Module, stretches: Sequence[Stretch]) -> None:
     """Put each stretch on its device, and let the network's graph move what goes from one to the next."""
-    stages = backbone_stages(backbone) if isinstance(backbone, FrameBackbone | ClipBackbone) else []
-    held = {id(tensor) for stage in stages for tensor in _tensors(stage)}
-    if not isinstance(backbone, FrameBackbone | ClipBackbone) or not {id(t) for t in _tensors(backbone)} <= held:
-        raise UsageInvalid("--place backbone[...]: the stages of this backbone are not known; place it whole")
-    if stretches[-1].first >= len(stages):
-        raise UsageInvalid(
-            f"--place backbone[{stretches[-1].first}:]: the backbone has {len(stages)} stages, 0 to {len(stages) - 1}"
-        )
-    graph = _graph_of(backbone.network, stages)
+    stages, graph = _stages_and_graph(backbone, stretches)
     device_of: dict[int, torch.device] = {}
     for stretch in stretches:
         for stage in stages[stretch.first : stretch.end]:
             stage.to(stretch.device)
             device_of |= {id(tensor): stretch.device for tensor in _tensors(stage)}
-    _move_at_cuts(backbone.network, graph, device_of, stretches[0].device)
-    backbone.network = GraphModule(backbone.network, graph).train(backbone.network.training)
+    network: Any = backbone.network
+    _move_at_cuts(network, graph, device_of, stretches[0].device)
+    backbone.network = GraphModule(network, graph).train(network.training)
+
+
+def _stages_and_graph(backbone: nn.Module, stretches: Sequence[Stretch]) -> tuple[list[nn.ModuleList], Graph]:
+    """What a backbone is cut by, if it can be cut so."""
+    stages = backbone_stages(backbone) if isinstance(backbone, FrameBackbone | ClipBackbone) else []
+    held = {id(tensor) for stage in stages for tensor in _tensors(stage)}
+    if not isinstance(backbone, FrameBackbone | ClipBackbone) or not {id(t) for t in _tensors(backbone)} <= held:
+        raise UsageInvalid("--place backbone[...]: the stages of this backbone are not known; place it whole")
+    too_high = next((stretch.first for stretch in stretches if stretch.first >= len(stages)), None)
+    if too_high is not None:
+        remedy = f"cut it at 1 to {len(stages) - 1}" if len(stages) > 1 else "place it whole"
+        raise UsageInvalid(
+            f"--place backbone[{too_high}:]: the backbone has {len(stages)} stages, counted from 0; {remedy}"
+        )
+    return stages, _graph_of(backbone.network, stages)
 
 
 def _tensors(module: nn.Module) -> list[Tensor]:

@@ -23,9 +23,9 @@ from videoclf.modeling.checkpoint import load_model, mismatch
 from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier
 from videoclf.modeling.inflate import inflate_weight
 from videoclf.recipe.backbones import backbone_facts
-from videoclf.recipe.header import ModelHeader
+from videoclf.recipe.header import ModelHeader, read_header
 from videoclf.recipe.recipe import Backbone as BackboneSpec
-from videoclf.recipe.recipe import load_recipe
+from videoclf.recipe.recipe import Recipe, load_recipe
 from videoclf.zoo import downloadable_names, find_model, find_recipe, model_names
 
 _LOADING_ERRORS = (OSError, RuntimeError, ValueError, EOFError, AttributeError, pickle.UnpicklingError, HTTPException)
@@ -51,6 +51,17 @@ def open_model(
     if str(name_or_path) in downloadable_names() and backbone is None:
         return _open_kinetics400(str(name_or_path))
     return load_model(find_model(name_or_path), backbone=backbone)
+
+
+def recipe_of_model(name_or_path: str | Path | None) -> Recipe:
+    """The recipe of what `open_model` would open; no weights are read, or downloaded, for it.
+
+    Raises:
+        ModelFileInvalid: no such model, or a file that is none.
+    """
+    if str(name_or_path) in downloadable_names():
+        return load_recipe(find_recipe(str(name_or_path)))
+    return read_header(find_model(name_or_path)).recipe
 
 
 def load_pretrained(classifier: VideoClassifier, spec: BackboneSpec) -> None:

@@ -20,7 +20,7 @@ from torch import multiprocessing
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from videoclf import errors
-from videoclf.errors import DeviceUnavailable, ProcessLost, VideoclfError
+from videoclf.errors import DeviceUnavailable, ProcessLost, UsageInvalid, VideoclfError
 from videoclf.evaluation.report import EpochRecord
 from videoclf.training.interruption import Interrupted
 from videoclf.training.observer import Observer, SilentObserver
@@ -36,16 +36,21 @@ is to end it. Can be pickled."""
 
 _END: tuple[str, dict[str, Any]] = ("end", {})
 
-# it prints what it was told to do; here, because child processes import this before Fabric speaks
-logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
+# the first prints what it was told to do, the second that it ends processes where one has ended: here, because child
+# processes import this before Fabric speaks
+for _name in ("lightning_fabric", "torch.multiprocessing.spawn"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
 
 
 def make_fabric(device: torch.device, precision: Precision, num_devices: int = 1) -> Fabric:
     """One process a device, each computing so; under torchrun, as many as that has started.
 
     Raises:
-        DeviceUnavailable: there are not so many devices.
+        UsageInvalid: not even one device.
+        DeviceUnavailable: there are not so many devices, or cores.
     """
+    if num_devices < 1:
+        raise UsageInvalid(f"--devices {num_devices}: a training takes one at least; ask for 1 or more")
     if _is_under_torchrun():
         per_node = int(os.environ["LOCAL_WORLD_SIZE"])
         num_nodes = int(os.environ["WORLD_SIZE"]) // per_node
@@ -56,7 +61,16 @@ def make_fabric(device: torch.device, precision: Precision, num_devices: int = 1
         devices: int | list[int] = 1 if device.type == "cpu" else [device.index or 0]
         return Fabric(accelerator=device.type, devices=devices, precision=precision)
     if device.type == "cuda" and num_devices > torch.cuda.device_count():
-        raise DeviceUnavailable(f"--devices {num_devices}: this machine has {torch.cuda.device_count()} GPUs")
+        num_gpus = torch.cuda.device_count()
+        raise DeviceUnavailable(
+            f"--devices {num_devices}: this machine has {num_gpus} GPUs; ask for {num_gpus} at most"
+        )
+    num_cores = max(os.cpu_count() or 1, 2)  # two can be tried anywhere
+    if device.type == "cpu" and num_devices > num_cores:
+        raise DeviceUnavailable(
+            f"--devices {num_devices}: processes on the CPU take a core each, and there are {num_cores}; ask for "
+            f"{num_cores} at most"
+        )
     return Fabric(accelerator=device.type, devices=num_devices, strategy="ddp_spawn", precision=precision)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from pydantic import ValidationError
 
-from videoclf.atomic import write_atomically
+from videoclf.atomic import refuse_unwritable, write_atomically
 from videoclf.audit import leaks
 from videoclf.audit.check import MAX_CLIPS_BEFORE_TRAINING, find_leaks
 from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
@@ -31,7 +31,7 @@ from videoclf.inference.torch_engine import TorchEngine, describe_device
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.modeling.checkpoint import save_model
 from videoclf.modeling.classifier import Backbone
-from videoclf.modeling.placement import choose_placement
+from videoclf.modeling.placement import check_placement, choose_placement
 from videoclf.modeling.pretrained import open_model
 from videoclf.recipe.header import Calibration, ModelHeader
 from videoclf.recipe.recipe import Recipe, describe_validation, recipe_to_toml
@@ -122,6 +122,7 @@ def train(
         return folder.read_run()
     if not (resume or overwrite):
         folder.refuse_to_replace()
+    refuse_unwritable(folder.path)
     is_resumed = resume and folder.has_begun
     settings = choose_recipe(recipe, init, overrides)
     if backbone is not None:
@@ -129,23 +130,24 @@ def train(
     if is_resumed:
         is_asked = recipe is not None or init is not None or bool(overrides)
         settings = folder.recipe(settings if is_asked else None, outer.notice)
+    placement = choose_placement(device, place)  # what can be refused without a look at the clips is refused before it
+    check_placement(placement, settings, backbone)
+    check_precision(placement.first, precision)
+    fabric = make_fabric(placement.first, precision, num_devices)
+    if place is not None and fabric.world_size > 1:
+        raise UsageInvalid("--place: the parts of one network work in one process; leave --devices and torchrun out")
     dataset = load_dataset(data, group_pattern=group_pattern)
     parts = make_split(dataset, split, split_files=split_files)
     if is_resumed:
         folder.check_split(parts)
     for warning in parts.warnings:
         outer.notice(warning)
-    torch_device = choose_placement(device, place).first
-    check_precision(torch_device, precision)
     header = _header(Path(out), settings, dataset)
     job = Job(
         recipe=settings, header=header, parts=parts, folder=folder.path, is_resumed=is_resumed, init=init,
         backbone=backbone, place=place, feature_cache=feature_cache, num_threads=max(1, num_threads // num_devices),
         reading=reading, precision=precision, checkpoint_seconds=checkpoint_seconds, max_unreadable=max_unreadable,
     )  # fmt: skip
-    fabric = make_fabric(torch_device, precision, num_devices)
-    if place is not None and fabric.world_size > 1:
-        raise UsageInvalid("--place: the parts of one network work in one process; leave --devices and torchrun out")
     children: list[Event] = []
 
     def stop_children() -> None:
@@ -193,7 +195,7 @@ def _judge(job: Job, outcome: Outcome, device: str, num_threads: int, watcher: O
         epochs=outcome.records,
         clips=judged_clips(outcomes, truths),
         parts={"train": parts.train, "validation": parts.validation, "test": parts.test},
-        notes=[f"Data: {source}. {parts!r}.", *parts.warnings, *outcome.unreadable.values()],
+        notes=[f"Data: {source}, split {parts.spec}.", *parts.warnings, *outcome.unreadable.values()],
         bottleneck=describe_bottleneck(
             outcome.records, is_frozen=job.recipe.backbone.frozen, num_threads=job.num_threads
         ),
