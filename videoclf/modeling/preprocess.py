@@ -16,6 +16,7 @@ from videoclf.kernels import motion_reference
 from videoclf.kernels.layout import Placement
 from videoclf.kernels.preprocess_reference import resize_and_crop
 from videoclf.media.frames import RgbFrames
+from videoclf.modeling.threads import compute_alone
 from videoclf.recipe.framing import crop_corner, far_sides, resized_size, without_far_sides
 from videoclf.recipe.recipe import Preprocess
 
@@ -31,7 +32,8 @@ def preprocess_window(chunks: Iterator[RgbFrames], spec: Preprocess) -> Tensor:
 
 def resize_window(chunks: Iterator[RgbFrames], spec: Preprocess) -> Tensor:
     """The first half of `preprocess_window`, where augmentation comes in between: ``T×3×height×width`` float32 RGB in
-    [0, 1]; `arrange_channels` is the second."""
+    [0, 1]; `arrange_channels` is the second. Both are for the reader's threads, many of which compute at once."""
+    compute_alone()
     return torch.cat([preprocess_frames(torch.from_numpy(chunk.rgb), spec) for chunk in chunks])
 
 

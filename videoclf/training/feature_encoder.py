@@ -20,7 +20,7 @@ from videoclf.media.options import ReadOptions
 from videoclf.media.reader import Chunks
 from videoclf.media.versions import decoder_version
 from videoclf.modeling.classifier import VideoClassifier
-from videoclf.modeling.preprocess import arrange_channels, preprocess_frames
+from videoclf.modeling.preprocess import arrange_channels, resize_window
 from videoclf.recipe.recipe import Preprocess, Recipe
 from videoclf.training.augment import PictureAugmentation
 
@@ -115,7 +115,7 @@ class FeatureEncoder:
             window = self._preparation(chunks)
             window.is_prepared.synchronize()  # this thread waits, and nobody else has to
             return torch.cat(window.on(self._device))
-        return torch.cat([preprocess_frames(torch.from_numpy(chunk.rgb), self.recipe.preprocess) for chunk in chunks])
+        return resize_window(chunks, self.recipe.preprocess)
 
     @torch.inference_mode()
     def encode(self, rgb_T: Tensor, *, content_sha256: str, window: int) -> tuple[Float32Array, ...]:
