@@ -6,14 +6,13 @@
 
 The first compares ways of labelling the same clips: those of the folders as one set, and twenty 720p H.264 clips of ten
 seconds, rendered on the spot. All run the same weights in float32 on the same frames (which ones is found out before
-and told to them), each as a process of its own; in each round each has its turn. Seconds are whole processes, imports
-and loading included, and, in brackets, from the first clip to the last. Ways:
+and told to the others), each as a process of its own, imports and loading included; in each round each has its turn:
 
-- tutorial: OpenCV reads every frame, torchvision's transforms one frame after the other, the network as it was trained,
-  a clip at a time;
+- tutorial: OpenCV reads every frame, torchvision's transforms take one after the other as a Pillow image, the network
+  as it was trained sees a clip at a time;
 - TorchCodec, and decord: they decode what is wanted, torchvision's transforms on whole clips, the network as it was
   trained on batches of 32 frames, no padding computed;
-- videoclf: `Model.predict_many`, by torch and by OpenVINO.
+- videoclf: the command `videoclf predict`, by torch and by OpenVINO.
 
 ``--overlap``: how long this library's reader alone, its network alone and both together take, in turn, in one process.
 ``--repeat``: one clip 10, 100, 1,000 and 10,000 times: time and memory.
@@ -24,6 +23,8 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -36,9 +37,10 @@ from pathlib import Path
 from typing import Any
 
 NUM_LARGE_CLIPS = 20
-FRAMES_PER_BATCH = 32
+FRAMES_PER_PASS = 32
 REPEATS = (10, 100, 1_000, 10_000)
-OURS, PEERS = ("videoclf, OpenVINO", "videoclf, torch"), ("tutorial", "TorchCodec", "decord")
+OURS = {"videoclf, OpenVINO": "openvino", "videoclf, torch": "torch"}
+PEERS = ("tutorial", "TorchCodec", "decord")
 NEEDS = {"TorchCodec": "torchcodec", "decord": "decord", "videoclf, OpenVINO": "openvino"}
 
 
@@ -58,10 +60,8 @@ class Run:
 
     seconds: float
     """The whole process."""
-    clips_seconds: float
-    """From the first clip to the last."""
     cores: float
-    """Busy, on average, meanwhile."""
+    """Busy, on average."""
     labels: list[str]
 
 
@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--wanted", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.way:
-        print(json.dumps(run_way(arguments.way, arguments.model, read_wanted(arguments.wanted))))
+        print(json.dumps(run_peer(arguments.way, arguments.model, read_wanted(arguments.wanted))))
     elif arguments.repeat:
         print_repeats(arguments.model, arguments.repeat)
     elif arguments.overlap:
@@ -95,16 +95,16 @@ def compare(arguments: argparse.Namespace) -> None:
         for name, paths in clip_sets(arguments.folders, Path(folder)):
             if arguments.only not in name:
                 continue
+            clips = [
+                find_wanted(path, arguments.model) for path in paths
+            ]  # warms the file cache, and converts the model
             wanted = Path(folder, "wanted.json")
-            clips = [find_wanted(path, arguments.model) for path in paths]
             wanted.write_text(json.dumps([asdict(clip) for clip in clips]))
             title = f"{len(clips)} clips, {sum(len(clip.frame_indices) for clip in clips)} frames: {name}"
             runs: dict[str, list[Run]] = {way: [] for way in ways}
-            for number in range(arguments.rounds + 1):
+            for number in range(arguments.rounds):
                 for way in ways[number % len(ways) :] + ways[: number % len(ways)]:
-                    run = start_way(way, arguments.model, wanted)
-                    if number > 0:  # the first round warms the file cache, and converts the model
-                        runs[way].append(run)
+                    runs[way].append(time_way(way, arguments.model, wanted))
             print_table(title, runs)
 
 
@@ -156,44 +156,34 @@ def read_wanted(path: Path) -> list[Wanted]:
     return [Wanted(**entry) for entry in json.loads(path.read_text())]
 
 
-def start_way(way: str, model: str | None, wanted: Path) -> Run:
+def time_way(way: str, model: str | None, wanted: Path) -> Run:
     """A process of its own."""
-    command = [sys.executable, __file__, "--way", way, "--wanted", str(wanted), *(["--model", model] if model else [])]
-    started = time.perf_counter()
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return Run(seconds=time.perf_counter() - started, **json.loads(output.splitlines()[-1]))
-
-
-def run_way(way: str, model: str | None, clips: list[Wanted]) -> dict[str, Any]:
-    """Label the clips; what a `Run` needs of it."""
-    label = {
-        "tutorial": lambda: label_as_tutorials(model),
-        "TorchCodec": lambda: label_in_batches(model, read_torchcodec),
-        "decord": lambda: label_in_batches(model, read_decord),
-        "videoclf, torch": lambda: label_by_videoclf(model, "torch"),
-        "videoclf, OpenVINO": lambda: label_by_videoclf(model, "openvino"),
-    }[way]()
-    started, started_cpu = time.perf_counter(), time.process_time()
-    labels = list(label(clips))
+    options = ["--model", model] if model else []
+    if way in OURS:
+        paths = [clip.path for clip in read_wanted(wanted)]
+        command = ["-m", "videoclf", "predict", *paths, "--engine", OURS[way], "--json", "--top-k", "1", *options]
+    else:
+        command = [__file__, "--way", way, "--wanted", str(wanted), *options]
+    started, cpu_before = time.perf_counter(), cpu_seconds_of_children()
+    lines = subprocess.run(
+        [sys.executable, *command], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ).stdout.splitlines()
     seconds = time.perf_counter() - started
-    return {"clips_seconds": seconds, "cores": (time.process_time() - started_cpu) / seconds, "labels": labels}
+    labels = [json.loads(line)["labels"][0]["label"] for line in lines] if way in OURS else json.loads(lines[-1])
+    return Run(seconds, (cpu_seconds_of_children() - cpu_before) / seconds, labels)
 
 
-Label = Callable[[list[Wanted]], Iterable[str]]
+def cpu_seconds_of_children() -> float:
+    """Of those that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
-def label_by_videoclf(model: str | None, engine: str) -> Label:
-    """This library."""
-    import videoclf
-
-    loaded = videoclf.load(model, engine=engine)
-
-    def label(clips: list[Wanted]) -> Iterator[str]:
-        for outcome in loaded.predict_many(clip.path for clip in clips):
-            assert isinstance(outcome, videoclf.Prediction)
-            yield outcome.label
-
-    return label
+def run_peer(way: str, model: str | None, clips: list[Wanted]) -> list[str]:
+    """Label the clips."""
+    if way == "tutorial":
+        return list(label_as_tutorials(model, clips))
+    return list(label_in_batches(model, {"TorchCodec": read_torchcodec, "decord": read_decord}[way], clips))
 
 
 def open_plain(model: str | None) -> tuple[Any, Any]:
@@ -207,12 +197,44 @@ def open_plain(model: str | None) -> tuple[Any, Any]:
     return classifier, header
 
 
-def transform(spec: Any) -> Any:
-    """torchvision's, of uint8 pictures ``...×3×H×W``."""
+def label_as_tutorials(model: str | None, clips: list[Wanted]) -> Iterator[str]:
+    """Every frame read, one after the other; a clip at a time."""
+    import cv2
+    import torch
+    from torchvision import transforms
+
+    classifier, header = open_plain(model)
+    spec = header.recipe.preprocess
+    prepare = transforms.Compose(
+        [
+            transforms.ToPILImage(),
+            transforms.Resize((spec.height, spec.width)),
+            transforms.ToTensor(),
+            transforms.Normalize(list(spec.mean), list(spec.std)),
+        ]
+    )
+    for clip in clips:
+        capture, frames = cv2.VideoCapture(clip.path), []
+        while True:
+            is_there, picture = capture.read()
+            if not is_there:
+                break
+            frames.append(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+        chosen = torch.stack([prepare(frames[index]) for index in clip.frame_indices])
+        with torch.inference_mode():
+            features = classifier.backbone.network(chosen)
+            logits = classifier.classify(features[None], torch.tensor([len(chosen)]))
+        yield header.labels[int(logits.argmax())]
+
+
+def label_in_batches(model: str | None, read: Callable[[Wanted], Any], clips: list[Wanted]) -> Iterator[str]:
+    """Only what is wanted decoded; frames of several clips in a batch."""
     import torch
     from torchvision.transforms import v2
 
-    return v2.Compose(
+    classifier, header = open_plain(model)
+    spec = header.recipe.preprocess
+    prepare = v2.Compose(
         [
             v2.Resize((spec.height, spec.width), antialias=True),
             v2.ToDtype(torch.float32, scale=True),
@@ -220,59 +242,23 @@ def transform(spec: Any) -> Any:
         ]
     )
 
-
-def label_as_tutorials(model: str | None) -> Label:
-    """Every frame read, one after the other; a clip at a time."""
-    import cv2
-    import torch
-
-    classifier, header = open_plain(model)
-    prepare = transform(header.recipe.preprocess)
-
-    def label(clips: list[Wanted]) -> Iterator[str]:
-        for clip in clips:
-            capture, frames = cv2.VideoCapture(clip.path), []
-            while True:
-                is_there, picture = capture.read()
-                if not is_there:
-                    break
-                frames.append(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
-            chosen = [prepare(torch.from_numpy(frames[index]).permute(2, 0, 1)) for index in clip.frame_indices]
-            with torch.inference_mode():
-                features = classifier.backbone.network(torch.stack(chosen))
-                logits = classifier.classify(features[None], torch.tensor([len(chosen)]))
-            yield header.labels[int(logits.argmax())]
-
-    return label
-
-
-def label_in_batches(model: str | None, read: Callable[[Wanted], Any]) -> Label:
-    """Only what is wanted decoded; frames of several clips in a batch."""
-    import torch
-
-    classifier, header = open_plain(model)
-    prepare = transform(header.recipe.preprocess)
-
     def classify(waiting: list[Any]) -> Iterator[str]:
         with torch.inference_mode():
-            parts = torch.split(torch.cat(waiting), FRAMES_PER_BATCH)
+            parts = torch.split(torch.cat(waiting), FRAMES_PER_PASS)
             features = torch.cat([classifier.backbone.network(part) for part in parts])
             lengths = torch.tensor([len(clip) for clip in waiting])
             padded = torch.nn.utils.rnn.pad_sequence(list(torch.split(features, lengths.tolist())), batch_first=True)
             for best in classifier.classify(padded, lengths).argmax(dim=1).tolist():
                 yield header.labels[best]
 
-    def label(clips: list[Wanted]) -> Iterator[str]:
-        waiting: list[Any] = []
-        for clip in clips:
-            waiting.append(prepare(read(clip)))
-            if sum(map(len, waiting)) >= 4 * FRAMES_PER_BATCH:
-                yield from classify(waiting)
-                waiting = []
-        if waiting:
+    waiting: list[Any] = []
+    for clip in clips:
+        waiting.append(prepare(read(clip)))
+        if sum(map(len, waiting)) >= 4 * FRAMES_PER_PASS:
             yield from classify(waiting)
-
-    return label
+            waiting = []
+    if waiting:
+        yield from classify(waiting)
 
 
 def read_torchcodec(clip: Wanted) -> Any:
@@ -296,18 +282,19 @@ def print_table(title: str, runs: dict[str, list[Run]]) -> None:
     seconds = {way: statistics.median(run.seconds for run in turns) for way, turns in runs.items()}
     best_peer_seconds = min((value for way, value in seconds.items() if way in PEERS[1:]), default=float("nan"))
     labels = runs["videoclf, torch"][0].labels
-    print(f"\n**{title}**\n\n| way | seconds | of them clips | cores busy | tutorial / this ", end="")
+    print(f"\n**{title}**\n\n| way | seconds | least | cores busy | tutorial / this ", end="")
     print("| best of the others / this | other labels |\n| --- | --- | --- | --- | --- | --- | --- |")
     for way, turns in sorted(runs.items(), key=lambda item: seconds[item[0]]):
-        clips_seconds = statistics.median(run.clips_seconds for run in turns)
+        least = min(run.seconds for run in turns)
         cores = statistics.median(run.cores for run in turns)
         others = sum(mine != theirs for mine, theirs in zip(turns[-1].labels, labels, strict=True))
         gains = f"{seconds['tutorial'] / seconds[way]:.2f} | {best_peer_seconds / seconds[way]:.2f}"
-        print(f"| {way} | {seconds[way]:.1f} | {clips_seconds:.1f} | {cores:.2f} | {gains} | {others} |", flush=True)
+        print(f"| {way} | {seconds[way]:.1f} | {least:.1f} | {cores:.2f} | {gains} | {others} |", flush=True)
 
 
 def print_overlap(arguments: argparse.Namespace) -> None:
     """A line an engine: medians over the rounds."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command does, before NumPy is imported
     import videoclf
     from videoclf.media.sources import videos_below
 
