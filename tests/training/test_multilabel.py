@@ -66,7 +66,10 @@ def test_the_model_file_knows_it_and_scores_labels_by_themselves(run: Run, data:
 
 
 def test_evaluate_gives_the_runs_own_figures(run: Run, data: Path) -> None:
-    assert evaluate(run.folder, data, split="leave-out:g05", device="cpu") == run.metrics
+    found = evaluate(run.folder, data, split="leave-out:g05", device="cpu")
+    assert found.confusion == run.metrics.confusion
+    for name in ("top1", "mean_average_precision", "nll", "ece"):  # the engines differ by rounding
+        assert getattr(found, name) == pytest.approx(getattr(run.metrics, name), abs=1e-5)
 
 
 def test_the_command_line_goes_all_the_way(run: Run, data: Path) -> None:
