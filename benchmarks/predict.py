@@ -166,7 +166,7 @@ def time_way(way: str, model: str | None, wanted: Path) -> Run:
         command = [__file__, "--way", way, "--wanted", str(wanted), *options]
     started, cpu_before = time.perf_counter(), cpu_seconds_of_children()
     lines = subprocess.run(
-        [sys.executable, *command], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, *command], check=True, stdout=subprocess.PIPE, text=True
     ).stdout.splitlines()
     seconds = time.perf_counter() - started
     labels = [json.loads(line)["labels"][0]["label"] for line in lines] if way in OURS else json.loads(lines[-1])
@@ -220,7 +220,8 @@ def label_as_tutorials(model: str | None, clips: list[Wanted]) -> Iterator[str]:
             if not is_there:
                 break
             frames.append(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
-        chosen = torch.stack([prepare(frames[index]) for index in clip.frame_indices])
+        # of some files OpenCV gives a frame less than they have
+        chosen = torch.stack([prepare(frames[min(index, len(frames) - 1)]) for index in clip.frame_indices])
         with torch.inference_mode():
             features = classifier.backbone.network(chosen)
             logits = classifier.classify(features[None], torch.tensor([len(chosen)]))

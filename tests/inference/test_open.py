@@ -50,6 +50,19 @@ def test_on_a_gpu_its_own_engine_is_chosen_unless_torch_is_named(
     assert isinstance(videoclf.load(tiny_model, engine=engine, device="cuda")._engine, expected)
 
 
+def test_where_the_engine_of_a_gpu_fails_torch_does_the_work(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no kernel image is available")
+
+    monkeypatch.setattr(placement, "find_device", lambda _name: torch.device("cuda"))
+    monkeypatch.setattr(gpu_engine, "find_device", lambda _name: torch.device("cpu"))
+    monkeypatch.setattr(torch_engine, "choose_placement", lambda _name, _place: whole(torch.device("cpu")))
+    monkeypatch.setattr(GpuEngine, "logits", fail)
+    notes: list[str] = []
+    assert isinstance(videoclf.load(tiny_model, device="cuda", notice=notes.append)._engine, TorchEngine)
+    assert notes == ["cuda: its own engine fails here (no kernel image is available); plain torch does the work"]
+
+
 @pytest.mark.cuda
 def test_on_a_gpu_a_video_gets_the_labels_it_gets_on_a_cpu(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.avi", 40)

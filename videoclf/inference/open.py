@@ -7,11 +7,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from videoclf.errors import EngineUnavailable, ModelFileInvalid, UsageInvalid
+import numpy as np
+
+from videoclf.errors import EngineUnavailable, ModelFileInvalid, UsageInvalid, VideoclfError, one_line
 from videoclf.inference.engine import Engine
 from videoclf.inference.options import EngineName
 from videoclf.inference.portable_engine import PortableEngine, PortableFile
+from videoclf.media.frames import RgbFrames
 from videoclf.recipe.header import ModelHeader
+from videoclf.recipe.recipe import shortened
 
 EXPORT_SUFFIXES = {".onnx": EngineName.ONNX, ".xml": EngineName.OPENVINO}
 """Of exported files, and what reads them."""
@@ -69,8 +73,22 @@ def open_engine(
     if is_for_a_gpu:
         from videoclf.inference.gpu_engine import GpuEngine
 
-        return GpuEngine(classifier, header.recipe, device, precision=header.precision, notice=notice), header
+        try:
+            gpu_engine = GpuEngine(classifier, header.recipe, device, precision=header.precision, notice=notice)
+            _try(gpu_engine)
+        except VideoclfError:
+            raise
+        except Exception as error:  # whatever a GPU, its driver and torch's many ways of using it disagree about
+            notice(f"{device}: its own engine fails here ({shortened(one_line(error))}); plain torch does the work")
+        else:
+            return gpu_engine, header
     return TorchEngine(classifier, header.recipe, device, place=place), header
+
+
+def _try(engine: Engine[Any]) -> None:
+    """The whole way of two small frames: what an engine cannot do here shows before the first video."""
+    frames = RgbFrames(np.zeros((2, 8, 8, 3), np.uint8), np.arange(2.0), "trial")
+    engine.logits([engine.preprocess(iter([frames]))])
 
 
 def _portable(file: PortableFile) -> tuple[PortableEngine, ModelHeader]:
