@@ -15,7 +15,6 @@ from videoclf.inference.options import EngineName
 from videoclf.inference.portable_engine import PortableEngine, PortableFile
 from videoclf.media.frames import RgbFrames
 from videoclf.recipe.header import ModelHeader
-from videoclf.recipe.recipe import shortened
 
 EXPORT_SUFFIXES = {".onnx": EngineName.ONNX, ".xml": EngineName.OPENVINO}
 """Of exported files, and what reads them."""
@@ -79,7 +78,7 @@ def open_engine(
         except VideoclfError:
             raise
         except Exception as error:  # whatever a GPU, its driver and torch's many ways of using it disagree about
-            notice(f"{device}: its own engine fails here ({shortened(one_line(error))}); plain torch does the work")
+            notice(f"{device}: its own engine fails here ({one_line(error)[:200]}); plain torch does the work")
         else:
             return gpu_engine, header
     return TorchEngine(classifier, header.recipe, device, place=place), header
