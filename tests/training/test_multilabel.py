@@ -66,10 +66,8 @@ def test_the_model_file_knows_it_and_scores_labels_by_themselves(run: Run, data:
 
 
 def test_evaluate_gives_the_runs_own_figures(run: Run, data: Path) -> None:
-    found = evaluate(run.folder, data, split="leave-out:g05", device="cpu")
-    assert found.confusion == run.metrics.confusion
-    for name in ("top1", "mean_average_precision", "nll", "ece"):  # the engines differ by rounding
-        assert getattr(found, name) == pytest.approx(getattr(run.metrics, name), abs=1e-5)
+    model = videoclf.load(run.folder, engine="torch", device="cpu")  # that judged the run; others differ by rounding
+    assert evaluate(model, data, split="leave-out:g05") == run.metrics
 
 
 def test_the_command_line_goes_all_the_way(run: Run, data: Path) -> None:
