@@ -14,6 +14,7 @@ from videoclf.modeling.preprocess import arrange_channels
 from videoclf.recipe.recipe import Augment, Recipe
 from videoclf.training.examples import Draw, Example, Quarantine, VariedSteps, VideoExamples, Views
 from videoclf.training.observer import SilentObserver
+from videoclf.training.resizer import DeviceResizer
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +26,12 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[LabelledClip]:
     ]
 
 
-def videos(augment: dict[str, Any], channels: tuple[str, ...] = ("rgb",)) -> VideoExamples:
+def videos(augment: dict[str, Any], channels: tuple[str, ...] = ("rgb",), device: str | None = None) -> VideoExamples:
+    """On a named device frames go up as bytes, even where that is the CPU."""
     preprocess = {"fit": "stretch", "height": 32, "width": 32, "channels": channels}
     recipe = Recipe.model_validate({"preprocess": preprocess, "sampling": {"fps": 10}, "augment": augment})
-    return VideoExamples(recipe, Quarantine(SilentObserver()), 2, lambda: None)
+    resizer = device and DeviceResizer(recipe.preprocess, torch.device(device), lambda _text: None)
+    return VideoExamples(recipe, Quarantine(SilentObserver()), 2, lambda: None, resizer=resizer or None)
 
 
 def steps_of(examples: VideoExamples, clips: list[LabelledClip], seed: int = 0) -> list[Tensor]:
@@ -46,6 +49,25 @@ VARIED = {"crop_scale_min": 0.5, "brightness": 0.4, "speed": 0.5, "temporal_jitt
 def test_without_augmentation_training_sees_clips_as_validation_does(clips: list[LabelledClip]) -> None:
     examples = videos({})
     assert all(map(torch.equal, steps_of(examples, clips), looked_at(examples, clips)))
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
+def test_clips_resized_on_a_gpu_are_those_of_the_cpu_and_can_be_learnt_from(
+    clips: list[LabelledClip], device: str
+) -> None:
+    channels = ("rgb", "difference")
+    for augment in ({}, VARIED):
+        here, there = videos(augment, channels), videos(augment, channels, device)
+        for look in (steps_of, looked_at):
+            for expected, found in zip(look(here, clips), look(there, clips), strict=True):
+                assert found.device.type == device
+                if device == "cpu":
+                    assert torch.equal(found, expected)
+                else:  # a grey level of 255; contrast makes it up to 1.4, and so does dividing by the deviation, 4.4
+                    assert float((found.cpu() - expected).abs().max()) <= 1.4 * 4.5 / 255
+                weight = torch.zeros(1, 6, 1, 1, device=device, requires_grad=True)
+                (gradient,) = torch.autograd.grad(torch.nn.functional.conv2d(found, weight).sum(), weight)
+                assert gradient.abs().sum() > 0  # what inference mode made is refused
 
 
 def test_the_same_generator_gives_the_same_examples(clips: list[LabelledClip]) -> None:

@@ -12,7 +12,8 @@ from videoclf.media.frames import RgbFrames
 from videoclf.media.options import ReadOptions
 from videoclf.modeling.classifier import build_classifier
 from videoclf.recipe.recipe import Recipe
-from videoclf.training.feature_encoder import make_encoder, prepare_on
+from videoclf.training.feature_encoder import make_encoder
+from videoclf.training.resizer import DeviceResizer
 
 
 def recipe_with(**augment: Any) -> Recipe:
@@ -44,9 +45,9 @@ def test_a_gpu_prepares_what_the_cpu_does(device: str) -> None:
     frames = torch.randint(0, 256, (20, 45, 61, 3), dtype=torch.uint8).numpy()
     chunks = [RgbFrames(part, np.arange(float(len(part))), "x") for part in (frames[:16], frames[16:])]
     here = make_encoder(build_classifier(recipe, 2).eval(), recipe)
-    there = make_encoder(build_classifier(recipe, 2).eval().to(device), recipe)
-    there._preparation = prepare_on(torch.device(device), recipe.preprocess)
-    expected, found = here.prepare(iter(chunks)), there.prepare(iter(chunks))
+    resizer = DeviceResizer(recipe.preprocess, torch.device(device), lambda _text: None)
+    there = make_encoder(build_classifier(recipe, 2).eval().to(device), recipe, resizer)
+    expected, found = here.resizer(iter(chunks)), there.resizer(iter(chunks))
     assert found.device.type == device
     assert float((found.cpu() - expected).abs().max()) <= (0 if device == "cpu" else 1 / 255)
     views = there.encode(found, content_sha256="ab", window=0)
@@ -57,5 +58,5 @@ def test_features_of_a_gpu_name_who_prepared_the_frames() -> None:
     recipe = recipe_with()
     encoder = make_encoder(build_classifier(recipe, 2).eval(), recipe)
     assert "prepared" not in encoder.settings(ReadOptions()).engine
-    encoder._preparation = prepare_on(torch.device("cpu"), recipe.preprocess)
+    encoder.resizer = DeviceResizer(recipe.preprocess, torch.device("cpu"), lambda _text: None)
     assert encoder.settings(ReadOptions()).engine.endswith(", prepared by torch")

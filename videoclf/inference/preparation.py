@@ -62,6 +62,7 @@ class Preparation:
     def __init__(self, spec: Preprocess, output: Output, device: torch.device, notice: Callable[[str], None]) -> None:
         device = _with_index(device)
         self._spec, self._output, self._device, self._notice = spec, output, device, notice
+        self._has_told_of_no_room = False
         self._reach = 0 if output.channels == ("rgb",) else 1
         self._stream = Stream(device)
         self._staging = Staging(device, self._stream)
@@ -83,7 +84,11 @@ class Preparation:
             return self._prepared(piece, self._staging.upload(piece.arrays))
         except torch.OutOfMemoryError as error:
             reason = one_line(error)[:200]
-        self._notice(f"{self._device} has no room for more frames ({reason}): some are prepared, and wait, on the CPU")
+        if not self._has_told_of_no_room:
+            self._has_told_of_no_room = True
+            self._notice(
+                f"{self._device} has no room for more frames ({reason}): some are prepared, and wait, on the CPU"
+            )
         pixels = torch.cat([torch.from_numpy(array).flatten() for array in piece.arrays])
         return self._prepared(piece, pixels)
 

@@ -16,10 +16,11 @@ from videoclf.errors import DatasetInvalid
 from videoclf.inference.pipeline import clip_request
 from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import Chunks, ClipRequest, ReadWindow, Transform, read_clips
-from videoclf.modeling.preprocess import arrange_channels, preprocess_window, resize_window
+from videoclf.modeling.preprocess import arrange_channels
 from videoclf.recipe.recipe import Augment, Recipe
 from videoclf.training.augment import PictureAugmentation, draw_speed, vary_steps
 from videoclf.training.observer import Observer
+from videoclf.training.resizer import CpuResizer, Resizer
 
 Seen = TypeVar("Seen")
 
@@ -33,7 +34,7 @@ class Example:
     """One clip as the network takes it in this epoch."""
 
     steps: Tensor
-    """``T×3×H×W`` frames or ``T×D`` features, float32."""
+    """``T×3×H×W`` frames or ``T×D`` features, float32; on a GPU where they were made there."""
     label: str
 
     def __len__(self) -> int:
@@ -125,6 +126,7 @@ class VideoExamples:
         num_threads: videos decoded at once.
         on_clip: called after each clip that was read.
         reading: who decodes, and how.
+        resizer: where frames are resized, and stay; None: on the CPU.
     """
 
     def __init__(
@@ -134,12 +136,14 @@ class VideoExamples:
         num_threads: int,
         on_clip: Callable[[], None],
         reading: ReadOptions = DEFAULT_READ_OPTIONS,
+        resizer: Resizer | None = None,
     ) -> None:
         self._recipe = recipe
         self._quarantine = quarantine
         self._num_threads = num_threads
         self._on_clip = on_clip
         self._reading = reading
+        self._resizer = resizer or CpuResizer(recipe.preprocess)
         self._augment = PictureAugmentation(recipe.augment) if recipe.augment.varies_pictures else None
 
     def for_training(self, draws: Sequence[Draw]) -> Iterator[Example | None]:
@@ -154,7 +158,7 @@ class VideoExamples:
                 rngs.append(rng)
                 yield clip_request(draw.clip.path, self._recipe, window_seed=int(rng.integers(2**32)), speed=speed)
 
-        prepare = self._preprocess if self._augment is None else self._resize
+        prepare = self._preprocess if self._augment is None else self._resizer
         clips = [draw.clip for draw in compress(draws, is_asked)]
         read = self._read(clips, requests(), prepare, lambda window: window)
         for draw, is_read in zip(draws, is_asked, strict=True):
@@ -204,10 +208,7 @@ class VideoExamples:
         return (window, window.flip(-1)) if self._recipe.testing.horizontal_flip else (window,)
 
     def _preprocess(self, chunks: Chunks) -> Tensor:
-        return preprocess_window(chunks, self._recipe.preprocess)
-
-    def _resize(self, chunks: Chunks) -> Tensor:
-        return resize_window(chunks, self._recipe.preprocess)
+        return arrange_channels(self._resizer(chunks), self._recipe.preprocess)
 
 
 class VariedSteps:

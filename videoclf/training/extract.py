@@ -17,6 +17,7 @@ from videoclf.training.examples import Quarantine
 from videoclf.training.feature_encoder import make_encoder
 from videoclf.training.feature_examples import FeatureExamples
 from videoclf.training.observer import Observer, SilentObserver
+from videoclf.training.resizer import make_resizer
 from videoclf.training.start import build_network, choose_recipe
 
 
@@ -87,7 +88,8 @@ def extract(
     classifier = build_network(settings, max(2, len(dataset.labels)), init)
     quarantine = Quarantine(watcher)
     store = FeatureStore(cache, None, watcher.notice)
-    encoder = make_encoder(classifier.to(torch_device), settings)
+    resizer = make_resizer(settings.preprocess, torch_device, watcher.notice)
+    encoder = make_encoder(classifier.to(torch_device), settings, resizer)
     examples = FeatureExamples(encoder, quarantine, store, num_threads, watcher, reading)
     watcher.stage("extracting", len(dataset.clips))
     for _ in examples.ensure(dataset.clips):

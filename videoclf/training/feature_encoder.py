@@ -13,16 +13,13 @@ from torch import Tensor, nn
 
 from videoclf.data.feature_entry import Float32Array
 from videoclf.data.feature_key import FeatureSettings
-from videoclf.inference.preparation import Preparation
-from videoclf.kernels.availability import why_no_kernels
-from videoclf.kernels.preprocess import Output
 from videoclf.media.options import ReadOptions
-from videoclf.media.reader import Chunks
 from videoclf.media.versions import decoder_version
 from videoclf.modeling.classifier import VideoClassifier
-from videoclf.modeling.preprocess import arrange_channels, resize_window
-from videoclf.recipe.recipe import Preprocess, Recipe
+from videoclf.modeling.preprocess import arrange_channels
+from videoclf.recipe.recipe import Recipe
 from videoclf.training.augment import PictureAugmentation
+from videoclf.training.resizer import CpuResizer, Resizer
 
 
 @dataclass(frozen=True)
@@ -44,14 +41,21 @@ class FeatureEncoder:
         classifier: on its device; its backbone is frozen.
         recipe: how to sample and prepare, and whether to keep mirror images.
         augmented: further views.
+        resizer: makes what `encode` takes, in the reader's threads; None: on the CPU.
     """
 
-    def __init__(self, classifier: VideoClassifier, recipe: Recipe, augmented: AugmentedViews | None = None) -> None:
+    def __init__(
+        self,
+        classifier: VideoClassifier,
+        recipe: Recipe,
+        augmented: AugmentedViews | None = None,
+        resizer: Resizer | None = None,
+    ) -> None:
         self.recipe = recipe
+        self.resizer = resizer or CpuResizer(recipe.preprocess)
         self._classifier = classifier
         self._augmented = augmented
         self._device = next(classifier.parameters()).device
-        self._preparation = None if self._device.type == "cpu" else prepare_on(self._device, recipe.preprocess)
         classifier.backbone.eval()
 
     @property
@@ -95,34 +99,18 @@ class FeatureEncoder:
             preprocess=recipe.preprocess.model_dump_json(),
             backbone=recipe.backbone.model_dump_json(exclude={"weights", "frozen", "unfrozen_stages"}),
             weights_sha256=hash_weights(self._classifier.backbone),
-            engine=", ".join([*(f"{name} {version(name)}" for name in packages), *self._prepared_by]),
+            engine=", ".join([*(f"{name} {version(name)}" for name in packages), *filter(None, [self.resizer.manner])]),
             device=self._device.type,
             precision=_precision(self._device),
             views=self.views,
         )
-
-    @property
-    def _prepared_by(self) -> list[str]:
-        """On a GPU pixels differ from a CPU's by a fraction of a grey level, or by rounding."""
-        if self._preparation is None:
-            return []
-        return ["prepared by torch" if why_no_kernels(self._device) else "prepared by kernels"]
-
-    def prepare(self, chunks: Chunks) -> Tensor:
-        """One window, ``T×3×height×width`` float32 RGB in [0, 1]; for the reader's threads. On the classifier's device,
-        where that is a GPU, and made there."""
-        if self._preparation is not None:
-            window = self._preparation(chunks)
-            window.is_prepared.synchronize()  # this thread waits, and nobody else has to
-            return torch.cat(window.on(self._device))
-        return resize_window(chunks, self.recipe.preprocess)
 
     @torch.inference_mode()
     def encode(self, rgb_T: Tensor, *, content_sha256: str, window: int) -> tuple[Float32Array, ...]:
         """The features of each view, ``T'×D``.
 
         Args:
-            rgb_T: what `prepare` gave.
+            rgb_T: what `resizer` gave.
             content_sha256: of the video: augmentation is drawn by it, so that another run gets the same views.
             window: position among the clip's windows.
         """
@@ -146,18 +134,13 @@ class FeatureEncoder:
         return steps
 
 
-def prepare_on(device: torch.device, spec: Preprocess) -> Preparation:
-    """What `modeling.preprocess.resize_window` does, on a GPU: augmentation comes in between there, too."""
-    return Preparation(spec, Output(spec.height, spec.width), device, lambda _text: None)
-
-
-def make_encoder(classifier: VideoClassifier, recipe: Recipe) -> FeatureEncoder:
+def make_encoder(classifier: VideoClassifier, recipe: Recipe, resizer: Resizer | None = None) -> FeatureEncoder:
     """What makes the features of a frozen backbone, augmented views among them where the recipe varies pictures."""
     if not recipe.augment.varies_pictures:
-        return FeatureEncoder(classifier, recipe)
+        return FeatureEncoder(classifier, recipe, resizer=resizer)
     pictures = recipe.augment.model_copy(update={"speed": 0.0, "temporal_jitter": 0.0})
     views = AugmentedViews(PictureAugmentation(pictures), recipe.augment.stored_views, pictures.model_dump_json())
-    return FeatureEncoder(classifier, recipe, views)
+    return FeatureEncoder(classifier, recipe, views, resizer)
 
 
 def hash_weights(network: nn.Module) -> str:

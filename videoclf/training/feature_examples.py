@@ -173,7 +173,7 @@ class FeatureExamples:
 
         windows: list[tuple[Float32Array, ...]] = []
         num_frames: list[int] = []
-        items = read_clips(requests(), self._encoder.prepare, num_threads=self._num_threads, options=self._reading)
+        items = read_clips(requests(), self._encoder.resizer, num_threads=self._num_threads, options=self._reading)
         for item in items:
             key = self._key(asked[0])
             if isinstance(item, ReadWindow):

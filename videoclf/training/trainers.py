@@ -19,6 +19,7 @@ from videoclf.training.feature_encoder import make_encoder
 from videoclf.training.feature_examples import FeatureExamples
 from videoclf.training.fit import Trainer
 from videoclf.training.observer import Observer
+from videoclf.training.resizer import make_resizer
 from videoclf.training.start import build_network
 from videoclf.training.team import Alone, Team
 
@@ -68,13 +69,14 @@ class TrainerFactory:
         self._backbone = backbone
         self._first: VideoClassifier | None = self._build(recipe)
         self.examples: Examples
+        resizer = make_resizer(recipe.preprocess, fabric.device, observer.notice)
         if recipe.backbone.frozen:
-            encoder = make_encoder(copy.deepcopy(self._first), recipe)
+            encoder = make_encoder(copy.deepcopy(self._first), recipe, resizer)
             store = FeatureStore(cache, folder, observer.notice)
             features = FeatureExamples(encoder, quarantine, store, num_threads, observer, reading)
             self.examples = VariedSteps(features, recipe.augment)
         else:
-            self.examples = VideoExamples(recipe, quarantine, num_threads, observer.advance, reading)
+            self.examples = VideoExamples(recipe, quarantine, num_threads, observer.advance, reading, resizer)
 
     def make(self, settings: Training | None = None) -> tuple[VideoClassifier, Trainer]:
         """An untrained network (that which the trainer scores) and its trainer: the same each time.
