@@ -1,7 +1,7 @@
 """Prediction on a CPU, side by side: this library, and the ways in which people do it without.
 
-    python benchmarks/predict.py --model FILE [FOLDER]... [--rounds 3] [--only WORD] [--picture FILE]
-    python benchmarks/predict.py --model FILE --overlap FOLDER...
+    python benchmarks/predict.py [--model FILE] [FOLDER]... [--rounds 3] [--only WORD]
+    python benchmarks/predict.py [--model FILE] --overlap FOLDER... [--rounds 3] [--picture FILE]
     python benchmarks/predict.py --repeat CLIP [--model FILE]
 
 The first compares ways of labelling the same clips: those of the folders as one set, and twenty 720p H.264 clips of ten
@@ -14,6 +14,8 @@ and told to the others), each as a process of its own, imports and loading inclu
   trained on batches of 32 frames, no padding computed;
 - videoclf: the command `videoclf predict`, by torch and by OpenVINO.
 
+A model that is shown motion (the default model is) has no line of the other ways, which show colours alone.
+
 ``--overlap``: how long this library's reader alone, its network alone and both together take, in turn, in one process.
 ``--repeat``: one clip 10, 100, 1,000 and 10,000 times: time and memory.
 """
@@ -23,6 +25,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import math
 import os
 import resource
 import statistics
@@ -34,7 +37,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from videoclf.recipe.header import ModelHeader
+    from videoclf.recipe.recipe import Sampling
 
 NUM_LARGE_CLIPS = 20
 FRAMES_PER_PASS = 32
@@ -49,9 +56,13 @@ class Wanted:
     """Which frames of a clip the recipe looks at."""
 
     path: str
-    moments_seconds: list[float]
-    frame_indices: list[int]
-    """Counted in display order from 0."""
+    windows: list[list[int]]
+    """Of each window the frames, counted in display order from 0."""
+
+    @property
+    def frame_indices(self) -> list[int]:
+        """Of all windows, one behind the other."""
+        return [index for window in self.windows for index in window]
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,7 @@ def main() -> None:
     """Do what is asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="CLASS/clip")
-    parser.add_argument("--model", help="of a per-frame backbone; the default model if not given")
+    parser.add_argument("--model", help="of a per-frame backbone; the default model, if none is given")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", metavar="WORD", help="sets whose name contains it")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="also draw where the time of --overlap goes")
@@ -90,14 +101,18 @@ def main() -> None:
 
 def compare(arguments: argparse.Namespace) -> None:
     """A table for each set of clips."""
-    ways = [way for way in (*OURS, *PEERS) if way not in NEEDS or importlib.util.find_spec(NEEDS[way])]
+    from videoclf.inference.open import open_engine
+
+    recipe = open_engine(arguments.model)[1].recipe  # converts the model, too
+    is_shown_colours_alone = recipe.preprocess.channels == ("rgb",)
+    candidates = (*OURS, *PEERS) if is_shown_colours_alone else OURS
+    ways = [way for way in candidates if way not in NEEDS or importlib.util.find_spec(NEEDS[way])]
     with tempfile.TemporaryDirectory() as folder:
         for name, paths in clip_sets(arguments.folders, Path(folder)):
             if arguments.only not in name:
                 continue
-            clips = [
-                find_wanted(path, arguments.model) for path in paths
-            ]  # warms the file cache, and converts the model
+            # warms the file cache, too
+            clips = [find_wanted(path, recipe.sampling) for path in paths]
             wanted = Path(folder, "wanted.json")
             wanted.write_text(json.dumps([asdict(clip) for clip in clips]))
             title = f"{len(clips)} clips, {sum(len(clip.frame_indices) for clip in clips)} frames: {name}"
@@ -126,29 +141,22 @@ def clip_sets(folders: Iterable[Path], scratch: Path) -> Iterator[tuple[str, lis
     yield "720p H.264, 10 s", copies
 
 
-def find_wanted(path: Path, model: str | None) -> Wanted:
-    """The frames of a clip's first window."""
+def find_wanted(path: Path, sampling: Sampling) -> Wanted:
+    """The frames of a clip's windows."""
     import av
     import numpy as np
 
-    from videoclf.inference.open import open_engine
     from videoclf.media.video import Video
 
-    sampling = open_engine(model)[1].recipe.sampling if model not in _SAMPLING else _SAMPLING[model]
-    _SAMPLING[model] = sampling
     with Video(path) as video:
-        plan = video.plan(sampling.fps).windows(sampling.max_frames)[0]
-        shown = [frame.pts_seconds for frame in video.frames(plan)]
+        plans = video.plan(sampling.fps).windows(sampling.max_frames)
+        windows = [[frame.pts_seconds for frame in video.frames(plan)] for plan in plans]
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert stream.time_base
         stamps = sorted(float(p.pts * stream.time_base) for p in container.demux(stream) if p.pts is not None)
-    indices = np.abs(np.array(stamps)[:, None] - stamps[0] - np.array(shown)).argmin(axis=0)
-    return Wanted(str(path), plan.timestamps_seconds.tolist(), indices.tolist())
-
-
-_SAMPLING: dict[str | None, Any] = {}
-"""Of models that were opened before."""
+    passed = np.array(stamps)[:, None] - stamps[0]
+    return Wanted(str(path), [np.abs(passed - shown).argmin(axis=0).tolist() for shown in windows])
 
 
 def read_wanted(path: Path) -> list[Wanted]:
@@ -220,12 +228,14 @@ def label_as_tutorials(model: str | None, clips: list[Wanted]) -> Iterator[str]:
             if not is_there:
                 break
             frames.append(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
-        # of some files OpenCV gives a frame less than they have
-        chosen = torch.stack([prepare(frames[min(index, len(frames) - 1)]) for index in clip.frame_indices])
-        with torch.inference_mode():
-            features = classifier.backbone.network(chosen)
-            logits = classifier.classify(features[None], torch.tensor([len(chosen)]))
-        yield header.labels[int(logits.argmax())]
+        logits = []
+        for window in clip.windows:
+            # of some files OpenCV gives a frame less than they have
+            chosen = torch.stack([prepare(frames[min(index, len(frames) - 1)]) for index in window])
+            with torch.inference_mode():
+                features = classifier.backbone.network(chosen)
+                logits.append(classifier.classify(features[None], torch.tensor([len(chosen)]))[0].numpy())
+        yield best_label(header, logits, clip)
 
 
 def label_in_batches(model: str | None, read: Callable[[Wanted], Any], clips: list[Wanted]) -> Iterator[str]:
@@ -243,23 +253,32 @@ def label_in_batches(model: str | None, read: Callable[[Wanted], Any], clips: li
         ]
     )
 
-    def classify(waiting: list[Any]) -> Iterator[str]:
+    def classify(waiting: list[tuple[Wanted, Any]]) -> Iterator[str]:
         with torch.inference_mode():
-            parts = torch.split(torch.cat(waiting), FRAMES_PER_PASS)
+            parts = torch.split(torch.cat([frames for _, frames in waiting]), FRAMES_PER_PASS)
             features = torch.cat([classifier.backbone.network(part) for part in parts])
-            lengths = torch.tensor([len(clip) for clip in waiting])
-            padded = torch.nn.utils.rnn.pad_sequence(list(torch.split(features, lengths.tolist())), batch_first=True)
-            for best in classifier.classify(padded, lengths).argmax(dim=1).tolist():
-                yield header.labels[best]
+            lengths = [len(window) for clip, _ in waiting for window in clip.windows]
+            padded = torch.nn.utils.rnn.pad_sequence(list(torch.split(features, lengths)), batch_first=True)
+            logits = iter(classifier.classify(padded, torch.tensor(lengths)).numpy())
+        for clip, _ in waiting:
+            yield best_label(header, [next(logits) for _ in clip.windows], clip)
 
-    waiting: list[Any] = []
+    waiting: list[tuple[Wanted, Any]] = []
     for clip in clips:
-        waiting.append(prepare(read(clip)))
-        if sum(map(len, waiting)) >= 4 * FRAMES_PER_PASS:
+        waiting.append((clip, prepare(read(clip))))
+        if sum(len(frames) for _, frames in waiting) >= 4 * FRAMES_PER_PASS:
             yield from classify(waiting)
             waiting = []
     if waiting:
         yield from classify(waiting)
+
+
+def best_label(header: ModelHeader, window_logits: list[Any], clip: Wanted) -> str:
+    """Of the mean of the windows' probabilities."""
+    from videoclf.inference.pipeline import average_windows
+
+    scores = average_windows(window_logits, map(len, clip.windows), header.calibration.temperature)
+    return header.labels[int(scores.argmax())]
 
 
 def read_torchcodec(clip: Wanted) -> Any:
@@ -281,7 +300,7 @@ def read_decord(clip: Wanted) -> Any:
 def print_table(title: str, runs: dict[str, list[Run]]) -> None:
     """A line a way."""
     seconds = {way: statistics.median(run.seconds for run in turns) for way, turns in runs.items()}
-    best_peer_seconds = min((value for way, value in seconds.items() if way in PEERS[1:]), default=float("nan"))
+    best_peer_seconds = min((value for way, value in seconds.items() if way in PEERS[1:]), default=math.nan)
     labels = runs["videoclf, torch"][0].labels
     print(f"\n**{title}**\n\n| way | seconds | least | cores busy | tutorial / this ", end="")
     print("| best of the others / this | other labels |\n| --- | --- | --- | --- | --- | --- | --- |")
@@ -289,7 +308,7 @@ def print_table(title: str, runs: dict[str, list[Run]]) -> None:
         least = min(run.seconds for run in turns)
         cores = statistics.median(run.cores for run in turns)
         others = sum(mine != theirs for mine, theirs in zip(turns[-1].labels, labels, strict=True))
-        gains = f"{seconds['tutorial'] / seconds[way]:.2f} | {best_peer_seconds / seconds[way]:.2f}"
+        gains = f"{seconds.get('tutorial', math.nan) / seconds[way]:.2f} | {best_peer_seconds / seconds[way]:.2f}"
         print(f"| {way} | {seconds[way]:.1f} | {least:.1f} | {cores:.2f} | {gains} | {others} |", flush=True)
 
 

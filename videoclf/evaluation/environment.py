@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 
 
-def describe_environment(device: str, *, precision: str, num_threads: int) -> dict[str, str]:
+def describe_environment(device: str, *, num_threads: int, precision: str = "") -> dict[str, str]:
     """A heading and a line each, for a report.
 
     Args:
         device: what computed, for people.
-        precision: of the computation, as Lightning Fabric names it.
         num_threads: videos decoded at once.
+        precision: of the computation, as Lightning Fabric names it; empty where ``device`` tells it.
     """
     facts = {
         "written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",

@@ -109,7 +109,7 @@ def evaluate(
             metrics=metrics,
             clips=judged_clips(outcomes, truths),
             parts={"evaluated": clips},
-            environment=describe_environment(loaded.computes_on, precision="32-true", num_threads=num_threads),
+            environment=describe_environment(loaded.computes_on, num_threads=num_threads),
             recipe_toml=recipe_toml,
             reading=reading,
         )

@@ -22,7 +22,7 @@ class Engine(Protocol[W]):
 
     @property
     def computes_on(self) -> str:
-        """The device, for people."""
+        """The device and the precision, for people."""
         ...
 
     def preprocess(self, chunks: Chunks) -> W:

@@ -16,16 +16,23 @@ from videoclf.recipe.framing import crop_corner, resized_size, without_far_sides
 from videoclf.recipe.recipe import Preprocess
 
 _ROWS_PER_BAND = 16
-"""Output rows that are computed together: what they are made of stays in a core's cache, and calls stay few."""
+"""Rows, of the output or (where it has more) of the input, that are worked on together: they stay in a core's cache,
+and calls stay few."""
+
+_MIN_ROWS_PER_BAND = 4
+"""Of the output."""
+
+_COLUMNS_PER_BAND = 32
+"""Fewer would be more calls, more would be made of pixels that count for few of them."""
 
 
 class _Band(NamedTuple):
-    """Some rows of the output, and the rows of the input that they are made of."""
+    """Some rows or columns of the output, and those of the input that they are made of."""
 
-    first_row: int
+    made: slice
     source: slice
     weights: Float32Array
-    """Output rows × input rows."""
+    """Those made × those they are made of."""
 
 
 def resize_frames(frames_THWC: npt.NDArray[np.uint8], spec: Preprocess) -> Float32Array:
@@ -42,16 +49,18 @@ def resize_frames(frames_THWC: npt.NDArray[np.uint8], spec: Preprocess) -> Float
     num_frames, source_height, source_width = looked_at.shape[:3]
     resized_height, resized_width = resized_size(source_height, source_width, spec)
     top, left = crop_corner(resized_height, resized_width, spec)
-    bands = _bands(source_height, resized_height, top, spec.height)
-    weights_Ww = _weights(source_width, resized_width, left, spec.width).T / np.float32(255)
+    num_rows = min(_ROWS_PER_BAND, max(_MIN_ROWS_PER_BAND, _ROWS_PER_BAND * resized_height // source_height))
+    rows_bands = _bands(source_height, resized_height, top, spec.height, num_rows)
+    columns_bands = _bands(source_width, resized_width, left, spec.width, _COLUMNS_PER_BAND, scale=1 / 255)
     resized = np.empty((num_frames, 3, spec.height, spec.width), np.float32)
-    for frame, out in zip(looked_at, resized, strict=True):
-        for band in bands:
-            num_rows = len(band.weights)
-            rows = frame[band.source].reshape(-1, source_width * 3).astype(np.float32)
-            planes = (band.weights @ rows).reshape(num_rows, source_width, 3).transpose(2, 0, 1)
-            narrow = planes.reshape(3 * num_rows, source_width) @ weights_Ww
-            out[:, band.first_row : band.first_row + num_rows] = narrow.reshape(3, num_rows, spec.width)
+    planes = np.empty((3, spec.height, source_width), np.float32)
+    flat_planes = planes.reshape(-1, source_width)
+    for frame, flat_out in zip(looked_at, resized.reshape(num_frames, -1, spec.width), strict=True):
+        for made, source, weights in rows_bands:
+            rows = frame[source].reshape(-1, source_width * 3).astype(np.float32)
+            planes[:, made] = (weights @ rows).reshape(-1, source_width, 3).transpose(2, 0, 1)
+        for made, source, weights in columns_bands:
+            flat_out[:, made] = flat_planes[:, source] @ weights.T
     return resized
 
 
@@ -66,12 +75,14 @@ def _weights(source_size: int, resized_size: int, start: int, size: int) -> Floa
 
 
 @lru_cache(maxsize=64)
-def _bands(source_size: int, resized_size: int, start: int, size: int) -> tuple[_Band, ...]:
-    weights = _weights(source_size, resized_size, start, size)
+def _bands(
+    source_size: int, resized_size: int, start: int, size: int, num_in_band: int, scale: float = 1
+) -> tuple[_Band, ...]:
+    weights = _weights(source_size, resized_size, start, size) * np.float32(scale)
     bands = []
-    for first_row in range(0, size, _ROWS_PER_BAND):
-        band = weights[first_row : first_row + _ROWS_PER_BAND]
-        used = np.flatnonzero(band.any(axis=0))
+    for first in range(0, size, num_in_band):
+        made = slice(first, min(first + num_in_band, size))
+        used = np.flatnonzero(weights[made].any(axis=0))
         source = slice(int(used[0]), int(used[-1]) + 1)
-        bands.append(_Band(first_row, source, np.ascontiguousarray(band[:, source])))
+        bands.append(_Band(made, source, np.ascontiguousarray(weights[made, source])))
     return tuple(bands)

@@ -45,7 +45,7 @@ class TorchEngine:
     @property
     def computes_on(self) -> str:
         """See `Engine`."""
-        return describe_device(self.device)
+        return f"{describe_device(self.device)}, float32"
 
     def preprocess(self, chunks: Chunks) -> Tensor:
         """One window: ``T×3×H×W`` float32 on the CPU."""
