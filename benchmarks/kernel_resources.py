@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +48,20 @@ def main() -> int:
     print("| kernel | output | target | registers | shared memory (bytes) | spilled (bytes) |")
     print("| --- | --- | --- | --- | --- | --- |")
     num_spilling = 0
-    for (name, kernel, constants, options, dtype), capability in itertools.product(_variants(every), TARGETS):
-        registers, shared_bytes, spilled_bytes = _compile(kernel, constants, options, dtype, capability)
-        num_spilling += spilled_bytes > 0
-        print(f"| {name} | {dtype} | sm_{capability} | {registers} | {shared_bytes} | {spilled_bytes} |", flush=True)
+    jobs = _jobs(every)
+    with ProcessPoolExecutor() as pool:  # a core each; a process takes numbers, as it could not be sent kernels
+        found = pool.map(_compile, itertools.repeat(every), range(len(jobs)))
+        for ((name, *_, dtype), capability), (registers, shared_bytes, spilled_bytes) in zip(jobs, found, strict=True):
+            num_spilling += spilled_bytes > 0
+            print(
+                f"| {name} | {dtype} | sm_{capability} | {registers} | {shared_bytes} | {spilled_bytes} |", flush=True
+            )
     return int(num_spilling > 0)
+
+
+def _jobs(every: bool) -> list[tuple[Variant, int]]:
+    """What is compiled, and for which capability."""
+    return list(itertools.product(_variants(every), TARGETS))
 
 
 def _variants(every: bool) -> Iterator[Variant]:
@@ -70,10 +80,10 @@ def _variants(every: bool) -> Iterator[Variant]:
         yield "temporal shift", temporal_shift_kernel, {"BLOCK": motion.BLOCK}, motion.COMPILE_OPTIONS, dtype
 
 
-def _compile(
-    kernel: Any, constants: dict[str, int], options: dict[str, Any], dtype: str, capability: int
-) -> tuple[int, int, int]:
-    """Registers a thread, shared memory a program, and bytes of each thread's stack, which hold nothing but spills."""
+def _compile(every: bool, number: int) -> tuple[int, int, int]:
+    """Of that job: registers a thread, shared memory a program, and bytes of each thread's stack, which hold nothing
+    but spills."""
+    (_, kernel, constants, options, dtype), capability = _jobs(every)[number]
     pointers = POINTERS | {"maps": f"*{dtype}", "out": f"*{dtype}"}
     signature = {
         name: "constexpr" if name in constants else pointers.get(name, "fp32" if name.startswith(FLOATS) else "i32")

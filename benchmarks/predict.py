@@ -307,9 +307,10 @@ def print_table(title: str, runs: dict[str, list[Run]]) -> None:
     for way, turns in sorted(runs.items(), key=lambda item: seconds[item[0]]):
         least = min(run.seconds for run in turns)
         cores = statistics.median(run.cores for run in turns)
-        others = sum(mine != theirs for mine, theirs in zip(turns[-1].labels, labels, strict=True))
-        gains = f"{seconds.get('tutorial', math.nan) / seconds[way]:.2f} | {best_peer_seconds / seconds[way]:.2f}"
-        print(f"| {way} | {seconds[way]:.1f} | {least:.1f} | {cores:.2f} | {gains} | {others} |", flush=True)
+        num_others = sum(mine != theirs for mine, theirs in zip(turns[-1].labels, labels, strict=True))
+        others_seconds = seconds.get("tutorial", math.nan), best_peer_seconds
+        gains = " | ".join("–" if math.isnan(other) else f"{other / seconds[way]:.2f}" for other in others_seconds)
+        print(f"| {way} | {seconds[way]:.1f} | {least:.1f} | {cores:.2f} | {gains} | {num_others} |", flush=True)
 
 
 def print_overlap(arguments: argparse.Namespace) -> None:
