@@ -58,16 +58,17 @@ def test_the_steps_of_a_smaller_stride_hold_those_of_the_networks_own(name: str)
 @pytest.mark.parametrize("name", ["r2plus1d_18", "s3d", "inflated:mobilenet_v2", "inflated:tiny"])
 def test_in_training_batch_norm_does_not_see_padding(name: str) -> None:
     torch.manual_seed(0)
-    padded, plain = build_backbone3d(backbone_facts(name)), build_backbone3d(backbone_facts(name))
+    # in float64: statistics of the few small maps of the last layers blow rounding up, differently by threads
+    padded, plain = build_backbone3d(backbone_facts(name)).double(), build_backbone3d(backbone_facts(name)).double()
     plain.load_state_dict(padded.state_dict())
-    clips = torch.randn(2, 5, 3, 32, 32)
-    longer = torch.cat([clips, torch.full((2, 4, 3, 32, 32), torch.nan)], dim=1)
+    clips = torch.randn(2, 5, 3, 32, 32, dtype=torch.float64)
+    longer = torch.cat([clips, torch.full((2, 4, 3, 32, 32), torch.nan, dtype=torch.float64)], dim=1)
     with torch.no_grad():
         features, _ = padded.train()(longer, torch.tensor([5, 5]))
         expected, _ = plain.train()(clips, torch.tensor([5, 5]))
-    torch.testing.assert_close(features[:, :5], expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(features[:, :5], expected, rtol=1e-9, atol=1e-9)
     for key, statistic in padded.state_dict().items():
-        torch.testing.assert_close(statistic, plain.state_dict()[key], rtol=1e-4, atol=1e-5, msg=key)
+        torch.testing.assert_close(statistic, plain.state_dict()[key], rtol=1e-9, atol=1e-9, msg=key)
 
 
 def test_gradients_of_a_padded_batch_are_numbers() -> None:

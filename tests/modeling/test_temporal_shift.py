@@ -18,7 +18,8 @@ from videoclf.modeling.sequences import length_mask, pad_sequences
 from videoclf.modeling.stages import backbone_stages
 from videoclf.modeling.temporal_shift import TemporalShift, neighbours, shift_in_time
 from videoclf.recipe.header import ModelHeader
-from videoclf.recipe.recipe import Recipe, parse_recipe
+from videoclf.recipe.reading import parse_recipe
+from videoclf.recipe.recipe import Recipe
 
 NAMES = ["mobilenet_v2", "resnet18", "resnet50"]
 ATOL, RTOL = 1e-5, 1e-5

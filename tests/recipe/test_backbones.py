@@ -8,7 +8,7 @@ from torchvision.models import get_model_weights, list_models, video
 
 from videoclf.errors import RecipeInvalid
 from videoclf.recipe.backbones import TORCHVISION_2D, TORCHVISION_3D, backbone_facts
-from videoclf.recipe.recipe import parse_recipe
+from videoclf.recipe.reading import parse_recipe
 
 FAMILIES = ("resnet", "resnext", "wide_resnet", "mobilenet", "efficientnet", "convnext", "regnet")
 

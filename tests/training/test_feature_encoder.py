@@ -31,11 +31,12 @@ def test_varied_pictures_are_kept_as_further_views_of_a_clip() -> None:
     assert all(not np.allclose(one, views[0]) for one in views[1:])
 
 
-def test_what_the_steps_alone_decide_makes_no_other_features() -> None:
+@pytest.mark.parametrize("name", ["speed", "temporal_jitter", "mixup_alpha", "cutmix_alpha"])
+def test_what_changes_no_picture_makes_no_other_features(name: str) -> None:
     classifier = build_classifier(recipe_with(), 2).eval()
-    encoders = [make_encoder(classifier, recipe_with(brightness=0.5, speed=speed)) for speed in (0, 0.5)]
+    encoders = [make_encoder(classifier, recipe_with(brightness=0.5, **{name: value})) for value in (0, 0.5)]
     assert encoders[0].views == encoders[1].views
-    assert len(make_encoder(classifier, recipe_with(speed=0.5)).views) == 1
+    assert len(make_encoder(classifier, recipe_with(**{name: 0.5})).views) == 1
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])

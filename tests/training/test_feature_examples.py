@@ -21,6 +21,7 @@ from videoclf.data.feature_store import FeatureStore
 from videoclf.media.options import DecoderName, Picking, ReadOptions
 from videoclf.media.video import Video
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
+from videoclf.modeling.folding import fold_batch_norms
 from videoclf.recipe.recipe import Recipe
 from videoclf.training.examples import Draw, Quarantine, VideoExamples, Views
 from videoclf.training.feature_encoder import AugmentedViews, FeatureEncoder, hash_weights
@@ -114,7 +115,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_they_are_what_the_backbone_makes_of_each_window(tmp_path: Path, clips: list[LabelledClip]) -> None:
     run = start(tmp_path / "cache", tmp_path)
-    classifier = classifier_of().eval()
+    classifier = fold_batch_norms(classifier_of().eval())  # as prediction runs it
 
     def encode(views: Views) -> Tensor:
         (window,) = views

@@ -16,7 +16,8 @@ from torch import Tensor
 from videoclf.data.dataset import LabelledClip
 from videoclf.errors import DatasetInvalid, TrainingDiverged
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
-from videoclf.recipe.recipe import Augment, Recipe, parse_recipe
+from videoclf.recipe.reading import parse_recipe
+from videoclf.recipe.recipe import Augment, Recipe
 from videoclf.training.examples import Draw, Example, Seen, Views, crop_steps
 from videoclf.training.fit import Trainer, averaged_weights, warmup_cosine
 from videoclf.training.place import Place

@@ -35,7 +35,7 @@ from videoclf.errors import (
 from videoclf.evaluation.report import EpochRecord
 from videoclf.media.video import Video
 from videoclf.modeling.backbone3d import ClipBackbone
-from videoclf.recipe.recipe import load_recipe
+from videoclf.recipe.reading import load_recipe
 from videoclf.training.observer import SilentObserver
 from videoclf.training.run_folder import Run
 from videoclf.zoo import model_names

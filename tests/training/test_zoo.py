@@ -10,10 +10,14 @@ from torchvision.models import list_models
 import videoclf
 from tests.conftest import PlantWeights, write_clip
 from videoclf.recipe.backbones import backbone_facts
-from videoclf.recipe.recipe import load_recipe
+from videoclf.recipe.reading import load_recipe
 from videoclf.zoo import find_recipe, recipe_names
 
-ONE_STEP = ("training.epochs=1", "training.batch_size=4", "sampling.max_frames=3", "sampling.fps=3")
+ONE_STEP = (
+    "training.epochs=1", "training.batch_size=4", "sampling.max_frames=3", "sampling.fps=3",
+    "preprocess.height=32", "preprocess.width=32",
+)  # fmt: skip
+"""Small pictures, too: what the sizes of the recipes cost is no test's business."""
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import typer
 
 from videoclf.cli.console import EXIT_FAILED, ProgressBar, output, print_error, print_notice, print_result, printable
 from videoclf.cli.options import (
+    Data,
     Decoder,
     GroupRegex,
     Isolate,
@@ -39,9 +40,7 @@ class _Progress(ProgressBar):
 
 
 def check(
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A folder CLASS/clip.avi, or a list of path,label[,group] lines.")
-    ],
+    data: Data,
     split: Split = None,
     split_files: SplitFiles = None,
     group_regex: GroupRegex = None,

@@ -19,20 +19,25 @@ from videoclf.cli.console import (
 )
 from videoclf.cli.options import (
     Cache,
+    Data,
     Decoder,
     Device,
     GroupRegex,
+    Init,
     Isolate,
     Json,
     Limit,
     NoCache,
+    Overrides,
+    Precision,
+    PrecisionName,
+    RecipeName,
     SplitFiles,
     Workers,
     feature_cache,
     num_threads,
     read_options,
 )
-from videoclf.cli.train import Precision
 from videoclf.media.options import DecoderName
 
 if TYPE_CHECKING:
@@ -54,22 +59,11 @@ class Baseline(StrEnum):
 
 
 def crossval(
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A folder CLASS/clip.avi, or a list of path,label[,group] lines.")
-    ],
+    data: Data,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for figures, predictions and the report.")],
-    recipe: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|FILE", help="A name from `videoclf models` or a TOML file; see docs/recipes.md."),
-    ] = None,
-    init: Annotated[
-        str | None,
-        typer.Option(metavar="MODEL", help="Start from this model's backbone and temporal weights, with a new head."),
-    ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe's key: --set training.epochs=20. Repeatable."),
-    ] = None,
+    recipe: RecipeName = None,
+    init: Init = None,
+    overrides: Overrides = None,
     by: Annotated[
         By, typer.Option(help="The test part of a fold: whole groups, an official list, or clips at random.")
     ] = By.GROUP,
@@ -89,7 +83,7 @@ def crossval(
     split_files: SplitFiles = None,
     group_regex: GroupRegex = None,
     device: Device = "auto",
-    precision: Annotated[Precision, typer.Option(help="Bits of the computation.")] = Precision.FLOAT32,
+    precision: PrecisionName = Precision.FLOAT32,
     workers: Workers = None,
     decoder: Decoder = DecoderName.PYAV,
     isolate: Isolate = False,

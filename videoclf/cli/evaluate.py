@@ -10,6 +10,7 @@ import typer
 
 from videoclf.cli.console import EXIT_FAILED, ProgressBar, print_error, print_metrics, print_notice, print_result
 from videoclf.cli.options import (
+    Data,
     Decoder,
     Device,
     GroupRegex,
@@ -31,9 +32,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, its file, or a run's folder.")],
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A folder CLASS/clip.avi, or a list of path,label[,group] lines.")
-    ],
+    data: Data,
     split: Split = None,
     split_files: SplitFiles = None,
     group_regex: GroupRegex = None,

@@ -9,6 +9,7 @@ import typer
 
 from videoclf.cli.console import EXIT_FAILED, TrainingDisplay, print_error, print_result
 from videoclf.cli.options import (
+    Data,
     Decoder,
     Device,
     Isolate,
@@ -23,9 +24,7 @@ from videoclf.media.options import DecoderName
 
 
 def extract(
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A folder CLASS/clip.avi, or a list of path,label[,group] lines.")
-    ],
+    data: Data,
     out: Annotated[
         Path | None,
         typer.Option(metavar="CACHE", help="The folder to fill; by default the one that `videoclf info` shows."),

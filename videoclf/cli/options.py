@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,23 @@ from videoclf.inference.options import EngineName
 from videoclf.media.limits import limits_with
 from videoclf.media.options import DEFAULT_NUM_THREADS, DecoderName, Picking, ReadOptions
 
+
+class Precision(StrEnum):
+    """Of the computation; weights are always kept in 32 bits."""
+
+    FLOAT32 = "32"
+    BFLOAT16 = "bf16"
+    FLOAT16 = "16"
+
+
+Data = Annotated[
+    str, typer.Argument(metavar="DATA", help="A folder CLASS/clip.avi, or a list of path,label[,group] lines.")
+]
+Init = Annotated[
+    str | None,
+    typer.Option(metavar="MODEL", help="Start from this model's backbone and temporal weights, with a new head."),
+]
+PrecisionName = Annotated[Precision, typer.Option(help="Bits of the computation.")]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")]
 Place = Annotated[
     str | None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,14 +10,18 @@ import typer
 from videoclf.cli.console import EXIT_FAILED, TrainingDisplay, print_error, print_metrics, print_result
 from videoclf.cli.options import (
     Cache,
+    Data,
     Decoder,
     Device,
     GroupRegex,
+    Init,
     Isolate,
     Limit,
     NoCache,
     Overrides,
     Place,
+    Precision,
+    PrecisionName,
     RecipeName,
     Split,
     SplitFiles,
@@ -33,24 +36,11 @@ if TYPE_CHECKING:
     from videoclf.training.observer import Observer
 
 
-class Precision(StrEnum):
-    """Of the computation; weights are always kept in 32 bits."""
-
-    FLOAT32 = "32"
-    BFLOAT16 = "bf16"
-    FLOAT16 = "16"
-
-
 def train(
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A folder CLASS/clip.avi, or a list of path,label[,group] lines.")
-    ],
+    data: Data,
     out: Annotated[Path, typer.Option(metavar="RUN", help="The folder for the model, its figures and its report.")],
     recipe: RecipeName = None,
-    init: Annotated[
-        str | None,
-        typer.Option(metavar="MODEL", help="Start from this model's backbone and temporal weights, with a new head."),
-    ] = None,
+    init: Init = None,
     overrides: Overrides = None,
     split: Split = None,
     split_files: SplitFiles = None,
@@ -61,7 +51,7 @@ def train(
         int,
         typer.Option(metavar="N", help="Train on so many GPUs, or in so many CPU processes."),
     ] = 1,
-    precision: Annotated[Precision, typer.Option(help="Bits of the computation.")] = Precision.FLOAT32,
+    precision: PrecisionName = Precision.FLOAT32,
     workers: Workers = None,
     decoder: Decoder = DecoderName.PYAV,
     isolate: Isolate = False,

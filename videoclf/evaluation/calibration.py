@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from videoclf.evaluation.likelihood import LABEL_THRESHOLD, Targets, truth_matrix
 from videoclf.inference.engine import Float32Array
-from videoclf.inference.pipeline import average_windows
+from videoclf.inference.pipeline import average_windows_of_clips
 from videoclf.recipe.header import Calibration
 from videoclf.recipe.recipe import Objective
 
@@ -43,15 +43,18 @@ def calibrate(
         targets: for each clip the index of its class, or (``sigmoid``) the indices of its labels.
         objective: the recipe's. With ``sigmoid`` labels count from 0.5 on, so the threshold is 0.5 at most.
     """
-    clips = [(logits, lengths) for logits, lengths, _ in zip(window_logits, num_frames, targets, strict=True)]
+    clips = list(zip(window_logits, num_frames, targets, strict=True))
+    logits_WC = np.stack([window for windows, _, _ in clips for window in windows])
+    num_frames_W = np.array([length for _, lengths, _ in clips for length in lengths])
+    first_window_N = np.cumsum([0, *(len(windows) for windows, _, _ in clips[:-1])])
 
-    num_classes = len(clips[0][0][0])
+    num_classes = logits_WC.shape[1]
     doubt = 1 / (len(clips) + 2)
     others = doubt / (num_classes - 1) if objective == "softmax" else doubt
     wanted = np.where(truth_matrix(targets, num_classes) == 1, 1 - doubt, others)
 
     def scores(temperature: float) -> Float64Array:
-        return np.array([average_windows(logits, lengths, temperature, objective) for logits, lengths in clips])
+        return average_windows_of_clips(logits_WC, num_frames_W, first_window_N, temperature, objective)
 
     def nll(temperature: float) -> float:
         found = scores(temperature)

@@ -21,7 +21,8 @@ from videoclf.inference.model import Model, load
 from videoclf.inference.open import EXPORT_SUFFIXES
 from videoclf.inference.prediction import Failure, Prediction
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
-from videoclf.recipe.recipe import Objective, recipe_to_toml
+from videoclf.recipe.reading import recipe_to_toml
+from videoclf.recipe.recipe import Objective
 
 
 def evaluate(

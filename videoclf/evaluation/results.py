@@ -15,7 +15,7 @@ from videoclf.errors import ResultsInvalid, one_line
 from videoclf.evaluation.metrics import Metrics
 from videoclf.evaluation.pooled import ClipScores, CrossvalMetrics
 from videoclf.inference.prediction import LabelScore
-from videoclf.recipe.recipe import describe_validation
+from videoclf.recipe.complaints import describe_validation
 
 UNKNOWN_DATA = "unknown data"
 """Of what was written before the data were named."""

@@ -30,9 +30,9 @@ from videoclf.inference.portable_engine import (
 from videoclf.media.frames import RgbFrames
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.portable import PortableModel, portable_parts
+from videoclf.recipe.complaints import shortened
 from videoclf.recipe.framing import without_far_sides
 from videoclf.recipe.header import ModelHeader
-from videoclf.recipe.recipe import shortened
 
 _TOLERANCE = 1e-4
 """Of logits; of both runtimes' the worst seen was 5e-6."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from videoclf.errors import EngineUnavailable, ModelFileInvalid, one_line
 from videoclf.inference.engine import Float32Array
 from videoclf.inference.portable_engine import Part, PortableFile, parse_metadata
-from videoclf.recipe.recipe import shortened
+from videoclf.recipe.complaints import shortened
 
 
 def read_onnx(path: Path) -> PortableFile:

@@ -14,7 +14,7 @@ from videoclf.errors import EngineUnavailable, ModelFileInvalid, one_line
 from videoclf.inference.engine import Float32Array
 from videoclf.inference.portable_engine import METADATA_KEYS, NUM_AT_ONCE, Part, PortableFile, parse_metadata
 from videoclf.media.options import num_cores
-from videoclf.recipe.recipe import shortened
+from videoclf.recipe.complaints import shortened
 
 MIN_VERSION = (2025, 0)
 """The oldest that is asked for by the extra ``cpu``."""

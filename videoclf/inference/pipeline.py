@@ -106,10 +106,26 @@ def average_windows(
     temperature: float,
     objective: Objective = "softmax",
 ) -> npt.NDArray[np.float64]:
-    """``C`` probabilities of a clip from the ``C`` logits of each of its windows."""
+    """``C`` probabilities of a clip from the ``C`` logits of each of its windows, which weigh by their frames."""
+    logits_WC, num_frames_W, first_window = np.stack(list(window_logits)), np.array(list(num_frames)), np.zeros(1, int)
+    scores_C: npt.NDArray[np.float64]
+    [scores_C] = average_windows_of_clips(logits_WC, num_frames_W, first_window, temperature, objective)
+    return scores_C
+
+
+def average_windows_of_clips(
+    logits_WC: Float32Array,
+    num_frames_W: npt.NDArray[np.int64],
+    first_window_N: npt.NDArray[np.int64],
+    temperature: float,
+    objective: Objective = "softmax",
+) -> npt.NDArray[np.float64]:
+    """``N×C`` probabilities of many clips, whose windows lie one after another; each clip's begin at its
+    ``first_window_N``."""
     probability = softmax if objective == "softmax" else sigmoid
-    probabilities = [probability(logits / temperature) for logits in window_logits]
-    return np.average(probabilities, axis=0, weights=list(num_frames))
+    weighted_WC = probability(logits_WC / temperature) * num_frames_W[:, None]
+    total_NC: npt.NDArray[np.float64] = np.add.reduceat(weighted_WC, first_window_N)
+    return total_NC / np.add.reduceat(num_frames_W, first_window_N)[:, None]
 
 
 @dataclass

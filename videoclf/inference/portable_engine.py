@@ -23,8 +23,8 @@ from videoclf.inference.resize import resize_frames
 from videoclf.media.options import num_cores
 from videoclf.media.reader import Chunks
 from videoclf.recipe.backbones import backbone_facts
+from videoclf.recipe.complaints import shortened
 from videoclf.recipe.header import METADATA_KEY, ModelHeader, parse_header
-from videoclf.recipe.recipe import shortened
 
 STAGES = ("resized", "items", "features", "sequences", "logits", "probabilities")
 """What `PortableModel` gives, in its order. A file's outputs are the last two; the others are tensors inside."""

@@ -24,8 +24,9 @@ from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classi
 from videoclf.modeling.inflate import inflate_weight
 from videoclf.recipe.backbones import backbone_facts
 from videoclf.recipe.header import ModelHeader, read_header
+from videoclf.recipe.reading import load_recipe
 from videoclf.recipe.recipe import Backbone as BackboneSpec
-from videoclf.recipe.recipe import Recipe, load_recipe
+from videoclf.recipe.recipe import Recipe
 from videoclf.zoo import downloadable_names, find_model, find_recipe, model_names
 
 _LOADING_ERRORS = (OSError, RuntimeError, ValueError, EOFError, AttributeError, pickle.UnpicklingError, HTTPException)

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from safetensors import SafetensorError, safe_open
 
 from videoclf.errors import UNPRINTABLE, ModelFileInvalid, one_line
-from videoclf.recipe.recipe import Objective, Recipe, describe_validation, shortened
+from videoclf.recipe.complaints import describe_validation, shortened
+from videoclf.recipe.recipe import Objective, Recipe
 
 FORMAT_VERSION: Literal[1] = 1
 METADATA_KEY = "videoclf"

@@ -1,4 +1,4 @@
-"""The recipe: the one description of a model, from sampling to training, read from TOML and checked.
+"""The recipe: the one description of a model, from sampling to training, checked.
 
 Every field is bounded, because recipes also arrive inside model files written by strangers: nothing may be allocated
 or looped over by a number that was not checked here.
@@ -6,14 +6,10 @@ or looped over by a number that was not checked here.
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from videoclf.errors import RecipeInvalid, one_line
 from videoclf.recipe.backbones import TEMPORALLY_SHIFTED, TORCHVISION_2D, TORCHVISION_3D, backbone_facts
 
 _Mean = Annotated[float, Field(ge=-100, le=100)]
@@ -254,6 +250,11 @@ class Augment(_Section):
         return self.crop_scale_min < 1 or any(changes) or self.erasing_probability > 0
 
     @property
+    def of_pictures(self) -> Augment:
+        """All that does not change a clip's frames at its default: equal where pictures are varied alike."""
+        return Augment.model_validate(self.model_dump(include=_PICTURE_KEYS))
+
+    @property
     def mixes_clips(self) -> bool:
         """Whether the clips of a batch are mixed."""
         return self.mixup_alpha > 0 or self.cutmix_alpha > 0
@@ -263,6 +264,11 @@ class Augment(_Section):
         """Whether the moments change that a clip is looked at."""
         return self.speed > 0 or self.temporal_jitter > 0
 
+
+_PICTURE_KEYS = {
+    "crop_scale_min", "brightness", "contrast", "saturation", "hue", "rand_augment_ops", "rand_augment_magnitude",
+    "erasing_probability",
+}  # fmt: skip
 
 Objective = Literal["softmax", "sigmoid"]
 """Whether a clip shows one of the classes, or any number of them."""
@@ -389,98 +395,3 @@ class Recipe(_Section):
         frame_by_frame = backbone_facts(self.backbone.name).kind == "2d" and not self.backbone.temporal_shift
         one_direction = self.temporal.kind == "mean" or not self.temporal.bidirectional
         return frame_by_frame and one_direction and self.sampling.order == "time"
-
-
-def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
-    """The recipe in a TOML file, with ``section.key=value`` overrides applied before it is checked; ``section.key=``
-    takes the file's value away, so that the default holds.
-
-    Raises:
-        RecipeInvalid: names the file, the key, the value and what is allowed.
-    """
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeInvalid(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except (ValueError, RecursionError) as error:
-        raise RecipeInvalid(f"{path}: is not TOML ({one_line(error)}); see docs/recipes.md") from error
-    source = f"{path} with --set {' --set '.join(overrides)}" if overrides else str(path)
-    return parse_recipe(tree, overrides or [], source=source)
-
-
-def parse_recipe(tree: dict[str, Any], overrides: list[str], *, source: str) -> Recipe:
-    """Check a tree of plain values, overrides applied, as a recipe; ``source`` names it in messages.
-
-    Raises:
-        RecipeInvalid: names the source, the key, the value and what is allowed.
-    """
-    for override in overrides:
-        _apply_override(tree, override)
-    try:
-        return Recipe.model_validate(tree)
-    except ValidationError as error:
-        raise RecipeInvalid(f"{source}: {describe_validation(error, Recipe)}") from error
-
-
-def describe_validation(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first complaint of pydantic as one line: key, value, what is allowed, and how many more there are."""
-    first, *more = error.errors(include_url=False)
-    key = ".".join(str(part) for part in first["loc"])
-    key = key if key.isprintable() and len(key) <= 80 else shortened(key)
-    if first["type"] == "extra_forbidden":
-        text = f"unknown key {key!r}; {_known_keys(model, first['loc'][:-1])}"
-    elif not first["loc"]:
-        text = one_line(first["msg"]).removeprefix("Value error, ")
-    elif first["type"] == "missing":
-        text = f"{key} is missing"
-    else:
-        reason = one_line(first["msg"]).removeprefix("Value error, ")
-        value = "" if isinstance(first["input"], dict) else f" = {shortened(first['input'])}"  # no whole sections
-        text = f"{key}{value}: {reason[:1].lower()}{reason[1:]}"
-    return text + (f" (and {len(more)} more)" if more else "")
-
-
-def _known_keys(model: type[BaseModel], section: tuple[int | str, ...]) -> str:
-    owner: Any = model
-    for part in section:
-        field = owner.model_fields.get(str(part))
-        owner = field.annotation if field is not None else None
-        if not (isinstance(owner, type) and issubclass(owner, BaseModel)):
-            return "see docs/recipes.md"
-    return f"known here: {', '.join(owner.model_fields)}"
-
-
-def shortened(value: object) -> str:
-    """The value as it would be written in code, on one line of at most 80 characters."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _apply_override(tree: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    parts = key.strip().split(".")
-    if not separator or not all(parts):
-        raise RecipeInvalid(f"--set {override!r}: expected KEY=VALUE, for instance --set training.epochs=20")
-    section = tree
-    for part in parts[:-1]:
-        section = section.setdefault(part, {})
-        if not isinstance(section, dict):
-            raise RecipeInvalid(f"--set {override!r}: {part!r} is a value, not a section")
-    if text.strip():
-        section[parts[-1]] = _literal(text.strip())
-    else:
-        section.pop(parts[-1], None)
-
-
-def _literal(text: str) -> object:
-    """``8`` is a number, ``true`` a truth value, ``[1, 2]`` an array; what is no TOML value is taken as a string."""
-    try:
-        tree = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):
-        return text
-    return tree["value"] if len(tree) == 1 else text
-
-
-def recipe_to_toml(recipe: Recipe) -> str:
-    """The recipe as TOML text that `load_recipe` reads back to an equal recipe; every key is written out."""
-    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))

@@ -31,7 +31,8 @@ from videoclf.inference.torch_engine import describe_device
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.modeling.placement import find_device
 from videoclf.recipe.header import Calibration
-from videoclf.recipe.recipe import Recipe, recipe_to_toml
+from videoclf.recipe.reading import recipe_to_toml
+from videoclf.recipe.recipe import Recipe
 from videoclf.training.examples import Examples, Quarantine
 from videoclf.training.fit import ClipLogits
 from videoclf.training.learn import learn

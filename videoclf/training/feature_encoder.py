@@ -16,6 +16,7 @@ from videoclf.data.feature_key import FeatureSettings
 from videoclf.media.options import ReadOptions
 from videoclf.media.versions import decoder_version
 from videoclf.modeling.classifier import VideoClassifier
+from videoclf.modeling.folding import fold_batch_norms
 from videoclf.modeling.preprocess import arrange_channels
 from videoclf.recipe.recipe import Recipe
 from videoclf.training.augment import PictureAugmentation
@@ -53,10 +54,10 @@ class FeatureEncoder:
     ) -> None:
         self.recipe = recipe
         self.resizer = resizer or CpuResizer(recipe.preprocess)
-        self._classifier = classifier
+        self._weights_sha256 = hash_weights(classifier.backbone)
+        self._network = fold_batch_norms(classifier.eval())  # as prediction runs it, in half the time
         self._augmented = augmented
         self._device = next(classifier.parameters()).device
-        classifier.backbone.eval()
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -98,7 +99,7 @@ class FeatureEncoder:
             order=recipe.sampling.order,
             preprocess=recipe.preprocess.model_dump_json(),
             backbone=recipe.backbone.model_dump_json(exclude={"weights", "frozen", "unfrozen_stages"}),
-            weights_sha256=hash_weights(self._classifier.backbone),
+            weights_sha256=self._weights_sha256,
             engine=", ".join([*(f"{name} {version(name)}" for name in packages), *filter(None, [self.resizer.manner])]),
             device=self._device.type,
             precision=_precision(self._device),
@@ -129,7 +130,7 @@ class FeatureEncoder:
 
     def _run(self, window: Tensor) -> Float32Array:
         num_frames = torch.tensor([len(window)], device=self._device)
-        features, _ = self._classifier.encode(window[None].to(self._device), num_frames)
+        features, _ = self._network.encode(window[None].to(self._device), num_frames)
         steps: Float32Array = features[0].float().cpu().numpy()
         return steps
 
@@ -138,7 +139,7 @@ def make_encoder(classifier: VideoClassifier, recipe: Recipe, resizer: Resizer |
     """What makes the features of a frozen backbone, augmented views among them where the recipe varies pictures."""
     if not recipe.augment.varies_pictures:
         return FeatureEncoder(classifier, recipe, resizer=resizer)
-    pictures = recipe.augment.model_copy(update={"speed": 0.0, "temporal_jitter": 0.0})
+    pictures = recipe.augment.of_pictures
     views = AugmentedViews(PictureAugmentation(pictures), recipe.augment.stored_views, pictures.model_dump_json())
     return FeatureEncoder(classifier, recipe, views, resizer)
 

@@ -33,8 +33,10 @@ from videoclf.modeling.checkpoint import save_model
 from videoclf.modeling.classifier import Backbone
 from videoclf.modeling.placement import check_placement, choose_placement
 from videoclf.modeling.pretrained import open_model
+from videoclf.recipe.complaints import describe_validation
 from videoclf.recipe.header import Calibration, ModelHeader
-from videoclf.recipe.recipe import Recipe, describe_validation, recipe_to_toml
+from videoclf.recipe.reading import recipe_to_toml
+from videoclf.recipe.recipe import Recipe
 from videoclf.training.bottleneck import describe_bottleneck
 from videoclf.training.checkpoints import DEFAULT_INTERVAL_SECONDS, remove_checkpoints
 from videoclf.training.examples import DEFAULT_MAX_UNREADABLE_SHARE

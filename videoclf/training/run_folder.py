@@ -14,7 +14,8 @@ from videoclf.atomic import prepare_folder, remove_file, write_atomically
 from videoclf.data.splits import Split
 from videoclf.errors import RunFolderUnusable
 from videoclf.evaluation.metrics import Metrics
-from videoclf.recipe.recipe import Recipe, load_recipe, recipe_to_toml
+from videoclf.recipe.reading import load_recipe, recipe_to_toml
+from videoclf.recipe.recipe import Recipe
 from videoclf.training.checkpoints import has_checkpoint, remove_checkpoints
 
 _BEGIN = ("recipe.toml", "split.json")

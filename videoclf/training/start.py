@@ -14,7 +14,8 @@ from videoclf.modeling.checkpoint import initialise_from
 from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier, check_input_size
 from videoclf.modeling.pretrained import load_pretrained, open_model
 from videoclf.recipe.header import read_header
-from videoclf.recipe.recipe import Recipe, load_recipe, parse_recipe
+from videoclf.recipe.reading import load_recipe, parse_recipe
+from videoclf.recipe.recipe import Recipe
 from videoclf.zoo import DEFAULT_RECIPE_NAME, downloadable_names, find_model, find_recipe
 
 
