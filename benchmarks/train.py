@@ -94,7 +94,7 @@ def print_epochs(clips: Sequence[LabelledClip], recipe: Recipe, scratch: Path, n
     cache = FeatureCache(scratch / "cache")
     started = time.perf_counter()
     lengths = [
-        layout.num_frames[0] for layout in cached_examples(recipe, labels, cache, scratch)[1].ensure(clips) if layout
+        views[0].num_frames[0] for views in cached_examples(recipe, labels, cache, scratch)[1].ensure(clips) if views
     ]
     seconds = time.perf_counter() - started
     print(f"features once: {seconds:.1f} s, {cache.size().size_bytes / 1e6:.1f} MB; {torch.get_num_threads()} threads")

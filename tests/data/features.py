@@ -21,7 +21,7 @@ SETTINGS = FeatureSettings(
     engine="torch 2",
     device="cpu",
     precision="float32",
-    views=("as it is", "mirrored"),
+    view="as it is",
 )
 KEY = FeatureKey("cd" * 32, SETTINGS)
 
@@ -31,5 +31,5 @@ def steps(num_steps: int, num_features: int = 4, seed: int = 0) -> Float32Array:
     return np.random.default_rng(seed).standard_normal((num_steps, num_features), dtype=np.float32)
 
 
-FEATURES = ClipFeatures(((steps(5), steps(5, seed=1)), (steps(4, seed=2), steps(4, seed=3))), num_frames=(10, 8))
-"""Two windows, two views."""
+FEATURES = ClipFeatures((steps(5), steps(4, seed=1)), num_frames=(10, 8))
+"""Two windows."""

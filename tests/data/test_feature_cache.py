@@ -29,10 +29,9 @@ def test_what_was_stored_comes_back_to_another_process(cache: FeatureCache) -> N
     again = FeatureCache(cache.folder)
     layout = again.find(KEY)
     assert layout is not None
-    assert (layout.num_frames, layout.num_windows, layout.num_views) == ((10, 8), 2, 2)
-    for window, views in enumerate(FEATURES.windows):
-        for view, expected in enumerate(views):
-            np.testing.assert_array_equal(again.load(KEY, layout, window, view), expected, strict=True)
+    assert (layout.num_frames, layout.num_windows) == ((10, 8), 2)
+    for window, expected in enumerate(FEATURES.windows):
+        np.testing.assert_array_equal(again.load(KEY, layout, window), expected, strict=True)
     assert again.num_damaged == 0
 
 
@@ -81,7 +80,7 @@ def test_a_flipped_bit_in_the_features_is_noticed_when_they_are_read(cache: Feat
     path.write_bytes(bytes(content))
     layout = cache.find(KEY)
     assert layout is not None
-    assert [cache.load(KEY, layout, *place) is None for place in ((0, 0), (0, 1), (1, 0), (1, 1))].count(True) == 1
+    assert [cache.load(KEY, layout, window) is None for window in (0, 1)].count(True) == 1
     assert cache.num_damaged == 1
 
 
@@ -89,7 +88,7 @@ def test_a_file_that_goes_meanwhile_is_a_miss(cache: FeatureCache) -> None:
     layout = cache.find(KEY)
     assert layout is not None
     cache.path_of(KEY).unlink()
-    assert cache.load(KEY, layout, 0, 0) is None
+    assert cache.load(KEY, layout, 0) is None
     assert cache.num_damaged == 0
 
 
@@ -105,7 +104,7 @@ def test_two_processes_may_store_the_same_at_the_same_time(cache: FeatureCache) 
     while any(process.poll() is None for process in processes):
         layout = cache.find(KEY)
         assert layout is not None
-        assert cache.load(KEY, layout, 1, 1) is not None
+        assert cache.load(KEY, layout, 1) is not None
     assert [process.wait() for process in processes] == [0, 0]
     assert [path.name for path in cache.path_of(KEY).parent.iterdir()] == [cache.path_of(KEY).name]
 
@@ -131,7 +130,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         with pytest.raises(RunFolderUnusable, match=f"^{tmp_path}: features cannot be kept there"):
-            cache.store(KEY, ClipFeatures(((steps(1000),),), (1000,)))
+            cache.store(KEY, ClipFeatures((steps(1000),), (1000,)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -11,7 +11,7 @@ from videoclf.data.feature_key import FeatureKey, FeatureSettings
 CHANGED = {
     "decoder": "opencv", "decoder_version": "av 19", "picking": "fast", "video_stream": 0, "fps": 8.5, "max_frames": 63,
     "order": "shuffled", "preprocess": '{"height": 1}', "backbone": "{}",
-    "weights_sha256": "ac" * 32, "engine": "torch 3", "device": "cuda", "precision": "bfloat16", "views": ("as it is",),
+    "weights_sha256": "ac" * 32, "engine": "torch 3", "device": "cuda", "precision": "bfloat16", "view": "mirrored",
 }  # fmt: skip
 
 

@@ -24,8 +24,8 @@ def test_what_was_stored_is_loaded(tmp_path: Path, has_cache: bool) -> None:
     assert store.find(KEY) is None
     layout = store.store(KEY, FEATURES)
     assert store.find(KEY) == layout
-    np.testing.assert_array_equal(store.load(KEY, layout, 1, 1), FEATURES.windows[1][1], strict=True)
-    assert store.num_bytes_written >= (5 + 5 + 4 + 4) * 4 * 4
+    np.testing.assert_array_equal(store.load(KEY, layout, 1), FEATURES.windows[1], strict=True)
+    assert store.num_bytes_written >= (5 + 4) * 4 * 4
 
 
 def test_without_a_cache_nothing_is_left(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_where_the_cache_cannot_be_written_the_run_goes_on_and_says_so_once(tmp_
     store = FeatureStore(unwritable_cache(tmp_path), tmp_path, notices.append)
     for name in ("a", "b"):
         layout = store.store(replace(KEY, name=name), FEATURES)
-        assert store.load(replace(KEY, name=name), layout, 0, 0) is not None
+        assert store.load(replace(KEY, name=name), layout, 0) is not None
     assert len(notices) == 1
     assert notices[0].startswith(f"{tmp_path / 'file'}: features cannot be kept there")
     assert notices[0].endswith("new ones are kept for this run alone")
@@ -57,7 +57,7 @@ def test_a_cache_that_can_only_be_read_is_read(tmp_path: Path, monkeypatch: pyte
     for key in (KEY, replace(KEY, name="new")):
         layout = store.find(key)
         assert layout is not None
-        assert store.load(key, layout, 1, 0) is not None
+        assert store.load(key, layout, 1) is not None
 
 
 def test_without_a_temporary_folder_an_unwritable_cache_is_an_error(tmp_path: Path) -> None:
@@ -67,12 +67,12 @@ def test_without_a_temporary_folder_an_unwritable_cache_is_an_error(tmp_path: Pa
 
 def test_what_was_used_last_stays_in_memory_up_to_a_bound(tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path / "cache")
-    one = ClipFeatures(((steps(10),),), (10,))
+    one = ClipFeatures((steps(10),), (10,))
     store = FeatureStore(cache, tmp_path, pytest.fail, max_memory_bytes=2 * 10 * 4 * 4)
     keys = [replace(KEY, name=name) for name in "abc"]
     layouts = [store.store(key, one) for key in keys]
     for key, layout in zip(keys, layouts, strict=True):
-        store.load(key, layout, 0, 0)
+        store.load(key, layout, 0)
         cache.path_of(key).unlink()
-    still_there = [store.load(key, layout, 0, 0) is not None for key, layout in zip(keys, layouts, strict=True)]
+    still_there = [store.load(key, layout, 0) is not None for key, layout in zip(keys, layouts, strict=True)]
     assert still_there == [False, True, True]

@@ -16,11 +16,11 @@ from videoclf.errors import RunFolderUnusable
 def test_what_was_stored_comes_back(tmp_path: Path) -> None:
     store = TemporaryFeatures(tmp_path)
     other = replace(KEY, name="other")
-    store.store(other, ClipFeatures(((steps(3, seed=9),),), (3,)))
+    store.store(other, ClipFeatures((steps(3, seed=9),), (3,)))
     store.store(KEY, FEATURES)
     layout = store.find(KEY)
     assert layout is not None
-    np.testing.assert_array_equal(store.load(layout, 1, 0), FEATURES.windows[1][0], strict=True)
+    np.testing.assert_array_equal(store.load(layout, 1), FEATURES.windows[1], strict=True)
     assert store.find(replace(KEY, name="neither")) is None
 
 
@@ -35,7 +35,7 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         with pytest.raises(RunFolderUnusable, match=f"{tmp_path}: the frozen backbone's features cannot be kept there"):
-            store.store(KEY, ClipFeatures(((steps(1000),),), (1000,)))
+            store.store(KEY, ClipFeatures((steps(1000),), (1000,)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 

@@ -58,6 +58,6 @@ def test_a_gpu_prepares_what_the_cpu_does(device: str) -> None:
 def test_features_of_a_gpu_name_who_prepared_the_frames() -> None:
     recipe = recipe_with()
     encoder = make_encoder(build_classifier(recipe, 2).eval(), recipe)
-    assert "prepared" not in encoder.settings(ReadOptions()).engine
+    assert "prepared" not in encoder.settings(ReadOptions())[0].engine
     encoder.resizer = DeviceResizer(recipe.preprocess, torch.device("cpu"), lambda _text: None)
-    assert encoder.settings(ReadOptions()).engine.endswith(", prepared by torch")
+    assert encoder.settings(ReadOptions())[0].engine.endswith(", prepared by torch")

@@ -214,7 +214,7 @@ def test_a_clip_that_cannot_be_read_is_named_once_and_never_kept(tmp_path: Path,
         assert set(run.quarantine.reasons) == {clips[1], gone}
         assert [sum(name in text for text in run.notes.texts) for name in ("1.avi", "gone.avi")] == [1, 1]
         assert "of 2 clips" in run.notes.texts[-1]
-    assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 2
+    assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 4  # two clips, two views
 
 
 def flip_last_bit(path: Path) -> None:
@@ -292,16 +292,40 @@ def test_augmented_views_are_kept_and_are_the_same_for_every_run(tmp_path: Path,
     contents = [{path.name: path.read_bytes() for path in (tmp_path / name).rglob("*.safetensors")} for name in "ab"]
     assert contents[0] == contents[1]
     run = start(tmp_path / "a", tmp_path, augmented=augmented)
-    assert [layout and layout.num_views for layout in run.examples.ensure(clips)] == [3, 3, 3]
+    assert [layouts and len(layouts) for layouts in run.examples.ensure(clips)] == [4, 4, 4]
     plain = validate(start(tmp_path / "c", tmp_path), clips)
     torch.testing.assert_close(validate(run, clips), plain, rtol=0, atol=0)  # view 0 is the clip as it is
+
+
+def test_of_views_that_a_run_adds_only_those_are_made(
+    tmp_path: Path, clips: list[LabelledClip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start_with(num_views: int) -> Run:
+        return start(tmp_path / "cache", tmp_path, augmented=AugmentedViews(darken, num_views, "darken"))
+
+    made: list[list[int]] = []
+    encode = FeatureEncoder.encode
+
+    def note_and_encode(self: FeatureEncoder, *arguments: Any, views: list[int], **options: Any) -> Any:
+        made.append(views)
+        return encode(self, *arguments, views=views, **options)
+
+    monkeypatch.setattr(FeatureEncoder, "encode", note_and_encode)
+    train(start_with(2), clips[:1])
+    assert made == [[0, 1, 2, 3]]
+    expected = train(start(tmp_path / "whole", tmp_path, augmented=AugmentedViews(darken, 3, "darken")), clips[:1])
+    more = start_with(3)
+    torch.testing.assert_close(train(more, clips[:1]), expected, rtol=0, atol=0)
+    assert made[2:] == [[4]]
+    assert "; 1 computed (" in more.examples.describe()
+    train(start(tmp_path / "cache", tmp_path), clips[:1])  # with fewer
+    assert len(made) == 3
 
 
 def test_augmented_views_are_mirrored_or_not() -> None:
     encoder = FeatureEncoder(classifier_of(), RECIPE, AugmentedViews(lambda rgb_T, _rng: rgb_T, 12, "none"))
     window = torch.rand(2, 3, 32, 32)
-    as_it_is, *views = encoder.encode(window, content_sha256="07" * 32, window=0)
-    mirrored, *_ = encoder.encode(window.flip(-1), content_sha256="07" * 32, window=0)
+    as_it_is, mirrored, *views = encoder.encode(window, content_sha256="07" * 32, window=0)
     kinds = {(np.array_equal(view, as_it_is), np.array_equal(view, mirrored)) for view in views}
     assert kinds == {(True, False), (False, True)}
 
@@ -323,7 +347,8 @@ def test_each_augmented_view_and_window_is_drawn_anew(tmp_path: Path) -> None:
 def settings_of(
     recipe: Recipe = RECIPE, reading: ReadOptions = READING, augmented: AugmentedViews | None = None, seed: int = 0
 ) -> FeatureSettings:
-    return FeatureEncoder(classifier_of(recipe, seed), recipe, augmented).settings(reading)
+    """Of the last view; of `RECIPE` that is the mirrored one."""
+    return FeatureEncoder(classifier_of(recipe, seed), recipe, augmented).settings(reading)[-1]
 
 
 def changed(section: str, **values: object) -> Recipe:
@@ -338,10 +363,10 @@ def changed(section: str, **values: object) -> Recipe:
         (lambda: settings_of(changed("sampling", order="shuffled")), {"order"}),
         (lambda: settings_of(changed("preprocess", crop_margin=1.5)), {"preprocess"}),
         (lambda: settings_of(changed("preprocess", channels=("moments",))), {"preprocess"}),
-        (lambda: settings_of(changed("training", horizontal_flip=False)), {"views"}),
+        (lambda: settings_of(changed("training", horizontal_flip=False)), {"view"}),
         (lambda: settings_of(changed("backbone", name="inflated:tiny")), {"backbone", "weights_sha256"}),
         (lambda: settings_of(seed=1), {"weights_sha256"}),
-        (lambda: settings_of(augmented=AugmentedViews(darken, 1, "a")), {"views"}),
+        (lambda: settings_of(augmented=AugmentedViews(darken, 1, "a")), {"view"}),
         (lambda: settings_of(reading=replace(READING, picking=Picking.FAST)), {"picking"}),
         (lambda: settings_of(reading=replace(READING, video_stream=1)), {"video_stream"}),
         (
@@ -362,7 +387,7 @@ def test_the_settings_tell_what_features_depend_on_and_nothing_else(
 
 def test_augmentation_settings_are_part_of_the_key() -> None:
     first, second = (settings_of(augmented=AugmentedViews(darken, 1, name)) for name in "ab")
-    assert first.views != second.views
+    assert first.view != second.view
 
 
 def test_weights_are_hashed_whatever_their_layout() -> None:

@@ -120,6 +120,20 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
 
 
+@pytest.mark.parametrize(("keep", "num_validated"), [("last", 1), ("best", 12)])
+def test_unwatched_only_a_last_epoch_that_is_kept_is_validated_and_the_weights_are_the_same(
+    keep: str, num_validated: int
+) -> None:
+    results, records = [], []
+    for is_watched in (True, False):
+        trainer, classifier = build(with_training(epochs=12, patience=12, keep=keep))
+        records.append(list(trainer.epochs(CLIPS[:16], CLIPS[16:], is_watched=is_watched)))
+        results.append(classifier.state_dict())
+    assert (len(records[0]), len(records[1])) == (12, num_validated)
+    assert records[1][-1][0].validation_loss == records[0][-1][0].validation_loss
+    assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
+
+
 VARIANTS = [
     {"dropout": 0.5},
     {"dropout": 0.5, "weight_average": 0.9, "accumulate": 2, "class_balance": "sampling"},

@@ -59,7 +59,7 @@ class FeatureCache:
         return self.folder / key.digest[:2] / f"{key.digest[2:]}{_SUFFIX}"
 
     def find(self, key: FeatureKey) -> EntryLayout | None:
-        """What is there of a clip; None where there is nothing of use."""
+        """What is there of a clip's view; None where there is nothing of use."""
         try:
             with self.path_of(key).open("rb") as file:
                 return read_layout(file, key)
@@ -69,11 +69,11 @@ class FeatureCache:
             self._damaged.add(key.digest)
             return None
 
-    def load(self, key: FeatureKey, layout: EntryLayout, window: int, view: int) -> Float32Array | None:
+    def load(self, key: FeatureKey, layout: EntryLayout, window: int) -> Float32Array | None:
         """``T'×D``, the caller's own; None where it has gone or was changed since `find`."""
         try:
             with self.path_of(key).open("rb") as file:
-                return read_array(file, layout.places[window][view])
+                return read_array(file, layout.places[window])
         except OSError:
             return None
         except EntryDamaged:
@@ -81,7 +81,7 @@ class FeatureCache:
             return None
 
     def store(self, key: FeatureKey, features: ClipFeatures) -> int:
-        """Keep a clip's features; returns how many bytes that takes.
+        """Keep the features of a clip's view; returns how many bytes that takes.
 
         Raises:
             RunFolderUnusable: the disk is full, or the folder cannot be written.

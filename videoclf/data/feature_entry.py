@@ -1,7 +1,7 @@
-"""One clip's features as one safetensors file, and back: an array at a time, and nothing that was damaged.
+"""The features of one view of a clip as one safetensors file, and back: an array at a time, nothing that was damaged.
 
-A tensor is named ``WINDOW.VIEW``. The one string of metadata is JSON that names the key, the frames of each window and
-a checksum of each array; a checksum of its own covers that and the shapes.
+A tensor is named by its window's number. The one string of metadata is JSON that names the key, the frames of each
+window and a checksum of each array; a checksum of its own covers that and the shapes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Float32Array: TypeAlias = npt.NDArray[np.float32]
 
 _METADATA_NAME = "videoclf_features"
 _MAX_HEADER_BYTES = 16 << 20
-"""A window's view takes some 150 bytes of header; a foreign file may claim anything."""
+"""A window takes some 150 bytes of header; a foreign file may claim anything."""
 
 
 class EntryDamaged(Exception):
@@ -30,24 +30,22 @@ class EntryDamaged(Exception):
 
 @dataclass(frozen=True, eq=False)
 class ClipFeatures:
-    """The features of one clip."""
+    """The features of one view of a clip."""
 
-    windows: tuple[tuple[Float32Array, ...], ...]
-    """``T'×D`` by window and by view; all windows have the same views."""
+    windows: tuple[Float32Array, ...]
+    """``T'×D`` by window."""
     num_frames: tuple[int, ...]
     """Of each window: what its probabilities weigh. (A step may stand for several frames.)"""
 
     def __post_init__(self) -> None:
-        num_views = {len(views) for views in self.windows}
-        if len(num_views) != 1 or 0 in num_views or len(self.num_frames) != len(self.windows):
+        if not self.windows or len(self.num_frames) != len(self.windows):
             raise ValueError(
-                f"expected windows of equally many views and a number of frames each, got {len(self.windows)} windows "
-                f"with {sorted(num_views)} views and {len(self.num_frames)} numbers"
+                f"expected windows and a number of frames each, got {len(self.windows)} windows and "
+                f"{len(self.num_frames)} numbers"
             )
-        for views in self.windows:
-            for array in views:
-                if array.ndim != 2 or array.dtype != np.float32 or array.size == 0:
-                    raise ValueError(f"expected features T×D float32, one at least, got {array.dtype} {array.shape}")
+        for array in self.windows:
+            if array.ndim != 2 or array.dtype != np.float32 or array.size == 0:
+                raise ValueError(f"expected features T×D float32, one at least, got {array.dtype} {array.shape}")
 
 
 @dataclass(frozen=True)
@@ -66,32 +64,22 @@ class EntryLayout:
 
     num_frames: tuple[int, ...]
     """Of each window."""
-    places: tuple[tuple[ArrayPlace, ...], ...]
-    """By window and by view."""
+    places: tuple[ArrayPlace, ...]
+    """By window."""
 
     @property
     def num_windows(self) -> int:
         """One or more."""
         return len(self.places)
 
-    @property
-    def num_views(self) -> int:
-        """One or more."""
-        return len(self.places[0])
-
 
 def pack(key: FeatureKey, features: ClipFeatures) -> bytes:
     """The bytes of an entry's file."""
-    arrays = {
-        f"{window}.{view}": np.ascontiguousarray(array)
-        for window, views in enumerate(features.windows)
-        for view, array in enumerate(views)
-    }
+    arrays = {f"{window}": np.ascontiguousarray(array) for window, array in enumerate(features.windows)}
     facts: dict[str, Any] = {
         "key": key.digest,
         "settings": key.settings.canonical,  # for people: nothing reads it
         "num_frames": list(features.num_frames),
-        "num_views": len(features.windows[0]),
         "crc32": {name: checksum(array) for name, array in arrays.items()},
     }
     facts["checksum"] = _checksum_of_facts(facts, {name: list(array.shape) for name, array in arrays.items()})
@@ -114,12 +102,9 @@ def read_layout(file: BinaryIO, key: FeatureKey) -> EntryLayout:
         # from here on the numbers are those that were written, but for dtypes and offsets
         layout = EntryLayout(
             tuple(facts["num_frames"]),
-            tuple(
-                tuple(_place(header, facts, f"{window}.{view}", data_start) for view in range(facts["num_views"]))
-                for window in range(len(facts["num_frames"]))
-            ),
+            tuple(_place(header, facts, f"{window}", data_start) for window in range(len(facts["num_frames"]))),
         )
-        end_bytes = data_start + sum(4 * p.num_steps * p.num_features for views in layout.places for p in views)
+        end_bytes = data_start + sum(4 * place.num_steps * place.num_features for place in layout.places)
         if file.seek(0, 2) != end_bytes:
             raise EntryDamaged
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OSError) as error:

@@ -1,4 +1,4 @@
-"""What the features of a clip depend on: all of it, so that features are never served for what they are not."""
+"""What the features of a clip's view depend on: all of it, so that features are never served for what they are not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Of what a cache holds. Raise it whenever other features, or other bytes, would be stored under the same settings: a
 change to picking, preprocessing or encoding, or to the layout of a file."""
 
@@ -42,8 +42,8 @@ class FeatureSettings:
     """``cpu`` or ``cuda``: they round differently, and a run must not depend on who filled the cache."""
     precision: str
     """Of the computation: ``float32``."""
-    views: tuple[str, ...]
-    """What is kept of each window, in order; an augmented view's name tells its settings."""
+    view: str
+    """As what each window was seen: ``as it is``, ``mirrored``, or augmented; then it tells how."""
 
     @cached_property
     def canonical(self) -> str:
@@ -53,7 +53,7 @@ class FeatureSettings:
 
 @dataclass(frozen=True)
 class FeatureKey:
-    """Names one clip's features under some settings."""
+    """Names the features of one view of a clip under some settings."""
 
     content_sha256: str
     """Of the video file, so that a file that was moved or copied is known again, and one that was changed is not."""

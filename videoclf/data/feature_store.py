@@ -17,8 +17,8 @@ from videoclf.errors import RunFolderUnusable
 MAX_MEMORY_BYTES = 1 << 30
 """Of arrays that were used last: two views of 1,400 clips of 35 steps of the default recipe."""
 
-_Place: TypeAlias = tuple[str, int, int]
-"""A key's digest, the window, the view."""
+_Place: TypeAlias = tuple[str, int]
+"""A key's digest and the window."""
 
 
 class FeatureStore:
@@ -54,27 +54,27 @@ class FeatureStore:
         self._num_memory_bytes = 0
 
     def find(self, key: FeatureKey) -> EntryLayout | None:
-        """What is there of a clip."""
+        """What is there of a clip's view."""
         layout = None if self._temporary is None else self._temporary.find(key)
         if layout is None and self.cache is not None:
             layout = self.cache.find(key)
         return layout
 
-    def load(self, key: FeatureKey, layout: EntryLayout, window: int, view: int) -> Float32Array | None:
+    def load(self, key: FeatureKey, layout: EntryLayout, window: int) -> Float32Array | None:
         """``T'×D``, shared with whoever asks again: not to be changed. None where it has gone or was changed on disk
         since `find`."""
-        place = (key.digest, window, view)
+        place = (key.digest, window)
         array = self._memory.get(place)
         if array is not None:
             self._memory.move_to_end(place)
             return array
-        array = self._read(key, layout, window, view)
+        array = self._read(key, layout, window)
         if array is not None:
             self._remember(place, array)
         return array
 
     def store(self, key: FeatureKey, features: ClipFeatures) -> EntryLayout:
-        """Keep a clip's features.
+        """Keep the features of a clip's view.
 
         Raises:
             RunFolderUnusable: there is no room for them, in the cache or in the temporary folder, or what was written
@@ -111,13 +111,13 @@ class FeatureStore:
             self._temporary = TemporaryFeatures(self._temporary_folder)
         self.num_bytes_written += self._temporary.store(key, features)
 
-    def _read(self, key: FeatureKey, layout: EntryLayout, window: int, view: int) -> Float32Array | None:
+    def _read(self, key: FeatureKey, layout: EntryLayout, window: int) -> Float32Array | None:
         if self._temporary is not None and self._temporary.find(key) is not None:
             try:
-                return self._temporary.load(layout, window, view)
+                return self._temporary.load(layout, window)
             except EntryDamaged:
                 return None
-        return None if self.cache is None else self.cache.load(key, layout, window, view)
+        return None if self.cache is None else self.cache.load(key, layout, window)
 
     def _remember(self, place: _Place, array: Float32Array) -> None:
         self._memory[place] = array

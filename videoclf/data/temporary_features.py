@@ -35,25 +35,25 @@ class TemporaryFeatures:
         weakref.finalize(self, self._file.close)
 
     def find(self, key: FeatureKey) -> EntryLayout | None:
-        """What is there of a clip."""
+        """What is there of a clip's view."""
         return self._layouts.get(key.digest)
 
-    def load(self, layout: EntryLayout, window: int, view: int) -> Float32Array:
+    def load(self, layout: EntryLayout, window: int) -> Float32Array:
         """``T'×D``, the caller's own.
 
         Raises:
             EntryDamaged: the disk does not give back what it took.
         """
-        return read_array(self._file, layout.places[window][view])
+        return read_array(self._file, layout.places[window])
 
     def store(self, key: FeatureKey, features: ClipFeatures) -> int:
-        """Keep a clip's features; returns how many bytes that takes.
+        """Keep the features of a clip's view; returns how many bytes that takes.
 
         Raises:
             RunFolderUnusable: the disk is full.
         """
         started_bytes = self._num_bytes
-        places = tuple(tuple(self._append(array) for array in views) for views in features.windows)
+        places = tuple(self._append(array) for array in features.windows)
         self._layouts[key.digest] = EntryLayout(features.num_frames, places)
         return self._num_bytes - started_bytes
 

@@ -32,7 +32,7 @@ from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, Re
 from videoclf.modeling.placement import find_device
 from videoclf.recipe.header import Calibration
 from videoclf.recipe.reading import recipe_to_toml
-from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.recipe import Augment, Recipe, Testing
 from videoclf.training.examples import Examples, Quarantine
 from videoclf.training.fit import ClipLogits
 from videoclf.training.learn import learn
@@ -129,7 +129,7 @@ def crossval(
             "training.objective = 'sigmoid': folds are judged by one class a clip; use train, or set it to softmax"
         )
     if baseline is not None:
-        settings = settings.model_copy(update={"backbone": settings.backbone.model_copy(update={"frozen": True})})
+        settings = _without_training(settings)
     dataset = load_dataset(data, group_pattern=group_pattern)
     labels = _known_labels(dataset, unknown)
     folds = [
@@ -189,6 +189,15 @@ def _known_labels(dataset: Dataset, unknown: Sequence[str]) -> tuple[str, ...]:
     if len(labels) < 2:
         raise DatasetInvalid(f"{dataset.source}: leaves {len(labels)} classes to train on; two at least are needed")
     return labels
+
+
+def _without_training(recipe: Recipe) -> Recipe:
+    """The recipe whose frozen features are what it takes of a clip as it is, and no more."""
+    backbone = recipe.backbone.model_copy(update={"frozen": True, "unfrozen_stages": None})
+    training = recipe.training.model_copy(update={"horizontal_flip": False})
+    return recipe.model_copy(
+        update={"backbone": backbone, "training": training, "augment": Augment(), "testing": Testing()}
+    )
 
 
 def _without_unknown(fold: Fold, labels: Sequence[str]) -> Split:
@@ -262,7 +271,7 @@ def _records_done(folder: Path) -> dict[str, FoldRecord]:
 def _network_judge(factory: TrainerFactory, recipe: Recipe) -> _Judge:
     def judge(split: Split, seed: int) -> _Judged:
         settings = recipe.training.model_copy(update={"seed": seed})
-        learned = learn(lambda: factory.make(settings), split, settings)
+        learned = learn(lambda: factory.make(settings), split, settings, is_watched=False)
         said = learned.trainer.logits(split.test)
         kept = learned.kept
         return _Judged(said, learned.calibration, kept.validation_loss, kept.validation_top1, kept.epoch)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 import numpy as np
@@ -81,15 +81,13 @@ class FeatureEncoder:
 
     @property
     def _has_mirrored(self) -> bool:
-        # where training has augmented views, these are mirrored as chance will have it
-        is_trained_on = self.recipe.training.horizontal_flip and self._augmented is None
-        return is_trained_on or self.recipe.testing.horizontal_flip
+        return self.recipe.training.horizontal_flip or self.recipe.testing.horizontal_flip
 
-    def settings(self, reading: ReadOptions) -> FeatureSettings:
-        """Everything but the clip that features depend on."""
+    def settings(self, reading: ReadOptions) -> tuple[FeatureSettings, ...]:
+        """Everything but the clip that the features of each view depend on."""
         recipe = self.recipe
         packages = ["torch", "torchvision", "videoclf", *(["timm"] if recipe.backbone.name.startswith("timm:") else [])]
-        return FeatureSettings(
+        first = FeatureSettings(
             decoder=reading.decoder.value,
             decoder_version=decoder_version(reading.decoder),
             picking=reading.picking.value,
@@ -103,30 +101,37 @@ class FeatureEncoder:
             engine=", ".join([*(f"{name} {version(name)}" for name in packages), *filter(None, [self.resizer.manner])]),
             device=self._device.type,
             precision=_precision(self._device),
-            views=self.views,
+            view=self.views[0],
         )
+        return tuple(replace(first, view=view) for view in self.views)
 
     @torch.inference_mode()
-    def encode(self, rgb_T: Tensor, *, content_sha256: str, window: int) -> tuple[Float32Array, ...]:
-        """The features of each view, ``T'×D``.
+    def encode(
+        self, rgb_T: Tensor, *, content_sha256: str, window: int, views: Sequence[int] | None = None
+    ) -> tuple[Float32Array, ...]:
+        """The features of views, ``T'×D``.
 
         Args:
             rgb_T: what `resizer` gave.
             content_sha256: of the video: augmentation is drawn by it, so that another run gets the same views.
             window: position among the clip's windows.
+            views: which of `views`; None: all.
         """
-        arranged = arrange_channels(rgb_T, self.recipe.preprocess)
-        features = [self._run(arranged)]
-        if self._has_mirrored:
-            features.append(self._run(arranged.flip(-1)))
-        if self._augmented is not None:
-            for view in range(self._augmented.num_views):
-                rng = np.random.default_rng([int(content_sha256, 16), window, view])
-                augmented = self._augmented.augment(rgb_T, rng)
-                if self.recipe.training.horizontal_flip and rng.random() < 0.5:
-                    augmented = augmented.flip(-1)
-                features.append(self._run(arrange_channels(augmented, self.recipe.preprocess)))
-        return tuple(features)
+        wanted = range(len(self.views)) if views is None else views
+        return tuple(self._run(self._look(view, rgb_T, content_sha256, window)) for view in wanted)
+
+    def _look(self, view: int, rgb_T: Tensor, content_sha256: str, window: int) -> Tensor:
+        """What the network is shown."""
+        spec = self.recipe.preprocess
+        number = view - 1 - int(self._has_mirrored)
+        if self._augmented is None or number < 0:
+            arranged = arrange_channels(rgb_T, spec)
+            return arranged.flip(-1) if view else arranged
+        rng = np.random.default_rng([int(content_sha256, 16), window, number])
+        augmented = self._augmented.augment(rgb_T, rng)
+        if self.recipe.training.horizontal_flip and rng.random() < 0.5:
+            augmented = augmented.flip(-1)
+        return arrange_channels(augmented, spec)
 
     def _run(self, window: Tensor) -> Float32Array:
         num_frames = torch.tensor([len(window)], device=self._device)

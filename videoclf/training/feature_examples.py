@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import torch
 
@@ -23,6 +23,10 @@ from videoclf.training.feature_encoder import FeatureEncoder
 from videoclf.training.observer import Observer
 
 Seen = TypeVar("Seen")
+
+_Keys: TypeAlias = tuple[FeatureKey, ...]
+_Layouts: TypeAlias = tuple[EntryLayout, ...]
+"""Of a clip's views."""
 
 
 class FeatureExamples:
@@ -55,9 +59,9 @@ class FeatureExamples:
         self._has_described = False
         self._reading = reading
         self._settings = encoder.settings(reading)
-        self._keys: dict[LabelledClip, FeatureKey | None] = {}
+        self._keys: dict[LabelledClip, _Keys | None] = {}
         self._keys_lock = threading.Lock()
-        self._layouts: dict[LabelledClip, EntryLayout] = {}
+        self._layouts: dict[LabelledClip, _Layouts] = {}
         self._computed: set[LabelledClip] = set()
 
     @property
@@ -67,7 +71,7 @@ class FeatureExamples:
 
     @property
     def num_computed(self) -> int:
-        """Those of them that the store lacked, or held damaged."""
+        """Those of them of which the store lacked a view, or held one damaged."""
         return len(self._computed)
 
     def describe(self) -> str:
@@ -86,12 +90,12 @@ class FeatureExamples:
     def for_training(self, draws: Sequence[Draw]) -> Iterator[Example | None]:
         """See `Examples`."""
         found = self.ensure([draw.clip for draw in draws])
-        for draw, layout in zip(draws, found, strict=True):
-            yield None if layout is None else self._draw(draw, layout)
+        for draw, layouts in zip(draws, found, strict=True):
+            yield None if layouts is None else self._draw(draw, layouts[0].num_windows)
 
-    def _draw(self, draw: Draw, layout: EntryLayout) -> Example | None:
+    def _draw(self, draw: Draw, num_windows: int) -> Example | None:
         rng, views = draw.rng(), self._encoder.views_to_train_on
-        window, view = int(rng.integers(layout.num_windows)), views[int(rng.integers(len(views)))]
+        window, view = int(rng.integers(num_windows)), views[int(rng.integers(len(views)))]
         if (features := self._load(draw.clip, window, view)) is None:
             return None
         min_crop_share = self._encoder.recipe.training.min_crop_share
@@ -101,11 +105,11 @@ class FeatureExamples:
         self, clips: Sequence[LabelledClip], look: Callable[[Views], Seen]
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         """See `Examples`."""
-        for clip, layout in zip(clips, self.ensure(clips), strict=True):
-            if layout is None:
+        for clip, layouts in zip(clips, self.ensure(clips), strict=True):
+            if layouts is None:
                 continue
             seen = []
-            for window in range(layout.num_windows):
+            for window in range(layouts[0].num_windows):
                 found = (self._load(clip, window, view) for view in self._encoder.views_to_test_on)
                 views = tuple(torch.from_numpy(features) for features in found if features is not None)
                 if len(views) < len(self._encoder.views_to_test_on):
@@ -117,31 +121,35 @@ class FeatureExamples:
             self._has_described = True
             self._observer.notice(self.describe())
 
-    def ensure(self, clips: Sequence[LabelledClip]) -> Iterator[EntryLayout | None]:
-        """What the store holds of each clip, in order; what it lacks is computed on the way. None: cannot be read."""
+    def ensure(self, clips: Sequence[LabelledClip]) -> Iterator[tuple[EntryLayout, ...] | None]:
+        """What the store holds of each clip's views, in order; what it lacks is computed on the way. None: cannot be
+        read."""
         readable = self._quarantine.without(clips)
         # looked at in the reader's threads, a little ahead: a large data set need not be hashed before its first clip
         fresh = self._compute(clip for clip in dict.fromkeys(readable) if self._find(clip) is None)
         for clip in clips:
-            while (layout := self._find(clip)) is None and clip not in self._quarantine.reasons:
+            while (layouts := self._find(clip)) is None and clip not in self._quarantine.reasons:
                 next(fresh)  # it gives the clips that are missing in this very order
             self._observer.advance()
-            yield layout
+            yield layouts
 
-    def _find(self, clip: LabelledClip) -> EntryLayout | None:
-        layout = self._layouts.get(clip)
-        if layout is None and (key := self._key(clip)) is not None and (layout := self._store.find(key)) is not None:
-            self._layouts[clip] = layout
-        return layout
+    def _find(self, clip: LabelledClip) -> _Layouts | None:
+        """None where a view is missing."""
+        if clip not in self._layouts and (keys := self._keys_of(clip)) is not None:
+            found = [layout for key in keys if (layout := self._store.find(key)) is not None]
+            if len(found) == len(keys):
+                self._layouts[clip] = tuple(found)
+        return self._layouts.get(clip)
 
-    def _key(self, clip: LabelledClip) -> FeatureKey | None:
+    def _keys_of(self, clip: LabelledClip) -> _Keys | None:
         """None where the file cannot be read; the reader will say why."""
         with self._keys_lock:
             if self._keys.get(clip) is None:
                 content = self._store.contents.sha256(clip.path)
                 # frames are shuffled by the file's name
-                name = clip.path.name if self._settings.order == "shuffled" else ""
-                self._keys[clip] = None if content is None else FeatureKey(content, self._settings, name)
+                name = clip.path.name if self._settings[0].order == "shuffled" else ""
+                views = (FeatureKey(content, settings, name) for settings in self._settings if content is not None)
+                self._keys[clip] = tuple(views) or None
             return self._keys[clip]
 
     def _load(self, clip: LabelledClip, window: int, view: int) -> Float32Array | None:
@@ -149,7 +157,8 @@ class FeatureExamples:
         features = self._load_stored(clip, window, view)
         if features is not None:
             return features
-        for _ in self._compute(iter([clip])):  # its file was changed, or has gone, since it was looked at
+        # its file was changed, or has gone, since it was looked at
+        for _ in self._compute(iter([clip]), is_trusted=False):
             pass
         if clip in self._quarantine.reasons:
             return None
@@ -159,11 +168,16 @@ class FeatureExamples:
         return features
 
     def _load_stored(self, clip: LabelledClip, window: int, view: int) -> Float32Array | None:
-        key = self._key(clip)
-        return None if key is None else self._store.load(key, self._layouts[clip], window, view)
+        keys = self._keys_of(clip)
+        return None if keys is None else self._store.load(keys[view], self._layouts[clip][view], window)
 
-    def _compute(self, clips: Iterator[LabelledClip]) -> Iterator[LabelledClip]:
-        """Each clip after it was read and its features were stored, or it was put into quarantine."""
+    def _compute(self, clips: Iterator[LabelledClip], *, is_trusted: bool = True) -> Iterator[LabelledClip]:
+        """Each clip after it was read and its features were stored, or it was put into quarantine.
+
+        Args:
+            clips: what to read.
+            is_trusted: whether views that the store has need not be made again.
+        """
         asked: deque[LabelledClip] = deque()
 
         def requests() -> Iterator[ClipRequest]:
@@ -173,21 +187,31 @@ class FeatureExamples:
 
         windows: list[tuple[Float32Array, ...]] = []
         num_frames: list[int] = []
+        found: list[EntryLayout | None] = []
         items = read_clips(requests(), self._encoder.resizer, num_threads=self._num_threads, options=self._reading)
         for item in items:
-            key = self._key(asked[0])
+            clip, keys = asked[0], self._keys_of(asked[0])
             if isinstance(item, ReadWindow):
-                content = "0" if key is None else key.content_sha256  # without a key they are not kept
-                windows.append(self._encoder.encode(item.value, content_sha256=content, window=len(windows)))
+                if not windows:
+                    found = [self._store.find(key) if is_trusted else None for key in keys or ()]
+                missing = [view for view, layout in enumerate(found) if layout is None]
+                content = "" if keys is None else keys[0].content_sha256  # without a key nothing is encoded
+                windows.append(
+                    self._encoder.encode(item.value, content_sha256=content, window=len(windows), views=missing)
+                )
                 num_frames.append(len(item.value))
                 continue
-            clip = asked.popleft()
+            asked.popleft()
             if item.failure is not None:
                 self._quarantine.add(clip, str(item.failure))
-            elif key is None or self._store.contents.sha256(clip.path) != key.content_sha256:
+            elif keys is None or self._store.contents.sha256(clip.path) != keys[0].content_sha256:
                 self._quarantine.add(clip, f"{clip.path}: was changed while it was read; start again when it is whole")
             else:
-                self._layouts[clip] = self._store.store(key, ClipFeatures(tuple(windows), tuple(num_frames)))
+                made = iter(zip(*windows, strict=True))
+                self._layouts[clip] = tuple(
+                    layout or self._store.store(key, ClipFeatures(next(made), tuple(num_frames)))
+                    for key, layout in zip(keys, found, strict=True)
+                )
                 self._computed.add(clip)
             windows, num_frames = [], []
             yield clip

@@ -125,13 +125,19 @@ class Trainer:
         self._best_epoch, self._best_loss = 0, math.inf
 
     def epochs(
-        self, train: Sequence[LabelledClip], validation: Sequence[LabelledClip]
+        self, train: Sequence[LabelledClip], validation: Sequence[LabelledClip], *, is_watched: bool = True
     ) -> Iterator[tuple[EpochRecord, bool]]:
         """Train until the last epoch, or until validation has not improved for ``patience`` epochs.
 
+        Args:
+            train: the clips to learn from.
+            validation: the clips to score.
+            is_watched: False: nobody follows the course of it, so that where the last epoch's weights are kept in any
+                case, those before it are not validated. The weights are the same.
+
         Yields:
-            After each epoch its record, and whether its weights are to be kept: the best so far, or, where the settings
-            say so, the last; `scored` then holds them.
+            After each epoch that was validated its record, and whether its weights are to be kept: the best so far, or,
+            where the settings say so, the last; `scored` then holds them.
 
         Raises:
             DatasetInvalid: no clip to train on, or none to validate on, could be read.
@@ -145,6 +151,11 @@ class Trainer:
             epoch = self.place.epoch
             spent = self._train_epoch(train, chance)
             trained, speed, waiting = self.place, spent.clips_per_second, spent.waiting_share
+            if not is_watched and settings.keep == "last" and epoch < settings.epochs:
+                self._check(epoch, trained.mean_loss)
+                self._best_epoch = epoch
+                self.place = Place(epoch=epoch + 1, num_steps=self.place.num_steps)
+                continue
             validation_loss, top1 = self._score(validation)
             self._check(epoch, trained.mean_loss, validation_loss)
             is_kept = validation_loss < self._best_loss or settings.keep == "last"

@@ -32,7 +32,7 @@ class Learned:
     trainer: Trainer
     calibration: Calibration
     records: tuple[EpochRecord, ...]
-    """One an epoch."""
+    """One an epoch that was validated."""
     kept: EpochRecord
     """The epoch whose weights were kept, or up to which the network was trained again."""
 
@@ -46,6 +46,8 @@ def learn(
     on_step: AfterStep = lambda _place, _spent: None,
     on_refit: Callable[[], object] = lambda: None,
     checkpoints: Checkpoints | None = None,
+    *,
+    is_watched: bool = True,
 ) -> Learned:
     """Train on the training part; choose epoch, temperature and threshold on the validation part; where the recipe says
     so, train again on both. The test part is not looked at.
@@ -60,6 +62,7 @@ def learn(
         on_step: called after each step, of the refit too.
         on_refit: called before the second training.
         checkpoints: where to go on from, and where to keep how far it came.
+        is_watched: see `Trainer.epochs`.
 
     Raises:
         DatasetInvalid: no clip of a part could be read.
@@ -72,7 +75,7 @@ def learn(
     try:
         if lesson.calibration is None:
             on_begin(lesson.epoch)
-            lesson.first(parts, on_epoch)
+            lesson.first(parts, on_epoch, is_watched=is_watched)
         if settings.refit:
             on_refit()
             lesson.again(parts)
@@ -108,10 +111,10 @@ class _Lesson:
         """Where it is."""
         return self._trainer.place.epoch
 
-    def first(self, parts: Split, on_epoch: _OnEpoch) -> None:
+    def first(self, parts: Split, on_epoch: _OnEpoch, *, is_watched: bool) -> None:
         """Train, keep the best epoch, calibrate."""
         trainer = self._trainer
-        for record, is_kept in trainer.epochs(parts.train, parts.validation):
+        for record, is_kept in trainer.epochs(parts.train, parts.validation, is_watched=is_watched):
             self._records.append(record)
             if is_kept:
                 self._kept_epoch, self._kept_weights = record.epoch, trainer.weights()
@@ -132,7 +135,7 @@ class _Lesson:
     def learned(self) -> Learned:
         """What came of it."""
         assert self.calibration is not None  # `first` gave it
-        kept = self._records[self._kept_epoch - 1]
+        [kept] = [record for record in self._records if record.epoch == self._kept_epoch]
         return Learned(self._classifier, self._trainer, self.calibration, tuple(self._records), kept)
 
     def state(self) -> State:
