@@ -35,7 +35,7 @@ def test_it_fills_a_cache_once(tmp_path: Path, data: Path) -> None:
     code, out, err = run("extract", data, "--out", tmp_path / "cache", *FROZEN)
     assert (code, err) == (0, "")
     assert out.startswith("8 clips computed (0.1 MB), 0 were there\n")
-    assert f"{tmp_path / 'cache'}: 8 clips, 0." in out
+    assert f"{tmp_path / 'cache'}: 8 views of clips, 0." in out
     code, out, _ = run("extract", data, "--out", tmp_path / "cache", *FROZEN)
     assert code == 0
     assert out.startswith("nothing to do: 8 of 8 clips were there\n")
@@ -63,9 +63,9 @@ def test_training_is_served_from_there(tmp_path: Path, data: Path, monkeypatch: 
 def test_the_default_folder_is_the_same_for_all_commands(data: Path, feature_cache_folder: Path) -> None:
     code, out, err = run("extract", data, *FROZEN)
     assert code == 0, err
-    assert f"{feature_cache_folder}: 8 clips" in out
+    assert f"{feature_cache_folder}: 8 views of clips" in out
     facts = json.loads(run("info", "--json")[1])["cache"]
-    assert (facts["folder"], facts["num_clips"]) == (str(feature_cache_folder), 8)
+    assert (facts["folder"], facts["num_views"]) == (str(feature_cache_folder), 8)
 
 
 def test_without_a_cache_nothing_outlives_the_run(tmp_path: Path, data: Path, feature_cache_folder: Path) -> None:

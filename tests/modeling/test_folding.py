@@ -72,6 +72,12 @@ def test_what_sees_time_is_folded_too(backbone: dict[str, Any]) -> None:
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
 
 
+def test_what_is_folded_can_be_trained_on() -> None:
+    classifier = classifier_of("tiny")
+    fold_batch_norms(classifier)
+    assert all(parameter.requires_grad for parameter in classifier.parameters())
+
+
 def test_what_has_nothing_to_fold_stays_as_it_is() -> None:
     classifier = classifier_of("convnext_tiny")
     assert fold_batch_norms(classifier) is classifier

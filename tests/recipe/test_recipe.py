@@ -4,7 +4,7 @@ import pytest
 
 from videoclf.errors import RecipeInvalid
 from videoclf.recipe.reading import load_recipe, parse_recipe
-from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.recipe import Augment, Recipe
 from videoclf.zoo import find_recipe, recipe_names
 
 
@@ -78,6 +78,16 @@ def test_networks_without_known_stages_cannot_be_trained_by_stages(name: str) ->
 def test_a_frozen_backbone_has_no_unfrozen_stages() -> None:
     with pytest.raises(RecipeInvalid, match="frozen = true and unfrozen_stages = 2 exclude each other; unset one"):
         parse_recipe({"backbone": {"frozen": True, "unfrozen_stages": 2}}, [], source="x")
+
+
+def test_each_key_of_augment_changes_pictures_or_does_not() -> None:
+    not_of_pictures = {"speed", "stored_views", "temporal_jitter", "mixup_alpha", "cutmix_alpha"}
+    of_pictures = Augment.model_fields.keys() - not_of_pictures
+    changed = Augment(
+        **{name: 0.5 if "rand" not in name else 1 for name in Augment.model_fields if name != "stored_views"}
+    )
+    assert changed.of_pictures.model_dump(include=of_pictures) == changed.model_dump(include=of_pictures)
+    assert changed.of_pictures.model_dump(include=not_of_pictures) == Augment().model_dump(include=not_of_pictures)
 
 
 def test_by_default_nothing_is_augmented() -> None:

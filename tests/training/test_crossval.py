@@ -124,6 +124,15 @@ def test_the_ridge_baseline_needs_no_epochs(data: Path, tmp_path: Path) -> None:
     assert metrics.seeds == (0,)  # nothing in it is random
 
 
+def test_the_ridge_makes_no_views_that_it_does_not_look_at(data: Path, tmp_path: Path) -> None:
+    views = ("training.horizontal_flip=true", "testing.horizontal_flip=true", "augment.brightness=0.5")
+    run(
+        data, tmp_path / "ridge", Counting(),
+        baseline="ridge", overrides=(*SHORT, *views), feature_cache=tmp_path / "cache",
+    )  # fmt: skip
+    assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 12  # clips
+
+
 def test_unknown_classes_are_never_trained_on_and_judge_the_rejection(data: Path, tmp_path: Path) -> None:
     counting = Counting()
     metrics = run(data, tmp_path, counting, unknown=["Mid"])

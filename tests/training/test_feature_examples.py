@@ -242,6 +242,39 @@ def test_damaged_features_are_computed_anew(
     assert len(opened) == 3
 
 
+def test_of_several_views_only_the_damaged_one_is_made_anew(tmp_path: Path, clips: list[LabelledClip]) -> None:
+    expected = train(start(tmp_path / "cache", tmp_path), clips[:1])  # mirrored, or as it is
+    contents = {path: path.read_bytes() for path in (tmp_path / "cache").rglob("*.safetensors")}
+    for path in contents:
+        flip_last_bit(path)
+    damaged = {path: path.read_bytes() for path in contents}
+    torch.testing.assert_close(train(start(tmp_path / "cache", tmp_path), clips[:1]), expected, rtol=0, atol=0)
+    assert sorted(path.read_bytes() == contents[path] for path in contents) == [False, True]
+    assert sorted(path.read_bytes() == damaged[path] for path in contents) == [False, True]
+
+
+def test_what_another_process_stores_meanwhile_is_taken(
+    tmp_path: Path, clips: list[LabelledClip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = validate(start(tmp_path / "cache", tmp_path), clips[:1])
+    run = start(tmp_path / "cache", tmp_path)
+    find, answers = run.examples._find, [None]  # first there is nothing, then the reader's thread finds it
+    monkeypatch.setattr(run.examples, "_find", lambda clip: answers.pop() if answers else find(clip))
+    torch.testing.assert_close(validate(run, clips[:1]), expected, rtol=0, atol=0)
+    assert run.examples.num_computed == 0
+
+
+def test_a_clip_that_could_not_be_named_when_it_was_begun_is_left_out(
+    tmp_path: Path, clips: list[LabelledClip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start(tmp_path / "cache", tmp_path)
+    contents = run.examples._store.contents
+    sha256, failures = contents.sha256, [None] * 3  # the reader's thread, the wait for it, the first window
+    monkeypatch.setattr(contents, "sha256", lambda path: failures.pop() if failures else sha256(path))
+    assert validate(run, clips[1:2]) == []
+    assert "1.avi: was changed while it was read" in run.quarantine.reasons[clips[1]]
+
+
 def test_the_folder_may_be_deleted_at_any_moment(tmp_path: Path, clips: list[LabelledClip]) -> None:
     run = start(tmp_path / "cache", tmp_path)
     expected = []
@@ -325,7 +358,7 @@ def test_of_views_that_a_run_adds_only_those_are_made(
 def test_augmented_views_are_mirrored_or_not() -> None:
     encoder = FeatureEncoder(classifier_of(), RECIPE, AugmentedViews(lambda rgb_T, _rng: rgb_T, 12, "none"))
     window = torch.rand(2, 3, 32, 32)
-    as_it_is, mirrored, *views = encoder.encode(window, content_sha256="07" * 32, window=0)
+    as_it_is, mirrored, *views = encoder.encode(window, content_sha256="07" * 32, window=0, views=range(14))
     kinds = {(np.array_equal(view, as_it_is), np.array_equal(view, mirrored)) for view in views}
     assert kinds == {(True, False), (False, True)}
 
@@ -340,7 +373,7 @@ def test_each_augmented_view_and_window_is_drawn_anew(tmp_path: Path) -> None:
     encoder = FeatureEncoder(classifier_of(), RECIPE, AugmentedViews(note, 2, "note"))
     for content in ("00" * 32, "01" * 32):
         for window in range(2):
-            encoder.encode(torch.rand(2, 3, 32, 32), content_sha256=content, window=window)
+            encoder.encode(torch.rand(2, 3, 32, 32), content_sha256=content, window=window, views=(2, 3))
     assert len(set(drawn)) == 8
 
 

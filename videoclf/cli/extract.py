@@ -42,7 +42,7 @@ def extract(
 ) -> None:
     """Run every clip through a recipe's frozen backbone, and keep the features.
 
-    `videoclf train DATA --cache CACHE` with the same recipe (whatever its temporal and training sections say, but for
+    `videoclf train DATA --cache CACHE` with the same recipe (its temporal and training sections may differ, but for
     training.horizontal_flip) then starts at once. What is there already is not computed again: run it again after an
     interruption, or when clips were added. To have the space back, delete the folder.
     """
@@ -67,7 +67,7 @@ def extract(
         )
     else:
         print_result(f"nothing to do: {done.num_served} of {done.num_clips} clips were there")
-    print_result(f"{done.folder}: {done.size.num_entries} clips, {done.size.size_bytes / 1e6:.1f} MB")
+    print_result(f"{done.folder}: {done.size.num_entries} views of clips, {done.size.size_bytes / 1e6:.1f} MB")
     if done.failed:
         print_error(f"{len(done.failed)} of {done.num_clips} clips could not be read; they are named above")
         raise typer.Exit(EXIT_FAILED)

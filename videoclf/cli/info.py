@@ -66,7 +66,7 @@ def _cache_facts() -> dict[str, Any]:
     except RunFolderUnusable as error:
         return {"folder": str(error)}
     size = cache.size()
-    return {"folder": str(cache.folder), "num_clips": size.num_entries, "size_mb": round(size.size_bytes / 1e6, 1)}
+    return {"folder": str(cache.folder), "num_views": size.num_entries, "size_mb": round(size.size_bytes / 1e6, 1)}
 
 
 def _kernel_state(device: str) -> str:

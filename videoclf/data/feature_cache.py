@@ -32,6 +32,7 @@ class CacheSize:
     """How much a cache holds."""
 
     num_entries: int
+    """Views of clips."""
     size_bytes: int
     """Of all its files, the index among them."""
 

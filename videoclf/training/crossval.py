@@ -129,7 +129,7 @@ def crossval(
             "training.objective = 'sigmoid': folds are judged by one class a clip; use train, or set it to softmax"
         )
     if baseline is not None:
-        settings = _without_training(settings)
+        settings = _for_a_probe(settings)
     dataset = load_dataset(data, group_pattern=group_pattern)
     labels = _known_labels(dataset, unknown)
     folds = [
@@ -191,8 +191,8 @@ def _known_labels(dataset: Dataset, unknown: Sequence[str]) -> tuple[str, ...]:
     return labels
 
 
-def _without_training(recipe: Recipe) -> Recipe:
-    """The recipe whose frozen features are what it takes of a clip as it is, and no more."""
+def _for_a_probe(recipe: Recipe) -> Recipe:
+    """The recipe that makes the same features, frozen, of clips as they are, and no further views."""
     backbone = recipe.backbone.model_copy(update={"frozen": True, "unfrozen_stages": None})
     training = recipe.training.model_copy(update={"horizontal_flip": False})
     return recipe.model_copy(

@@ -30,7 +30,7 @@ class Extraction:
     num_clips: int
     """Of the data set."""
     num_computed: int
-    """Those that the cache lacked."""
+    """Those of which the cache lacked a view."""
     failed: dict[LabelledClip, str]
     """Clips that could not be read, and why."""
     num_bytes_written: int
@@ -39,7 +39,7 @@ class Extraction:
 
     @property
     def num_served(self) -> int:
-        """Clips whose features were there already."""
+        """Clips of which all views were there already."""
         return self.num_clips - self.num_computed - len(self.failed)
 
 

@@ -17,6 +17,7 @@ from videoclf.media.options import ReadOptions
 from videoclf.media.versions import decoder_version
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.folding import fold_batch_norms
+from videoclf.modeling.placement import Placement, place_network
 from videoclf.modeling.preprocess import arrange_channels
 from videoclf.recipe.recipe import Recipe
 from videoclf.training.augment import PictureAugmentation
@@ -39,10 +40,11 @@ class FeatureEncoder:
     """Runs a frozen backbone on windows, each by itself: what others a clip is read with never changes its features.
 
     Args:
-        classifier: on its device; its backbone is frozen.
+        classifier: its backbone is frozen; is left as it is, but for the mode of evaluation.
         recipe: how to sample and prepare, and whether to keep mirror images.
         augmented: further views.
         resizer: makes what `encode` takes, in the reader's threads; None: on the CPU.
+        placement: where the network is to be; None: where it is.
     """
 
     def __init__(
@@ -51,13 +53,16 @@ class FeatureEncoder:
         recipe: Recipe,
         augmented: AugmentedViews | None = None,
         resizer: Resizer | None = None,
+        placement: Placement | None = None,
     ) -> None:
         self.recipe = recipe
         self.resizer = resizer or CpuResizer(recipe.preprocess)
         self._weights_sha256 = hash_weights(classifier.backbone)
         self._network = fold_batch_norms(classifier.eval())  # as prediction runs it, in half the time
+        if placement is not None:
+            place_network(self._network, placement)
         self._augmented = augmented
-        self._device = next(classifier.parameters()).device
+        self._device = next(classifier.parameters()).device if placement is None else placement.first
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -107,7 +112,7 @@ class FeatureEncoder:
 
     @torch.inference_mode()
     def encode(
-        self, rgb_T: Tensor, *, content_sha256: str, window: int, views: Sequence[int] | None = None
+        self, rgb_T: Tensor, *, content_sha256: str, window: int, views: Sequence[int]
     ) -> tuple[Float32Array, ...]:
         """The features of views, ``T'×D``.
 
@@ -115,10 +120,9 @@ class FeatureEncoder:
             rgb_T: what `resizer` gave.
             content_sha256: of the video: augmentation is drawn by it, so that another run gets the same views.
             window: position among the clip's windows.
-            views: which of `views`; None: all.
+            views: positions in `views`.
         """
-        wanted = range(len(self.views)) if views is None else views
-        return tuple(self._run(self._look(view, rgb_T, content_sha256, window)) for view in wanted)
+        return tuple(self._run(self._look(view, rgb_T, content_sha256, window)) for view in views)
 
     def _look(self, view: int, rgb_T: Tensor, content_sha256: str, window: int) -> Tensor:
         """What the network is shown."""
@@ -140,13 +144,15 @@ class FeatureEncoder:
         return steps
 
 
-def make_encoder(classifier: VideoClassifier, recipe: Recipe, resizer: Resizer | None = None) -> FeatureEncoder:
+def make_encoder(
+    classifier: VideoClassifier, recipe: Recipe, resizer: Resizer | None = None, placement: Placement | None = None
+) -> FeatureEncoder:
     """What makes the features of a frozen backbone, augmented views among them where the recipe varies pictures."""
     if not recipe.augment.varies_pictures:
-        return FeatureEncoder(classifier, recipe, resizer=resizer)
+        return FeatureEncoder(classifier, recipe, None, resizer, placement)
     pictures = recipe.augment.of_pictures
     views = AugmentedViews(PictureAugmentation(pictures), recipe.augment.stored_views, pictures.model_dump_json())
-    return FeatureEncoder(classifier, recipe, views, resizer)
+    return FeatureEncoder(classifier, recipe, views, resizer, placement)
 
 
 def hash_weights(network: nn.Module) -> str:

@@ -6,9 +6,13 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias, TypeVar
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import takewhile
+from typing import TypeAlias, TypeVar, cast
 
 import torch
+from torch import Tensor
 
 from videoclf.data.dataset import LabelledClip
 from videoclf.data.feature_entry import ClipFeatures, EntryLayout, Float32Array
@@ -129,16 +133,18 @@ class FeatureExamples:
         fresh = self._compute(clip for clip in dict.fromkeys(readable) if self._find(clip) is None)
         for clip in clips:
             while (layouts := self._find(clip)) is None and clip not in self._quarantine.reasons:
-                next(fresh)  # it gives the clips that are missing in this very order
+                # it gives the clips that are missing in this very order, but for what another process stored meanwhile
+                if next(fresh, None) is None and self._find(clip) is None:
+                    _exhaust(self._compute(iter([clip])))
             self._observer.advance()
             yield layouts
 
     def _find(self, clip: LabelledClip) -> _Layouts | None:
         """None where a view is missing."""
         if clip not in self._layouts and (keys := self._keys_of(clip)) is not None:
-            found = [layout for key in keys if (layout := self._store.find(key)) is not None]
+            found = tuple(takewhile(lambda layout: layout is not None, map(self._store.find, keys)))
             if len(found) == len(keys):
-                self._layouts[clip] = tuple(found)
+                self._layouts[clip] = cast(_Layouts, found)
         return self._layouts.get(clip)
 
     def _keys_of(self, clip: LabelledClip) -> _Keys | None:
@@ -157,9 +163,7 @@ class FeatureExamples:
         features = self._load_stored(clip, window, view)
         if features is not None:
             return features
-        # its file was changed, or has gone, since it was looked at
-        for _ in self._compute(iter([clip]), is_trusted=False):
-            pass
+        _exhaust(self._compute(iter([clip]), distrusted=view))  # was changed, or has gone, since it was looked at
         if clip in self._quarantine.reasons:
             return None
         features = self._load_stored(clip, window, view)
@@ -171,12 +175,12 @@ class FeatureExamples:
         keys = self._keys_of(clip)
         return None if keys is None else self._store.load(keys[view], self._layouts[clip][view], window)
 
-    def _compute(self, clips: Iterator[LabelledClip], *, is_trusted: bool = True) -> Iterator[LabelledClip]:
+    def _compute(self, clips: Iterator[LabelledClip], *, distrusted: int | None = None) -> Iterator[LabelledClip]:
         """Each clip after it was read and its features were stored, or it was put into quarantine.
 
         Args:
-            clips: what to read.
-            is_trusted: whether views that the store has need not be made again.
+            clips: what to read. Of views that the store has nothing is made,
+            distrusted: but for this one.
         """
         asked: deque[LabelledClip] = deque()
 
@@ -185,33 +189,73 @@ class FeatureExamples:
                 asked.append(clip)
                 yield clip_request(clip.path, self._encoder.recipe)
 
-        windows: list[tuple[Float32Array, ...]] = []
-        num_frames: list[int] = []
-        found: list[EntryLayout | None] = []
+        work: _Work | None = None
         items = read_clips(requests(), self._encoder.resizer, num_threads=self._num_threads, options=self._reading)
         for item in items:
-            clip, keys = asked[0], self._keys_of(asked[0])
+            work = work or self._begin(asked[0], distrusted)
             if isinstance(item, ReadWindow):
-                if not windows:
-                    found = [self._store.find(key) if is_trusted else None for key in keys or ()]
-                missing = [view for view, layout in enumerate(found) if layout is None]
-                content = "" if keys is None else keys[0].content_sha256  # without a key nothing is encoded
-                windows.append(
-                    self._encoder.encode(item.value, content_sha256=content, window=len(windows), views=missing)
-                )
-                num_frames.append(len(item.value))
+                work.add(item.value, self._encoder)
                 continue
-            asked.popleft()
+            clip = asked.popleft()
             if item.failure is not None:
                 self._quarantine.add(clip, str(item.failure))
-            elif keys is None or self._store.contents.sha256(clip.path) != keys[0].content_sha256:
+            elif work.content_sha256 is None or self._store.contents.sha256(clip.path) != work.content_sha256:
                 self._quarantine.add(clip, f"{clip.path}: was changed while it was read; start again when it is whole")
             else:
-                made = iter(zip(*windows, strict=True))
                 self._layouts[clip] = tuple(
-                    layout or self._store.store(key, ClipFeatures(next(made), tuple(num_frames)))
-                    for key, layout in zip(keys, found, strict=True)
+                    work.found[view] if view in work.found else self._store.store(key, work.made(view))
+                    for view, key in enumerate(work.keys)
                 )
-                self._computed.add(clip)
-            windows, num_frames = [], []
+                if work.missing:
+                    self._computed.add(clip)
+            work = None
             yield clip
+
+    def _begin(self, clip: LabelledClip, distrusted: int | None) -> _Work:
+        keys = self._keys_of(clip) or ()
+        found = {
+            view: layout
+            for view, key in enumerate(keys)
+            if view != distrusted and (layout := self._store.find(key)) is not None
+        }
+        return _Work(keys, found)
+
+
+@dataclass
+class _Work:
+    """A clip that is being read: what there is of it, and what is made of its windows as they arrive."""
+
+    keys: _Keys
+    """Of its views; none where the file could not be read to name it."""
+    found: dict[int, EntryLayout]
+    """By view."""
+    windows: list[tuple[Float32Array, ...]] = field(default_factory=list)
+    """Of each, the features of the missing views."""
+    num_frames: list[int] = field(default_factory=list)
+
+    @cached_property
+    def missing(self) -> list[int]:
+        """The views that are to be made."""
+        return [view for view in range(len(self.keys)) if view not in self.found]
+
+    @property
+    def content_sha256(self) -> str | None:
+        """Of the file when reading began."""
+        return self.keys[0].content_sha256 if self.keys else None
+
+    def add(self, rgb_T: Tensor, encoder: FeatureEncoder) -> None:
+        """One window more."""
+        content = self.content_sha256 or ""  # without one no view is missing
+        self.windows.append(encoder.encode(rgb_T, content_sha256=content, window=len(self.windows), views=self.missing))
+        self.num_frames.append(len(rgb_T))
+
+    def made(self, view: int) -> ClipFeatures:
+        """The features of a missing view, once all windows are there."""
+        place = self.missing.index(view)
+        return ClipFeatures(tuple(window[place] for window in self.windows), tuple(self.num_frames))
+
+
+def _exhaust(iterator: Iterator[object]) -> None:
+    """Do all the work that lies behind it."""
+    for _ in iterator:
+        pass

@@ -133,7 +133,8 @@ class Trainer:
             train: the clips to learn from.
             validation: the clips to score.
             is_watched: False: nobody follows the course of it, so that where the last epoch's weights are kept in any
-                case, those before it are not validated. The weights are the same.
+                case, those before it are not validated. The weights are the same; clips that cannot be read are told
+                late.
 
         Yields:
             After each epoch that was validated its record, and whether its weights are to be kept: the best so far, or,

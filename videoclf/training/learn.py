@@ -57,8 +57,8 @@ def learn(
         parts: the split.
         settings: the recipe's section.
         on_begin: called once, before anything is trained, with the epoch that is trained first: not always 1.
-        on_epoch: called after each epoch with the records of all so far, whether its weights are to be kept, and the
-            network.
+        on_epoch: called after each epoch that was validated with the records of all so far, whether its weights are to
+            be kept, and the network.
         on_step: called after each step, of the refit too.
         on_refit: called before the second training.
         checkpoints: where to go on from, and where to keep how far it came.

@@ -67,16 +67,17 @@ class TrainerFactory:
         self._labels = labels
         self._init = init
         self._backbone = backbone
-        self._first: VideoClassifier | None = self._build(recipe)
+        first = self._build(recipe)
         self.examples: Examples
         resizer = make_resizer(recipe.preprocess, fabric.device, observer.notice)
         if recipe.backbone.frozen:
-            encoder = make_encoder(copy.deepcopy(self._first), recipe, resizer)
+            encoder = make_encoder(copy.deepcopy(first), recipe, resizer, self._placement)
             store = FeatureStore(cache, folder, observer.notice)
             features = FeatureExamples(encoder, quarantine, store, num_threads, observer, reading)
             self.examples = VariedSteps(features, recipe.augment)
         else:
             self.examples = VideoExamples(recipe, quarantine, num_threads, observer.advance, reading, resizer)
+        self._first: VideoClassifier | None = first
 
     def make(self, settings: Training | None = None) -> tuple[VideoClassifier, Trainer]:
         """An untrained network (that which the trainer scores) and its trainer: the same each time.
@@ -89,6 +90,7 @@ class TrainerFactory:
             classifier, self._first = self._first, None
         else:
             classifier = self._build(self._recipe.model_copy(update={"training": used}))
+        place_network(classifier, self._placement)
         on_features = self._recipe.backbone.frozen
         trainer = Trainer(
             self._fabric, classifier, self.examples, self._labels, used, on_features=on_features,
@@ -97,4 +99,4 @@ class TrainerFactory:
         return trainer.scored, trainer
 
     def _build(self, recipe: Recipe) -> VideoClassifier:
-        return place_network(build_network(recipe, len(self._labels), self._init, self._backbone), self._placement)
+        return build_network(recipe, len(self._labels), self._init, self._backbone)
