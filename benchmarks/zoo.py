@@ -25,7 +25,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
 from videoclf.modeling.folding import fold_batch_norms
-from videoclf.recipe.recipe import Recipe, load_recipe
+from videoclf.recipe.reading import load_recipe
+from videoclf.recipe.recipe import Recipe
 from videoclf.zoo import downloadable_names, find_recipe, models_folder, recipe_names
 
 NUM_FRAMES = 16
@@ -39,7 +40,7 @@ def main() -> None:
     arguments = parser.parse_args()
     recipes = {name: load_recipe(find_recipe(name)) for name in recipe_names()}
     networks = {name: build(recipe, name) for name, recipe in recipes.items()}
-    clips = {name: torch.randn(1, NUM_FRAMES, *frame_shape(recipe)) for name, recipe in recipes.items()}
+    clips = {name: torch.randn(num_looks(recipe), NUM_FRAMES, *frame_shape(recipe)) for name, recipe in recipes.items()}
     figures = {name: describe(name, networks[name], clips[name]) for name in recipes}
     networks = {name: fold_batch_norms(network) for name, network in networks.items()}  # as they predict
     for name, network in networks.items():
@@ -74,10 +75,15 @@ def frame_shape(recipe: Recipe) -> tuple[int, int, int]:
     return 3 * len(spec.channels), spec.height, spec.width
 
 
+def num_looks(recipe: Recipe) -> int:
+    """How often a prediction looks at a clip: twice where its mirror image is looked at, too."""
+    return 2 if recipe.testing.horizontal_flip else 1
+
+
 @torch.inference_mode()
 def classify(network: VideoClassifier, clips: torch.Tensor) -> None:
-    """Run the network on one clip."""
-    network(clips, torch.tensor([NUM_FRAMES]))
+    """Run the network on one clip, as often as a prediction does."""
+    network(clips, torch.tensor([NUM_FRAMES]).expand(len(clips)))
 
 
 def describe(name: str, network: VideoClassifier, clips: torch.Tensor) -> dict[str, Any]:
