@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,8 +17,9 @@ from tests.conftest import write_clip
 from videoclf.cli.main import app
 from videoclf.data.dataset import load_dataset
 from videoclf.data.splits import make_split
-from videoclf.errors import DatasetInvalid
+from videoclf.errors import DatasetInvalid, UsageInvalid
 from videoclf.evaluation.evaluate import evaluate
+from videoclf.evaluation.results import read_result
 from videoclf.recipe.recipe import Training
 from videoclf.training.loss import Loss, label_weights
 from videoclf.training.run_folder import Run
@@ -75,6 +78,28 @@ def test_the_command_line_goes_all_the_way(run: Run, data: Path) -> None:
     assert json.loads(said.stdout)["mean_average_precision"] > 0
     said = CliRunner().invoke(app, ["predict", str(data.parent / "v_g01_c0.avi"), "--model", str(run.folder), "--json"])
     assert len(json.loads(said.stdout)["labels"]) == 3
+
+
+def test_every_fold_in_turn(data: Path, tmp_path: Path) -> None:
+    settings: Any = {"recipe": "tiny", "overrides": OVERRIDES, "num_folds": 2, "allow_leaks": True, "device": "cpu"}
+    metrics = videoclf.crossval(data, out=tmp_path / "cv", **settings)
+    assert metrics.labels == ("left", "right", "up")
+    assert metrics.pooled.num_clips == 25
+    assert metrics.mean_average_precision is not None
+    assert metrics.mean_average_precision.mean == metrics.pooled.mean_average_precision
+    lines = [json.loads(line) for line in (tmp_path / "cv" / "predictions.jsonl").read_text().splitlines()]
+    assert Counter(tuple(line["truth"]) for line in lines)["left", "right"] == 5
+    assert sum(line["called"] in line["truth"] for line in lines) == metrics.pooled.num_right
+    again = videoclf.crossval(data, out=tmp_path / "cv", **settings)  # read back
+    assert again.top1 == metrics.top1
+    records = read_result(tmp_path / "cv").clips
+    assert sum(sum(record.were_right) for record in records.values()) == metrics.pooled.num_right
+
+
+@pytest.mark.parametrize("more", [{"baseline": "ridge"}, {"unknown": ["left"]}])
+def test_what_takes_one_class_a_clip_is_refused(data: Path, tmp_path: Path, more: Any) -> None:
+    with pytest.raises(UsageInvalid, match=f"^--{next(iter(more))} is for clips of one class each; leave it out"):
+        videoclf.crossval(data, out=tmp_path / "cv", recipe="tiny", overrides=OVERRIDES, **more)
 
 
 def test_a_label_that_the_model_does_not_know_is_named(run: Run, tmp_path: Path, data: Path) -> None:

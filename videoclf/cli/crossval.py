@@ -171,6 +171,8 @@ def _print_metrics(metrics: CrossvalMetrics) -> None:
         "known clips accepted": metrics.accepted,
         "validation top-1": metrics.validation_top1,
     }
+    if metrics.mean_average_precision is not None:
+        rows["mean average precision"] = metrics.mean_average_precision
     if metrics.rejection is not None:
         rows["unknown clips accepted"] = metrics.rejection.accepted_unknown
         rows["known from unknown (AUROC)"] = metrics.rejection.auroc

@@ -25,6 +25,7 @@ def compute_multilabel_metrics(
     targets: Sequence[tuple[int, ...]],
     labels: Sequence[str],
     failed: Sequence[FailedClip] = (),
+    units: Sequence[str] | None = None,
 ) -> Metrics:
     """Figures of predictions against the truth, where each label is scored by itself.
 
@@ -38,6 +39,7 @@ def compute_multilabel_metrics(
         targets: of each clip the indices of its labels, one at least.
         labels: ``C`` names.
         failed: clips that gave no prediction.
+        units: as for `compute_metrics`.
     """
     if probabilities.shape != (len(targets), len(labels)) or not targets:
         raise ValueError(
@@ -65,7 +67,7 @@ def compute_multilabel_metrics(
     )
     average_precisions = [binary_average_precision(scores[:, i], target[:, i]) for i in occurring.nonzero().flatten()]
     num_right = int(confusion.trace())
-    top1_interval, class_interval = accuracy_intervals(is_right, truth == 1, is_found)
+    top1_interval, class_interval = accuracy_intervals(is_right, truth == 1, is_found, units)
     return Metrics(
         num_clips=len(targets),
         num_failed=len(failed),

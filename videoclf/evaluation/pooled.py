@@ -12,7 +12,9 @@ from torchmetrics.functional.classification import binary_auroc
 
 from videoclf.evaluation.judged import JudgedClip
 from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
+from videoclf.evaluation.multilabel import compute_multilabel_metrics
 from videoclf.inference.prediction import LabelScore
+from videoclf.recipe.recipe import Objective
 
 FORMAT_VERSION: Literal[1] = 1
 
@@ -25,14 +27,16 @@ class ClipScores(BaseModel):
     format_version: Literal[1] = FORMAT_VERSION
     source: str
     label: str
-    """The truth."""
+    """The truth, as the data set has it."""
+    truth: tuple[str, ...] = ()
+    """The same, each label by itself where a clip may have several. (Empty in what was written before one could.)"""
     group: str | None
     fold: str
     seed: int
     is_known: bool
     """Whether its class was trained on."""
     called: str
-    """The likeliest class."""
+    """The likeliest class, or label."""
     score: float = Field(ge=0, le=1)
     """Its probability, calibrated."""
     uncertain: bool
@@ -41,6 +45,16 @@ class ClipScores(BaseModel):
     """Calibrated probabilities, in the order of the labels in ``metrics.json``."""
     uncalibrated_scores: tuple[float, ...]
     """The same at temperature 1."""
+
+    @property
+    def truths(self) -> tuple[str, ...]:
+        """What it may be called."""
+        return self.truth or (self.label,)
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the likeliest is true."""
+        return self.called in self.truths
 
 
 class FoldRecord(BaseModel):
@@ -72,7 +86,7 @@ class FoldRecord(BaseModel):
     @property
     def num_right(self) -> int:
         """Of the known clips."""
-        return sum(clip.called == clip.label for clip in self.known)
+        return sum(clip.is_right for clip in self.known)
 
 
 class Spread(BaseModel):
@@ -124,6 +138,8 @@ class CrossvalMetrics(BaseModel):
     """The classes that were trained on."""
     top1: Spread
     mean_class_accuracy: Spread
+    mean_average_precision: Spread | None = None
+    """Where a clip may have several labels; see `Metrics`."""
     nll: Spread
     nll_uncalibrated: Spread
     ece: Spread
@@ -141,19 +157,23 @@ class CrossvalMetrics(BaseModel):
     all its seeds): clips of one group are alike, and drawing them one by one would make the figures seem surer."""
 
 
-def pool(records: Sequence[FoldRecord], labels: Sequence[str], *, data: str = "") -> CrossvalMetrics:
+def pool(
+    records: Sequence[FoldRecord], labels: Sequence[str], *, data: str = "", objective: Objective = "softmax"
+) -> CrossvalMetrics:
     """Figures of all folds and seeds.
 
     Args:
         records: each fold with each seed, at least one.
         labels: the classes that were trained on, in the order of the scores.
         data: where the clips came from, for the record.
+        objective: the recipe's.
     """
     seeds = sorted({record.seed for record in records})
     folds = sorted({record.fold for record in records})
     of_seed = [[record for record in records if record.seed == seed] for seed in seeds]
-    calibrated = [_metrics(chosen, labels) for chosen in of_seed]
-    uncalibrated = [_metrics(chosen, labels, is_calibrated=False) for chosen in of_seed]
+    calibrated = [_metrics(chosen, labels, objective) for chosen in of_seed]
+    uncalibrated = [_metrics(chosen, labels, objective, is_calibrated=False) for chosen in of_seed]
+    average_precisions = [m.mean_average_precision for m in calibrated if m.mean_average_precision is not None]
     return CrossvalMetrics(
         data=data,
         num_folds=len(folds),
@@ -161,6 +181,7 @@ def pool(records: Sequence[FoldRecord], labels: Sequence[str], *, data: str = ""
         labels=tuple(labels),
         top1=Spread.of([metrics.top1 for metrics in calibrated]),
         mean_class_accuracy=Spread.of([metrics.mean_class_accuracy for metrics in calibrated]),
+        mean_average_precision=Spread.of(average_precisions) if average_precisions else None,
         nll=Spread.of([metrics.nll for metrics in calibrated]),
         nll_uncalibrated=Spread.of([metrics.nll for metrics in uncalibrated]),
         ece=Spread.of([metrics.ece for metrics in calibrated]),
@@ -170,14 +191,14 @@ def pool(records: Sequence[FoldRecord], labels: Sequence[str], *, data: str = ""
         validation_top1=Spread.of([_weighted(chosen, "validation_top1") for chosen in of_seed]),
         validation_nll=Spread.of([_weighted(chosen, "validation_nll") for chosen in of_seed]),
         rejection=_rejection(of_seed),
-        pooled=_metrics(records, labels),
+        pooled=_metrics(records, labels, objective),
     )
 
 
 def judged_clips(records: Sequence[FoldRecord], labels: Sequence[str]) -> list[JudgedClip]:
     """The clips of classes that were trained on, each as often as it was judged."""
     return [
-        JudgedClip(clip.source, (clip.label,), _best_two(clip, labels)) for record in records for clip in record.known
+        JudgedClip(clip.source, clip.truths, _best_two(clip, labels)) for record in records for clip in record.known
     ]
 
 
@@ -186,13 +207,18 @@ def _best_two(clip: ClipScores, labels: Sequence[str]) -> tuple[LabelScore, ...]
     return tuple(LabelScore(label=label, score=min(1.0, score)) for label, score in best)
 
 
-def _metrics(records: Sequence[FoldRecord], labels: Sequence[str], *, is_calibrated: bool = True) -> Metrics:
+def _metrics(
+    records: Sequence[FoldRecord], labels: Sequence[str], objective: Objective, *, is_calibrated: bool = True
+) -> Metrics:
     position = {label: i for i, label in enumerate(labels)}
     clips = [clip for record in records for clip in record.known]
     rows = np.array([clip.scores if is_calibrated else clip.uncalibrated_scores for clip in clips])
     failed = [failure for record in records for failure in record.failed]
     units = [clip.group or clip.source for clip in clips]
-    return compute_metrics(rows, [position[clip.label] for clip in clips], labels, failed, units)
+    targets = [tuple(position[name] for name in clip.truths) for clip in clips]
+    if objective == "sigmoid":
+        return compute_multilabel_metrics(rows, targets, labels, failed, units)
+    return compute_metrics(rows, [target for (target,) in targets], labels, failed, units)
 
 
 def _share_right(records: Sequence[FoldRecord]) -> float:

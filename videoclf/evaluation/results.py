@@ -176,4 +176,4 @@ def _judged(line: object) -> _Judgement | None:
 def _judged_in_fold(line: object) -> _Judgement | None:
     """None of a clip whose class was kept from training."""
     said = ClipScores.model_validate(line)
-    return (said.source, said.group, said.called == said.label) if said.is_known else None
+    return (said.source, said.group, said.is_right) if said.is_known else None

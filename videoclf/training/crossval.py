@@ -20,9 +20,10 @@ from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
 from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.folds import Fold, make_folds
 from videoclf.data.splits import Split
-from videoclf.errors import DatasetInvalid, RecipeInvalid, RunFolderUnusable, UsageInvalid
+from videoclf.errors import DatasetInvalid, RunFolderUnusable, UsageInvalid
 from videoclf.evaluation.calibration import calibrate
 from videoclf.evaluation.environment import describe_environment
+from videoclf.evaluation.judged import truths_of
 from videoclf.evaluation.metrics import FailedClip
 from videoclf.evaluation.pooled import ClipScores, CrossvalMetrics, FoldRecord, judged_clips, pool
 from videoclf.evaluation.report import write_report
@@ -32,7 +33,7 @@ from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, Re
 from videoclf.modeling.placement import find_device
 from videoclf.recipe.header import Calibration
 from videoclf.recipe.reading import recipe_to_toml
-from videoclf.recipe.recipe import Augment, Recipe, Testing
+from videoclf.recipe.recipe import Augment, Objective, Recipe, Testing
 from videoclf.training.examples import Examples, Quarantine
 from videoclf.training.fit import ClipLogits
 from videoclf.training.learn import learn
@@ -124,16 +125,18 @@ def crossval(
     """
     watcher = observer or SilentObserver()
     settings = choose_recipe(recipe, init, overrides)
-    if settings.training.objective == "sigmoid":
-        raise RecipeInvalid(
-            "training.objective = 'sigmoid': folds are judged by one class a clip; use train, or set it to softmax"
+    objective = settings.training.objective
+    if objective == "sigmoid" and (baseline or unknown):
+        raise UsageInvalid(
+            f"{'--baseline' if baseline else '--unknown'} is for clips of one class each; leave it out, or set "
+            "training.objective to softmax (it is sigmoid)"
         )
     if baseline is not None:
         settings = _for_a_probe(settings)
     dataset = load_dataset(data, group_pattern=group_pattern)
-    labels = _known_labels(dataset, unknown)
+    labels = _known_labels(dataset, unknown, objective)
     folds = [
-        replace(fold, split=_without_unknown(fold, labels))
+        replace(fold, split=_without_unknown(fold, labels, objective))
         for fold in make_folds(dataset, by, num_folds=num_folds, split_files=split_files)
     ]
     for warning in dict.fromkeys(warning for fold in folds for warning in fold.split.warnings):
@@ -164,7 +167,7 @@ def crossval(
         watcher.stage(f"fold {fold.name[:40]}, seed {seed}", 0)
         started = time.perf_counter()
         judged = judge(fold.split, seed)
-        record = _record(fold, seed, judged, labels, quarantine, seconds=time.perf_counter() - started)
+        record = _record(fold, seed, judged, labels, quarantine, objective, seconds=time.perf_counter() - started)
         name = _record_name(number, seed)
         write_atomically(folder / "folds" / name, record.model_dump_json().encode())
         records[name] = record
@@ -179,13 +182,14 @@ def crossval(
     )  # fmt: skip
 
 
-def _known_labels(dataset: Dataset, unknown: Sequence[str]) -> tuple[str, ...]:
+def _known_labels(dataset: Dataset, unknown: Sequence[str], objective: Objective) -> tuple[str, ...]:
     strange = [label for label in unknown if label not in dataset.labels]
     if strange:
         raise UsageInvalid(
             f"--unknown {strange[0]}: {dataset.source} has no such class; it has {', '.join(dataset.labels[:40])}"
         )
-    labels = tuple(label for label in dataset.labels if label not in unknown)
+    names = sorted({name for truth in truths_of(dataset.clips, objective) for name in truth})
+    labels = tuple(name for name in names if name not in unknown)
     if len(labels) < 2:
         raise DatasetInvalid(f"{dataset.source}: leaves {len(labels)} classes to train on; two at least are needed")
     return labels
@@ -200,11 +204,12 @@ def _for_a_probe(recipe: Recipe) -> Recipe:
     )
 
 
-def _without_unknown(fold: Fold, labels: Sequence[str]) -> Split:
+def _without_unknown(fold: Fold, labels: Sequence[str], objective: Objective) -> Split:
     """The split whose training and validation parts hold clips of known classes only."""
-    known = set(labels)
-    train = tuple(clip for clip in fold.split.train if clip.label in known)
-    validation = tuple(clip for clip in fold.split.validation if clip.label in known)
+    train, validation = (
+        tuple(clip for clip, truth in zip(part, truths_of(part, objective), strict=True) if set(truth) <= set(labels))
+        for part in (fold.split.train, fold.split.validation)
+    )
     if not train or not validation:
         raise DatasetInvalid(f"fold {fold.name}: no clips of known classes to train or to validate on; use fewer folds")
     return replace(fold.split, train=train, validation=validation)
@@ -309,22 +314,23 @@ def _as_logits(clips: Sequence[LabelledClip], scores: np.ndarray) -> ClipLogits:
 
 
 def _record(
-    fold: Fold, seed: int, judged: _Judged, labels: Sequence[str], quarantine: Quarantine, *, seconds: float
-) -> FoldRecord:
+    fold: Fold, seed: int, judged: _Judged, labels: Sequence[str], quarantine: Quarantine, objective: Objective,
+    *, seconds: float,
+) -> FoldRecord:  # fmt: skip
     calibration = judged.calibration
     clips = []
-    for clip, logits, num_frames in zip(
-        judged.said.clips, judged.said.window_logits, judged.said.num_frames, strict=True
-    ):
-        scores = average_windows(logits, num_frames, calibration.temperature)
+    said = judged.said
+    truths = truths_of(said.clips, objective)
+    for clip, truth, logits, num_frames in zip(said.clips, truths, said.window_logits, said.num_frames, strict=True):
+        scores = average_windows(logits, num_frames, calibration.temperature, objective)
         best = int(scores.argmax())
         clips.append(
             ClipScores(
-                source=str(clip.path), label=clip.label, group=clip.group, fold=fold.name, seed=seed,
-                is_known=clip.label in labels, called=labels[best], score=min(1.0, float(scores[best])),
+                source=str(clip.path), label=clip.label, truth=truth, group=clip.group, fold=fold.name, seed=seed,
+                is_known=set(truth) <= set(labels), called=labels[best], score=min(1.0, float(scores[best])),
                 uncertain=bool(scores[best] < calibration.threshold),
                 scores=tuple(map(float, scores)),
-                uncalibrated_scores=tuple(map(float, average_windows(logits, num_frames, 1.0))),
+                uncalibrated_scores=tuple(map(float, average_windows(logits, num_frames, 1.0, objective))),
             )
         )  # fmt: skip
     reasons = ((clip, quarantine.reasons[clip]) for clip in fold.split.test if clip in quarantine.reasons)
@@ -342,7 +348,7 @@ def _conclude(
 ) -> CrossvalMetrics:  # fmt: skip
     if not any(record.known for record in records):
         raise DatasetInvalid(f"{data}: not one clip of a test part could be read; see the lines above")
-    metrics = pool(records, labels, data=data)
+    metrics = pool(records, labels, data=data, objective=recipe.training.objective)
     lines = "".join(f"{clip.model_dump_json()}\n" for record in records for clip in record.clips)
     write_atomically(folder / "predictions.jsonl", lines.encode())
     write_atomically(folder / "metrics.json", metrics.model_dump_json(indent=2).encode())
