@@ -114,3 +114,12 @@ def one_line(text: object) -> str:
     'first second'
     """
     return " ".join(str(text).split())
+
+
+def counted(num: int, noun: str) -> str:
+    """A number with its noun, in one or several.
+
+    >>> counted(1, "seed"), counted(3, "seed")
+    ('1 seed', '3 seeds')
+    """
+    return f"{num} {noun}" if num == 1 else f"{num} {noun}s"

@@ -102,6 +102,8 @@ def find_model(name_or_path: str | Path | None) -> Path:
         return path / "model.safetensors"
     if path.is_file():
         return path
+    if (path / "crossval.json").is_file():
+        raise ModelFileInvalid(f"{path}: is a cross-validation, which keeps no model; train one: videoclf train")
     if path.is_dir():
         raise ModelFileInvalid(
             f"{path}: holds no model.safetensors; a run interrupted in its first epoch leaves none: train again"

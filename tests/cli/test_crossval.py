@@ -48,7 +48,9 @@ def test_clips_that_fail_are_counted_and_the_exit_code_says_so(tmp_path: Path, d
     code, _, err = run("crossval", data, "--out", tmp_path / "cv", *SHORT)
     assert code == 1
     assert "v_Long_g02_c09.mp4" in err
-    assert err.rstrip().endswith("1 times a clip could not be read and was left out; see above")
+    assert err.rstrip().endswith(
+        f"1 time a clip could not be read and was left out; {tmp_path / 'cv' / 'metrics.json'} names them"
+    )
 
 
 def test_what_cannot_be_is_one_line_and_usage(tmp_path: Path, data: Path) -> None:

@@ -49,12 +49,20 @@ def test_random_folds_spread_every_class_evenly() -> None:
     assert len({clip.path for fold in folds for clip in fold.split.test}) == 12
 
 
+def test_random_folds_leave_clips_the_groups_they_have() -> None:
+    for dataset in (UNGROUPED, GROUPED):
+        for fold in make_folds(dataset, "random", num_folds=3):
+            assert {*fold.split.train, *fold.split.validation, *fold.split.test} == set(dataset.clips)
+
+
 def test_without_groups_the_remedy_is_named() -> None:
     with pytest.raises(DatasetInvalid, match="carry no groups .*--by random"):
         make_folds(UNGROUPED)
 
 
-@pytest.mark.parametrize(("by", "num_folds"), [("group", 1), ("group", 6), ("random", 7), ("official", 2), ("x", None)])
+@pytest.mark.parametrize(
+    ("by", "num_folds"), [("group", 1), ("group", 6), ("random", 2), ("random", 7), ("official", 2), ("x", None)]
+)
 def test_what_cannot_be_is_refused(by: str, num_folds: int | None) -> None:
     dataset = UNGROUPED if by == "random" else GROUPED
     with pytest.raises(UsageInvalid, match="--folds|--by"):

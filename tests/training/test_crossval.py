@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,18 @@ import pytest
 
 import videoclf
 from tests.conftest import write_clip
-from videoclf.errors import DatasetInvalid, RunFolderUnusable, SplitLeaks, UsageInvalid
-from videoclf.evaluation.pooled import CrossvalMetrics, FoldRecord
+from videoclf.errors import (
+    DatasetInvalid,
+    ModelFileInvalid,
+    ResultsInvalid,
+    RunFolderUnusable,
+    SplitLeaks,
+    UsageInvalid,
+)
+from videoclf.evaluation.pooled import CrossvalMetrics, FoldRecord, pool
+from videoclf.evaluation.results import read_result
 from videoclf.training.crossval import crossval
+from videoclf.training.observer import SilentObserver
 
 SHORT = ("training.epochs=2", "sampling.fps=4", "backbone.frozen=true")
 LABELS = ("Long", "Mid", "Short")
@@ -43,6 +53,16 @@ class Counting:
         self.records.append(record)
         if len(self.records) == self._stop_after:
             raise KeyboardInterrupt
+
+
+class Noting(SilentObserver):
+    """Keeps what a user would read."""
+
+    def __init__(self, notices: list[str]) -> None:
+        self._notices = notices
+
+    def notice(self, text: str) -> None:
+        self._notices.append(text)
 
 
 Run = Callable[..., CrossvalMetrics]
@@ -106,6 +126,42 @@ def test_done_is_done(data: Path, done: tuple[Path, CrossvalMetrics, Counting]) 
     assert again.records == []
 
 
+def test_what_is_done_already_is_told(data: Path, done: tuple[Path, CrossvalMetrics, Counting]) -> None:
+    notices: list[str] = []
+    run(data, done[0], Counting(), num_seeds=2, observer=Noting(notices))
+    assert f"8 of 8 folds are done and are kept: {done[0]}" in notices
+
+
+def test_a_folder_that_no_longer_says_what_it_holds_is_not_done_anew_unasked(
+    data: Path, done: tuple[Path, CrossvalMetrics, Counting], tmp_path: Path
+) -> None:
+    out = shutil.copytree(done[0], tmp_path / "copy")
+    (out / "crossval.json").write_text("x")
+    with pytest.raises(RunFolderUnusable, match="crossval.json: is damaged, .* or add --overwrite"):
+        run(data, out, Counting())
+    assert len(list((out / "folds").iterdir())) == 8
+
+
+def test_a_cross_validation_is_no_model(done: tuple[Path, CrossvalMetrics, Counting]) -> None:
+    with pytest.raises(ModelFileInvalid, match="is a cross-validation, which keeps no model; train one"):
+        videoclf.load(done[0])
+
+
+def test_an_unfinished_one_has_no_figures_yet(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(data, tmp_path / "cv", Counting(stop_after=1))
+    with pytest.raises(ResultsInvalid, match="its cross-validation is not finished; run the same crossval again"):
+        read_result(tmp_path / "cv")
+
+
+def test_a_fold_of_which_no_clip_can_be_read_says_nothing_of_the_spread(
+    done: tuple[Path, CrossvalMetrics, Counting],
+) -> None:
+    records = done[2].records[:4]
+    silent = records[0].model_copy(update={"clips": ()})
+    assert pool([silent, *records[1:]], LABELS).top1_by_fold == pool(records[1:], LABELS).top1_by_fold
+
+
 def test_another_recipe_is_not_mixed_in(data: Path, done: tuple[Path, CrossvalMetrics, Counting]) -> None:
     with pytest.raises(RunFolderUnusable, match="another recipe or of other clips"):
         run(data, done[0], Counting(), overrides=(*SHORT, "temporal.hidden_size=7"))
@@ -118,10 +174,12 @@ def test_a_training_run_does_not_take_its_folder(data: Path, done: tuple[Path, C
 
 
 def test_the_ridge_baseline_needs_no_epochs(data: Path, tmp_path: Path) -> None:
-    counting = Counting()
-    metrics = run(data, tmp_path, counting, baseline="ridge", num_seeds=3)
+    counting, notices = Counting(), list[str]()
+    metrics = run(data, tmp_path, counting, baseline="ridge", num_seeds=3, observer=Noting(notices))
     assert {record.kept_epoch for record in counting.records} == {0}
-    assert metrics.seeds == (0,)  # nothing in it is random
+    assert metrics.seeds == (0,)
+    assert "--seeds 3: nothing in a ridge is random; it is judged once" in notices
+    assert read_result(tmp_path).judged_on == f"{data}, 4 folds by group, 1 seed, ridge"
 
 
 def test_the_ridge_makes_no_views_that_it_does_not_look_at(data: Path, tmp_path: Path) -> None:

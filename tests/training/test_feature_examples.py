@@ -237,7 +237,7 @@ def test_damaged_features_are_computed_anew(
     run = start(tmp_path / "cache", tmp_path, recipe=recipe)
     torch.testing.assert_close(validate(run, clips), expected, rtol=0, atol=0)
     assert sorted(opened) == ["0.avi", "1.avi", "2.avi"]
-    assert "; 3 files there were damaged and are rebuilt" in run.notes.texts[0]
+    assert "; 3 files there were damaged: computed anew" in run.notes.texts[0]
     assert len(validate(start(tmp_path / "cache", tmp_path, recipe=recipe), clips)) == 3
     assert len(opened) == 3
 

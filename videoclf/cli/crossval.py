@@ -38,6 +38,7 @@ from videoclf.cli.options import (
     num_threads,
     read_options,
 )
+from videoclf.errors import counted
 from videoclf.media.options import DecoderName
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ def crossval(
         _print_metrics(metrics)
         print_result(f"report: {out / 'report.html'}")
     if metrics.pooled.num_failed:
-        print_error(f"{metrics.pooled.num_failed} times a clip could not be read and was left out; see above")
+        times = counted(metrics.pooled.num_failed, "time")
+        print_error(f"{times} a clip could not be read and was left out; {out / 'metrics.json'} names them")
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -157,7 +159,7 @@ def _print_fold(record: FoldRecord, num_done: int, num_folds: int) -> None:
 def _print_metrics(metrics: CrossvalMetrics) -> None:
     from rich.table import Table
 
-    table = Table(title=f"{metrics.num_folds} folds, {len(metrics.seeds)} seeds", title_justify="left")
+    table = Table(title=f"{metrics.num_folds} folds, {counted(len(metrics.seeds), 'seed')}", title_justify="left")
     table.add_column("")
     for column in ("mean", "± over seeds", "each seed"):
         table.add_column(column, justify="right")
@@ -178,7 +180,8 @@ def _print_metrics(metrics: CrossvalMetrics) -> None:
         rows["known from unknown (AUROC)"] = metrics.rejection.auroc
     for name, spread in rows.items():
         each = " ".join(f"{value:.3f}" for value in spread.values)
-        table.add_row(name, f"{spread.mean:.3f}", f"{spread.deviation:.3f}", each)
+        deviation = f"{spread.deviation:.3f}" if len(spread.values) > 1 else "–"
+        table.add_row(name, f"{spread.mean:.3f}", deviation, each)
     output().print(table)
     pooled = metrics.pooled
     print_result(f"top-1 {metrics.top1} ({pooled.num_right} of {pooled.num_clips}, all seeds together)")

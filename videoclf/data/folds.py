@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,7 +39,8 @@ def make_folds(
     Args:
         dataset: the clips.
         by: ``group``: whole groups, each in the test part of one fold; ``official``: the official lists 1, 2 and 3;
-            ``random``: clips at random, each class spread evenly, where nothing tells what belongs together.
+            ``random``: clips at random, each class spread evenly, where nothing tells what belongs together. (Where
+            groups are known, they then stand on both sides: a leak.)
         num_folds: ``group``: how many; by default one a group. ``random``: by default 5.
         split_files: the folder with the official lists, where they do not lie beside the clips.
 
@@ -55,7 +56,7 @@ def make_folds(
     if by == "group":
         return [_leave_out(dataset, groups) for groups in _deal_groups(dataset, num_folds)]
     if by == "random":
-        return _random_folds(dataset, num_folds or _DEFAULT_RANDOM_FOLDS)
+        return _random_folds(dataset, num_folds)
     raise UsageInvalid(f"--by {by!r}: unknown; use {FOLDS_HELP}")
 
 
@@ -84,11 +85,16 @@ def _deal_groups(dataset: Dataset, num_folds: int | None) -> list[list[str]]:
     return sorted(sorted(groups) for groups in folds)
 
 
-def _random_folds(dataset: Dataset, num_folds: int) -> list[Fold]:
-    rarest = min(Counter(clip.label for clip in dataset.clips).values())
-    if not 2 <= num_folds <= rarest:
+def _random_folds(dataset: Dataset, num_folds: int | None) -> list[Fold]:
+    """Of the clips dealt out, one part is a fold's test part, another one validates, the others train."""
+    wanted = _DEFAULT_RANDOM_FOLDS if num_folds is None else num_folds
+    rarest, num_clips = min(Counter(clip.label for clip in dataset.clips).items(), key=lambda item: item[1])
+    if not 3 <= wanted <= num_clips:
+        default = " (the default)" if num_folds is None else ""
+        remedy = f"use 3 to {num_clips}" if num_clips >= 3 else "three at least are needed: add clips"
         raise UsageInvalid(
-            f"--folds {num_folds}: the rarest class of {dataset.source} has {rarest} clips; use 2 to {rarest}"
+            f"--folds {wanted}{default}: the rarest class of {dataset.source}, {rarest!r}, has {num_clips} clips; "
+            f"{remedy}"
         )
     rng = np.random.default_rng(0)
     fold_of: dict[LabelledClip, int] = {}
@@ -96,8 +102,14 @@ def _random_folds(dataset: Dataset, num_folds: int) -> list[Fold]:
     for label in dataset.labels:
         clips = [clip for clip in dataset.clips if clip.label == label]
         for i in rng.permutation(len(clips)):
-            fold_of[clips[i]] = num_dealt % num_folds
+            fold_of[clips[i]] = num_dealt % wanted
             num_dealt += 1
-    # from here on the parts are groups: each is left out whole
-    dealt = replace(dataset, clips=tuple(replace(clip, group=f"part {fold_of[clip] + 1}") for clip in dataset.clips))
-    return [_leave_out(dealt, [f"part {number + 1}"]) for number in range(num_folds)]
+    # to be parted, the parts are groups: each is left out whole
+    original = {replace(clip, group=f"part {fold_of[clip] + 1}"): clip for clip in dataset.clips}
+    folds = [_leave_out(replace(dataset, clips=tuple(original)), [f"part {n + 1}"]) for n in range(wanted)]
+    return [replace(fold, split=_with_groups_of(original, fold.split)) for fold in folds]
+
+
+def _with_groups_of(original: Mapping[LabelledClip, LabelledClip], split: Split) -> Split:
+    train, validation, test = (tuple(map(original.__getitem__, p)) for p in (split.train, split.validation, split.test))
+    return replace(split, train=train, validation=validation, test=test)

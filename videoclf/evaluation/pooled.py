@@ -132,6 +132,10 @@ class CrossvalMetrics(BaseModel):
     format_version: Literal[1] = FORMAT_VERSION
     data: str = ""
     """The folder or list, as it was given; empty in what was written before it was kept."""
+    by: str = ""
+    """How the folds were made; empty in what was written before it was kept."""
+    baseline: str | None = None
+    """What stood in place of the network."""
     num_folds: int
     seeds: tuple[int, ...]
     labels: tuple[str, ...]
@@ -147,7 +151,7 @@ class CrossvalMetrics(BaseModel):
     accepted: Spread
     """Share of the known clips that are not called uncertain."""
     top1_by_fold: Spread
-    """Over folds, the seeds together."""
+    """Over the folds in which a clip could be read, the seeds together."""
     validation_top1: Spread
     """Of the validation parts: what recipes are chosen by."""
     validation_nll: Spread
@@ -158,7 +162,13 @@ class CrossvalMetrics(BaseModel):
 
 
 def pool(
-    records: Sequence[FoldRecord], labels: Sequence[str], *, data: str = "", objective: Objective = "softmax"
+    records: Sequence[FoldRecord],
+    labels: Sequence[str],
+    *,
+    data: str = "",
+    by: str = "",
+    baseline: str | None = None,
+    objective: Objective = "softmax",
 ) -> CrossvalMetrics:
     """Figures of all folds and seeds.
 
@@ -166,16 +176,22 @@ def pool(
         records: each fold with each seed, at least one.
         labels: the classes that were trained on, in the order of the scores.
         data: where the clips came from, for the record.
+        by: how the folds were made, for the record.
+        baseline: what stood in place of the network.
         objective: the recipe's.
     """
     seeds = sorted({record.seed for record in records})
     folds = sorted({record.fold for record in records})
+    known = [record for record in records if record.known]
+    folds_known = sorted({record.fold for record in known})
     of_seed = [[record for record in records if record.seed == seed] for seed in seeds]
     calibrated = [_metrics(chosen, labels, objective) for chosen in of_seed]
     uncalibrated = [_metrics(chosen, labels, objective, is_calibrated=False) for chosen in of_seed]
     average_precisions = [m.mean_average_precision for m in calibrated if m.mean_average_precision is not None]
     return CrossvalMetrics(
         data=data,
+        by=by,
+        baseline=baseline,
         num_folds=len(folds),
         seeds=tuple(seeds),
         labels=tuple(labels),
@@ -187,7 +203,7 @@ def pool(
         ece=Spread.of([metrics.ece for metrics in calibrated]),
         ece_uncalibrated=Spread.of([metrics.ece for metrics in uncalibrated]),
         accepted=Spread.of([1 - float(np.mean([c.uncertain for r in chosen for c in r.known])) for chosen in of_seed]),
-        top1_by_fold=Spread.of([_share_right([r for r in records if r.fold == fold]) for fold in folds]),
+        top1_by_fold=Spread.of([_share_right([r for r in known if r.fold == fold]) for fold in folds_known]),
         validation_top1=Spread.of([_weighted(chosen, "validation_top1") for chosen in of_seed]),
         validation_nll=Spread.of([_weighted(chosen, "validation_nll") for chosen in of_seed]),
         rejection=_rejection(of_seed),
@@ -222,7 +238,7 @@ def _metrics(
 
 
 def _share_right(records: Sequence[FoldRecord]) -> float:
-    return sum(record.num_right for record in records) / max(1, sum(len(record.known) for record in records))
+    return sum(record.num_right for record in records) / sum(len(record.known) for record in records)
 
 
 def _weighted(records: Sequence[FoldRecord], name: str) -> float:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from videoclf.errors import ResultsInvalid, one_line
+from videoclf.errors import ResultsInvalid, counted, one_line
 from videoclf.evaluation.metrics import Metrics
 from videoclf.evaluation.pooled import ClipScores, CrossvalMetrics
 from videoclf.inference.prediction import LabelScore
@@ -93,7 +93,9 @@ def read_result(folder: str | Path) -> Result:
     try:
         if "pooled" in tree:
             folds = CrossvalMetrics.model_validate(tree)
-            judged_on = f"{folds.data or UNKNOWN_DATA}, {folds.num_folds} folds, {len(folds.seeds)} seeds"
+            by = f" by {folds.by}" if folds.by else ""
+            about = [folds.data or UNKNOWN_DATA, f"{folds.num_folds} folds{by}", counted(len(folds.seeds), "seed")]
+            judged_on = ", ".join([*about, *filter(None, [folds.baseline])])
             return Result(str(folder), judged_on, folds.pooled, recipe, _read_clips(path, _judged_in_fold))
         run = _RunMetrics.model_validate(tree)
     except ValidationError as error:
@@ -108,6 +110,10 @@ def _read_metrics(path: Path) -> dict[str, Any]:
     try:
         tree = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
+        if (path.parent / "crossval.json").exists():
+            raise ResultsInvalid(
+                f"{path.parent}: its cross-validation is not finished; run the same crossval again, it goes on"
+            ) from error
         raise ResultsInvalid(
             f"{path.parent}: holds no metrics.json; name the folder of a train, evaluate --out or crossval"
         ) from error

@@ -20,7 +20,7 @@ from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
 from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.folds import Fold, make_folds
 from videoclf.data.splits import Split
-from videoclf.errors import DatasetInvalid, RunFolderUnusable, UsageInvalid
+from videoclf.errors import DatasetInvalid, RunFolderUnusable, UsageInvalid, counted
 from videoclf.evaluation.calibration import calibrate
 from videoclf.evaluation.environment import describe_environment
 from videoclf.evaluation.judged import truths_of
@@ -163,6 +163,10 @@ def crossval(
         )  # fmt: skip
         judge = _ridge_judge(factory.examples, labels) if baseline else _network_judge(factory, settings)
     num_done = len(folds) * len(seeds) - len(missing)
+    if num_done:
+        watcher.notice(f"{num_done} of {counted(len(folds) * len(seeds), 'fold')} are done and are kept: {folder}")
+    if baseline and num_seeds > 1:
+        watcher.notice(f"--seeds {num_seeds}: nothing in a {baseline} is random; it is judged once")
     for number, fold, seed in missing:
         watcher.stage(f"fold {fold.name[:40]}, seed {seed}", 0)
         started = time.perf_counter()
@@ -244,7 +248,14 @@ def _open_folder(folder: Path, fingerprint: str, *, overwrite: bool) -> Path:
         raise RunFolderUnusable(f"{folder}: holds a training run; choose another --out")
     try:
         found = json.loads(about.read_text(encoding="utf-8"))["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except FileNotFoundError:
+        found = None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if not overwrite:
+            raise RunFolderUnusable(
+                f"{about}: is damaged, so that it cannot be told of what its folds are; choose another --out, or add "
+                "--overwrite"
+            ) from error
         found = None
     if found not in {None, fingerprint} and not overwrite:
         raise RunFolderUnusable(
@@ -348,7 +359,7 @@ def _conclude(
 ) -> CrossvalMetrics:  # fmt: skip
     if not any(record.known for record in records):
         raise DatasetInvalid(f"{data}: not one clip of a test part could be read; see the lines above")
-    metrics = pool(records, labels, data=data, objective=recipe.training.objective)
+    metrics = pool(records, labels, data=data, by=by, baseline=baseline, objective=recipe.training.objective)
     lines = "".join(f"{clip.model_dump_json()}\n" for record in records for clip in record.clips)
     write_atomically(folder / "predictions.jsonl", lines.encode())
     write_atomically(folder / "metrics.json", metrics.model_dump_json(indent=2).encode())
@@ -359,8 +370,8 @@ def _conclude(
         clips=judged_clips(records, labels),
         parts={"tested out of fold": tested},
         notes=[
-            f"Top-1 {metrics.top1} over {len(metrics.seeds)} seeds, each pooled over {metrics.num_folds} folds; over "
-            f"folds {metrics.top1_by_fold}. The figures below are of all seeds together.",
+            f"Top-1 {metrics.top1} over {counted(len(metrics.seeds), 'seed')}, each pooled over {metrics.num_folds} "
+            f"folds; over folds {metrics.top1_by_fold}. The figures below are of all seeds together.",
             f"Calibrated: error {metrics.ece} (before {metrics.ece_uncalibrated}), negative log-likelihood "
             f"{metrics.nll} (before {metrics.nll_uncalibrated}); {metrics.accepted} of known clips are accepted.",
         ],

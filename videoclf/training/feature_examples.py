@@ -88,7 +88,7 @@ class FeatureExamples:
         if self.num_computed:
             text += f"; {self.num_computed} computed ({kept})"
         if self._store.cache.num_damaged:
-            text += f"; {self._store.cache.num_damaged} files there were damaged and are rebuilt"
+            text += f"; {self._store.cache.num_damaged} files there were damaged: computed anew"
         return text
 
     def for_training(self, draws: Sequence[Draw]) -> Iterator[Example | None]:
