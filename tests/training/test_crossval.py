@@ -126,6 +126,18 @@ def test_done_is_done(data: Path, done: tuple[Path, CrossvalMetrics, Counting]) 
     assert again.records == []
 
 
+def test_where_all_features_came_from_is_told_at_the_end(data: Path, tmp_path: Path) -> None:
+    notices: list[str] = []
+    for name in ("first", "second"):
+        run(data, tmp_path / name, Counting(), feature_cache=tmp_path / "cache", observer=Noting(notices))
+    told = [text for text in notices if text.startswith("features:")]
+    assert [text.partition(" from")[0] for text in told[1::2]] == [
+        "features: 0 of 12 clips",
+        "features: 12 of 12 clips",
+    ]
+    assert "; 12 computed (" in told[1]
+
+
 def test_what_is_done_already_is_told(data: Path, done: tuple[Path, CrossvalMetrics, Counting]) -> None:
     notices: list[str] = []
     run(data, done[0], Counting(), num_seeds=2, observer=Noting(notices))

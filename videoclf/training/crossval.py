@@ -177,6 +177,8 @@ def crossval(
         records[name] = record
         num_done += 1
         on_fold(record, num_done, len(folds) * len(seeds))
+    if missing:
+        factory.tell_of_features()
     wanted = [records[_record_name(number, seed)] for seed in seeds for number in range(len(folds))]
     tested = dict.fromkeys(clip for fold in folds for clip in fold.split.test)
     return _conclude(

@@ -60,7 +60,7 @@ class FeatureExamples:
         self._store = store
         self._num_threads = num_threads
         self._observer = observer
-        self._has_described = False
+        self._told: str | None = None
         self._reading = reading
         self._settings = encoder.settings(reading)
         self._keys: dict[LabelledClip, _Keys | None] = {}
@@ -121,9 +121,15 @@ class FeatureExamples:
                 seen.append(look(views))
             else:
                 yield clip, seen
-        if not self._has_described:
-            self._has_described = True
-            self._observer.notice(self.describe())
+        if self._told is None:
+            self.tell()
+
+    def tell(self) -> None:
+        """Tell the observer where the features came from, unless it has heard just that."""
+        text = self.describe()
+        if text != self._told:
+            self._observer.notice(text)
+        self._told = text
 
     def ensure(self, clips: Sequence[LabelledClip]) -> Iterator[tuple[EntryLayout, ...] | None]:
         """What the store holds of each clip's views, in order; what it lacks is computed on the way. None: cannot be

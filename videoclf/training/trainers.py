@@ -69,12 +69,13 @@ class TrainerFactory:
         self._backbone = backbone
         first = self._build(recipe)
         self.examples: Examples
+        self._features: FeatureExamples | None = None
         resizer = make_resizer(recipe.preprocess, fabric.device, observer.notice)
         if recipe.backbone.frozen:
             encoder = make_encoder(copy.deepcopy(first), recipe, resizer, self._placement)
             store = FeatureStore(cache, folder, observer.notice)
-            features = FeatureExamples(encoder, quarantine, store, num_threads, observer, reading)
-            self.examples = VariedSteps(features, recipe.augment)
+            self._features = FeatureExamples(encoder, quarantine, store, num_threads, observer, reading)
+            self.examples = VariedSteps(self._features, recipe.augment)
         else:
             self.examples = VideoExamples(recipe, quarantine, num_threads, observer.advance, reading, resizer)
         self._first: VideoClassifier | None = first
@@ -97,6 +98,11 @@ class TrainerFactory:
             augment=self._recipe.augment, team=self._team, num_in_flight=self._placement.num_devices,
         )  # fmt: skip
         return trainer.scored, trainer
+
+    def tell_of_features(self) -> None:
+        """Tell the observer where features came from, if there are more than it was told of."""
+        if self._features is not None:
+            self._features.tell()
 
     def _build(self, recipe: Recipe) -> VideoClassifier:
         return build_network(recipe, len(self._labels), self._init, self._backbone)
