@@ -43,6 +43,11 @@ def truths_of(clips: Iterable[LabelledClip], objective: Objective) -> list[tuple
     return [clip.names if objective == "sigmoid" else (clip.label,) for clip in clips]
 
 
+def label_names(clips: Iterable[LabelledClip], objective: Objective) -> tuple[str, ...]:
+    """What a model of them is to know, sorted: their classes or, where a clip may have several labels, each of them."""
+    return tuple(sorted({name for truth in truths_of(clips, objective) for name in truth}))
+
+
 def judged_clips(outcomes: Sequence[Prediction | Failure], truths: Sequence[tuple[str, ...]]) -> list[JudgedClip]:
     """The clips that could be read."""
     return [

@@ -23,7 +23,7 @@ from videoclf.data.splits import Split
 from videoclf.errors import DatasetInvalid, RunFolderUnusable, UsageInvalid, counted
 from videoclf.evaluation.calibration import calibrate
 from videoclf.evaluation.environment import describe_environment
-from videoclf.evaluation.judged import truths_of
+from videoclf.evaluation.judged import label_names, truths_of
 from videoclf.evaluation.metrics import FailedClip
 from videoclf.evaluation.pooled import ClipScores, CrossvalMetrics, FoldRecord, judged_clips, pool
 from videoclf.evaluation.report import write_report
@@ -194,8 +194,7 @@ def _known_labels(dataset: Dataset, unknown: Sequence[str], objective: Objective
         raise UsageInvalid(
             f"--unknown {strange[0]}: {dataset.source} has no such class; it has {', '.join(dataset.labels[:40])}"
         )
-    names = sorted({name for truth in truths_of(dataset.clips, objective) for name in truth})
-    labels = tuple(name for name in names if name not in unknown)
+    labels = tuple(name for name in label_names(dataset.clips, objective) if name not in unknown)
     if len(labels) < 2:
         raise DatasetInvalid(f"{dataset.source}: leaves {len(labels)} classes to train on; two at least are needed")
     return labels

@@ -16,13 +16,13 @@ from pydantic import ValidationError
 from videoclf.atomic import refuse_unwritable, write_atomically
 from videoclf.audit import leaks
 from videoclf.audit.check import MAX_CLIPS_BEFORE_TRAINING, find_leaks
-from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
+from videoclf.data.dataset import Dataset, load_dataset
 from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.splits import Split, make_split
 from videoclf.errors import DatasetInvalid, DeviceUnavailable, UsageInvalid
 from videoclf.evaluation.environment import describe_environment
 from videoclf.evaluation.evaluate import metrics_of, write_predictions
-from videoclf.evaluation.judged import judged_clips, truths_of
+from videoclf.evaluation.judged import judged_clips, label_names, truths_of
 from videoclf.evaluation.metrics import Metrics
 from videoclf.evaluation.report import write_report
 from videoclf.inference.model import Model
@@ -162,7 +162,7 @@ def train(
             _look_for_leaks(parts, dataset, num_threads, reading, watcher, allow=allow_leaks)
         outcome = in_processes(partial(do_job, job), fabric, outer, check, children.append)
         trained_on = [clip for clip in parts.train if clip not in outcome.unreadable]
-        for label in sorted(set(header.labels) - set(_labels_of(trained_on, settings))):
+        for label in sorted(set(header.labels) - set(label_names(trained_on, settings.training.objective))):
             outer.notice(f"class {label!r}: none of its clips could be read for training; the model will not know it")
         return from_first(fabric, lambda: _judge(job, outcome, device, num_threads, watcher, source=str(data)))
 
@@ -236,17 +236,10 @@ def _look_for_leaks(
         )
 
 
-def _labels_of(clips: Sequence[LabelledClip], recipe: Recipe) -> tuple[str, ...]:
-    """What the model is to know, sorted: the clips' classes or, where a clip may have several labels, each of these."""
-    if recipe.training.objective == "softmax":
-        return tuple(sorted({clip.label for clip in clips}))
-    return tuple(sorted({name for clip in clips for name in clip.names}))
-
-
 def _header(out: Path, recipe: Recipe, dataset: Dataset) -> ModelHeader:
     """What the model file will say of the model. Its recipe names no weights: the file brings its own, and paths of
     this machine stay here."""
-    labels = _labels_of(dataset.clips, recipe)
+    labels = label_names(dataset.clips, recipe.training.objective)
     if len(labels) < 2:
         raise DatasetInvalid(f"{dataset.source}: holds clips of one class only, {labels[0]!r}; add another")
     backbone = recipe.backbone.model_copy(update={"weights": "none"})
