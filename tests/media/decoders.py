@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,9 +14,11 @@ import numpy as np
 import pytest
 
 from tests.media.coded_clips import Clip
+from videoclf.errors import DeviceUnavailable
 from videoclf.media.frames import RgbFrame
 from videoclf.media.options import DEFAULT_READ_OPTIONS, DecoderName, ReadOptions
 from videoclf.media.sampling import SamplingPlan
+from videoclf.media.torchcodec_decoder import video_decoder_class
 from videoclf.media.video import Video
 
 
@@ -25,9 +26,9 @@ def why_missing(decoder: DecoderName) -> str:
     """Why a decoder cannot be tested here; empty where it can."""
     if decoder == DecoderName.TORCHCODEC:
         try:
-            importlib.import_module("torchcodec.decoders")
-        except (ImportError, OSError, RuntimeError) as error:
-            return f"torchcodec cannot be imported: {str(error).splitlines()[0]}"
+            video_decoder_class()
+        except DeviceUnavailable as error:
+            return str(error)
     return ""
 
 

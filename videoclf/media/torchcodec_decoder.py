@@ -47,7 +47,7 @@ class TorchcodecDecoder:
                 f"may decode from a wrong packet of a {admission.demuxer} stream, and give grey pictures"
             )
         refuse_what_could_be_taken_for_a_script(admission)
-        open_decoder = _video_decoder_class()
+        open_decoder = video_decoder_class()
         try:
             with opened_by_number(admission) as name:
                 self._decoder = budget.timed(
@@ -103,16 +103,25 @@ class TorchcodecDecoder:
         return DecodeFailed(f"{self._path}: TorchCodec {fault}; read it with the default decoder: --decoder pyav")
 
 
-def _video_decoder_class() -> Any:
+def video_decoder_class() -> Any:
+    """TorchCodec's own.
+
+    Raises:
+        DeviceUnavailable: TorchCodec is not installed, or does not find FFmpeg's libraries.
+    """
+    no_ffmpeg = DeviceUnavailable(
+        "--decoder torchcodec: does not find FFmpeg's libraries (versions 4 to 8); install them (Debian: apt-get "
+        "install ffmpeg), or leave the option out"
+    )
     try:
+        import torchcodec
         from torchcodec.decoders import VideoDecoder
     except ImportError as error:
         raise DeviceUnavailable("--decoder torchcodec: not installed; pip install 'videoclf[torchcodec]'") from error
-    except (RuntimeError, OSError) as error:  # its own library does not find FFmpeg's
-        raise DeviceUnavailable(
-            "--decoder torchcodec: does not find FFmpeg's libraries (versions 4 to 8); install them (Debian: apt-get "
-            "install ffmpeg), or leave the option out"
-        ) from error
+    except (RuntimeError, OSError) as error:  # older than 0.17: it cannot even be imported without FFmpeg
+        raise no_ffmpeg from error
+    if getattr(torchcodec, "ffmpeg_major_version", 0) is None:
+        raise no_ffmpeg
     return VideoDecoder
 
 
