@@ -6,7 +6,7 @@ import pytest
 
 from videoclf.audit import leaks
 from videoclf.audit.findings import Leak
-from videoclf.data.dataset import LabelledClip
+from videoclf.data.dataset import Dataset, LabelledClip
 from videoclf.data.splits import Split
 from videoclf.errors import DatasetInvalid, SplitLeaks
 
@@ -21,6 +21,7 @@ SPLIT = Split(
     validation=(clip("d", "g2"), clip("e", "g3")),
     test=(clip("f", "g1"), clip("g", "g2"), clip("h")),
 )
+DATASET = Dataset("clips", ())
 PART_OF = leaks.parts_of(SPLIT)
 
 
@@ -48,7 +49,7 @@ def test_near_duplicates_leak_where_they_stand_in_two_parts() -> None:
 
 def test_a_refusal_names_the_pairs_and_the_way_out() -> None:
     with pytest.raises(SplitLeaks) as caught:
-        leaks.refuse(leaks.leaking_groups(SPLIT), SPLIT, "clips")
+        leaks.refuse(leaks.leaking_groups(SPLIT), SPLIT, DATASET)
     message = str(caught.value)
     assert message.startswith(
         "clips: --split random:0 leaks, so its figures would be too high: group g1: a (train) and f"
@@ -58,5 +59,10 @@ def test_a_refusal_names_the_pairs_and_the_way_out() -> None:
     assert isinstance(caught.value, DatasetInvalid)
 
 
+def test_the_command_it_names_groups_clips_alike() -> None:
+    with pytest.raises(SplitLeaks, match=r"check 'my clips' --split random:0 --group-regex '\^\(\[a-z\]\+\)_'$"):
+        leaks.refuse(leaks.leaking_groups(SPLIT), SPLIT, Dataset("my clips", (), "^([a-z]+)_"))
+
+
 def test_nothing_is_refused_where_nothing_leaks() -> None:
-    leaks.refuse([], SPLIT, "clips")
+    leaks.refuse([], SPLIT, DATASET)

@@ -34,11 +34,11 @@ def data(tmp_path: Path) -> Path:
 def test_it_fills_a_cache_once(tmp_path: Path, data: Path) -> None:
     code, out, err = run("extract", data, "--out", tmp_path / "cache", *FROZEN)
     assert (code, err) == (0, "")
-    assert out.startswith("8 clips computed (0.1 MB), 0 were there\n")
+    assert out.startswith("8 clips computed (0.1 MB), 0 were there already\n")
     assert f"{tmp_path / 'cache'}: 8 views of clips, 0." in out
     code, out, _ = run("extract", data, "--out", tmp_path / "cache", *FROZEN)
     assert code == 0
-    assert out.startswith("nothing to do: 8 of 8 clips were there\n")
+    assert out.startswith("nothing to do: 8 of 8 clips were there already\n")
 
 
 def test_training_is_served_from_there(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,21 @@ def test_random_folds_leave_clips_the_groups_they_have() -> None:
             assert {*fold.split.train, *fold.split.validation, *fold.split.test} == set(dataset.clips)
 
 
+def test_unknown_classes_are_tested_and_never_learnt() -> None:
+    for fold in make_folds(GROUPED, unknown=["run"]):
+        assert {clip.label for clip in (*fold.split.train, *fold.split.validation)} == {"walk"}
+        assert {clip.label for clip in fold.split.test} == {"walk", "run"}
+
+
+def test_an_unknown_class_may_be_in_one_group_only() -> None:
+    rare = LabelledClip(Path("jump/ann.avi"), "jump", "ann")
+    dataset = Dataset("data", (*GROUPED.clips, rare))
+    with pytest.raises(DatasetInvalid, match="'jump' has test clips but none to train on"):
+        make_folds(dataset)
+    assert [rare in fold.split.test for fold in make_folds(dataset, unknown=["jump"])] == [True, *[False] * 4]
+    assert len(make_folds(dataset, "random", num_folds=3, unknown=["jump"])) == 3
+
+
 def test_without_groups_the_remedy_is_named() -> None:
     with pytest.raises(DatasetInvalid, match="carry no groups .*--by random"):
         make_folds(UNGROUPED)

@@ -3,7 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from videoclf.data.dataset import LabelledClip
-from videoclf.evaluation.judged import JudgedClip, judged_clips, least_sure, surest_mistakes, truths_of
+from videoclf.evaluation.judged import (
+    JudgedClip,
+    judged_clips,
+    least_sure,
+    surest_mistakes,
+    truths_of,
+    warn_of_joined_labels,
+)
 from videoclf.inference.prediction import ErrorDescription, Failure, LabelScore, Prediction
 
 
@@ -27,6 +34,14 @@ def test_only_a_clip_that_may_have_several_labels_has_its_parts() -> None:
     clip = LabelledClip(Path("a.avi"), "walk|talk", None)
     assert truths_of([clip], "softmax") == [("walk|talk",)]
     assert truths_of([clip], "sigmoid") == [("walk", "talk")]
+
+
+def test_joined_labels_that_are_a_class_of_their_own_are_told() -> None:
+    clips = [LabelledClip(Path("a.avi"), "walk|talk", None), LabelledClip(Path("b.avi"), "walk", None)]
+    [warning] = warn_of_joined_labels(clips, "softmax")
+    assert warning.startswith("1 clip with several labels, the first 'walk|talk'")
+    assert "--set training.objective=sigmoid" in warning
+    assert warn_of_joined_labels(clips, "sigmoid") == warn_of_joined_labels(clips[1:], "softmax") == []
 
 
 def test_a_clip_is_right_with_any_of_its_labels() -> None:

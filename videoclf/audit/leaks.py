@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
 from videoclf.audit.findings import Leak, Part
-from videoclf.data.dataset import LabelledClip
+from videoclf.data.dataset import Dataset, LabelledClip
 from videoclf.data.splits import Split
 from videoclf.errors import SplitLeaks
 
@@ -73,16 +74,17 @@ def leaking_near_duplicates(pairs: Iterable[tuple[Path, Path]], part_of: Mapping
     ]  # fmt: skip
 
 
-def refuse(leaks: Sequence[Leak], split: Split, source: str) -> None:
+def refuse(leaks: Sequence[Leak], split: Split, dataset: Dataset) -> None:
     """Raise if anything leaks.
 
     Raises:
         SplitLeaks: names the first leaks, and what to do.
     """
     if leaks:
+        grouping = f" --group-regex {shlex.quote(dataset.group_pattern)}" if dataset.group_pattern else ""
         raise SplitLeaks(
-            f"{describe(leaks, split, source)}. Group them (--group-regex), remove the copies, or go on with "
-            f"--allow-leaks; all of them: videoclf check {source} --split {split.spec}"
+            f"{describe(leaks, split, dataset.source)}. Group them (--group-regex), remove the copies, or go on with "
+            f"--allow-leaks; all of them: videoclf check {shlex.quote(dataset.source)} --split {split.spec}{grouping}"
         )
 
 

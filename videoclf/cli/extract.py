@@ -63,10 +63,11 @@ def extract(
         )
     if done.num_computed or done.failed:
         print_result(
-            f"{done.num_computed} clips computed ({done.num_bytes_written / 1e6:.1f} MB), {done.num_served} were there"
+            f"{done.num_computed} clips computed ({done.num_bytes_written / 1e6:.1f} MB), "
+            f"{done.num_served} were there already"
         )
     else:
-        print_result(f"nothing to do: {done.num_served} of {done.num_clips} clips were there")
+        print_result(f"nothing to do: {done.num_served} of {done.num_clips} clips were there already")
     print_result(f"{done.folder}: {done.size.num_entries} views of clips, {done.size.size_bytes / 1e6:.1f} MB")
     if done.failed:
         print_error(f"{len(done.failed)} of {done.num_clips} clips could not be read; they are named above")

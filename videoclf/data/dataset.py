@@ -37,6 +37,8 @@ class Dataset:
     source: str
     """The folder or list, for messages."""
     clips: tuple[LabelledClip, ...]
+    group_pattern: str | None = None
+    """What was searched in file names for the groups, where it was given."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -84,7 +86,7 @@ def load_dataset(source: str | Path, *, group_pattern: str | None = None) -> Dat
         clips = _read_list(path, pattern)
     else:
         raise DatasetInvalid(f"{without_credentials(path)}: no such folder or list of path,label; check the path")
-    return Dataset(str(path), tuple(clips))
+    return Dataset(str(path), tuple(clips), group_pattern)
 
 
 def _compile(pattern: str) -> re.Pattern[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +33,7 @@ def make_folds(
     *,
     num_folds: int | None = None,
     split_files: str | Path | None = None,
+    unknown: Collection[str] = (),
 ) -> list[Fold]:
     """Part a dataset several times.
 
@@ -43,6 +44,7 @@ def make_folds(
             groups are known, they then stand on both sides: a leak.)
         num_folds: ``group``: how many; by default one a group. ``random``: by default 5.
         split_files: the folder with the official lists, where they do not lie beside the clips.
+        unknown: classes of which nothing is learnt; see `make_split`.
 
     Raises:
         UsageInvalid: an unknown way, or a number of folds that cannot be.
@@ -52,17 +54,17 @@ def make_folds(
         if num_folds is not None:
             raise UsageInvalid("--folds: the official lists are as many as they are; leave it out")
         specs = [f"official:{number}" for number in (1, 2, 3)]
-        return [Fold(spec, make_split(dataset, spec, split_files=split_files)) for spec in specs]
+        return [Fold(spec, make_split(dataset, spec, split_files=split_files, unknown=unknown)) for spec in specs]
     if by == "group":
-        return [_leave_out(dataset, groups) for groups in _deal_groups(dataset, num_folds)]
+        return [_leave_out(dataset, groups, unknown) for groups in _deal_groups(dataset, num_folds)]
     if by == "random":
-        return _random_folds(dataset, num_folds)
+        return _random_folds(dataset, num_folds, unknown)
     raise UsageInvalid(f"--by {by!r}: unknown; use {FOLDS_HELP}")
 
 
-def _leave_out(dataset: Dataset, groups: Sequence[str]) -> Fold:
+def _leave_out(dataset: Dataset, groups: Sequence[str], unknown: Collection[str]) -> Fold:
     names = ",".join(groups)
-    return Fold(names, make_split(dataset, f"leave-out:{names}"))
+    return Fold(names, make_split(dataset, f"leave-out:{names}", unknown=unknown))
 
 
 def _deal_groups(dataset: Dataset, num_folds: int | None) -> list[list[str]]:
@@ -85,10 +87,11 @@ def _deal_groups(dataset: Dataset, num_folds: int | None) -> list[list[str]]:
     return sorted(sorted(groups) for groups in folds)
 
 
-def _random_folds(dataset: Dataset, num_folds: int | None) -> list[Fold]:
+def _random_folds(dataset: Dataset, num_folds: int | None, unknown: Collection[str]) -> list[Fold]:
     """Of the clips dealt out, one part is a fold's test part, another one validates, the others train."""
     wanted = _DEFAULT_RANDOM_FOLDS if num_folds is None else num_folds
-    rarest, num_clips = min(Counter(clip.label for clip in dataset.clips).items(), key=lambda item: item[1])
+    sizes = Counter(clip.label for clip in dataset.clips if clip.label not in unknown)
+    rarest, num_clips = min(sizes.items(), key=lambda item: item[1])
     if not 3 <= wanted <= num_clips:
         default = " (the default)" if num_folds is None else ""
         remedy = f"use 3 to {num_clips}" if num_clips >= 3 else "three at least are needed: add clips"
@@ -106,7 +109,7 @@ def _random_folds(dataset: Dataset, num_folds: int | None) -> list[Fold]:
             num_dealt += 1
     # to be parted, the parts are groups: each is left out whole
     original = {replace(clip, group=f"part {fold_of[clip] + 1}"): clip for clip in dataset.clips}
-    folds = [_leave_out(replace(dataset, clips=tuple(original)), [f"part {n + 1}"]) for n in range(wanted)]
+    folds = [_leave_out(replace(dataset, clips=tuple(original)), [f"part {n + 1}"], unknown) for n in range(wanted)]
     return [replace(fold, split=_with_groups_of(original, fold.split)) for fold in folds]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +40,9 @@ class Split:
         return f"Split({self.spec}: {len(self.train)} train, {len(self.validation)} validation, {len(self.test)} test)"
 
 
-def make_split(dataset: Dataset, spec: str | None = None, *, split_files: str | Path | None = None) -> Split:
+def make_split(
+    dataset: Dataset, spec: str | None = None, *, split_files: str | Path | None = None, unknown: Collection[str] = ()
+) -> Split:
     """Part a dataset.
 
     Args:
@@ -49,6 +51,7 @@ def make_split(dataset: Dataset, spec: str | None = None, *, split_files: str | 
             of the clips at random; ``official:N`` what the official lists say; ``leave-out:g09,g10`` those groups;
             ``none`` nothing. Default: ``group:0`` where names carry groups, else ``random:0``.
         split_files: the folder with the official lists, where they do not lie beside the clips.
+        unknown: classes of which nothing is learnt: their clips are in the test part, or in none.
 
     Raises:
         UsageInvalid: an unknown spec.
@@ -84,10 +87,11 @@ def make_split(dataset: Dataset, spec: str | None = None, *, split_files: str | 
         )
     else:
         raise UsageInvalid(f"--split {chosen!r}: unknown; use {SPLIT_HELP}")
+    rest = [clip for clip in rest if clip.label not in unknown]
     if kind != "random":
         warnings += _warn_of_missing_groups(rest, dataset)
     train, validation = _cut(rest, _VALIDATION_SHARE, seed, by_group=kind != "random")
-    _check_parts(train, validation, test, chosen, needs_test=kind != "none")
+    _check_parts(train, validation, test, chosen, needs_test=kind != "none", unknown=unknown)
     return Split(chosen, tuple(train), tuple(validation), tuple(test), tuple(warnings), tuple(missing))
 
 
@@ -207,13 +211,15 @@ def _check_parts(
     spec: str,
     *,
     needs_test: bool,
+    unknown: Collection[str],
 ) -> None:
     if not train or not validation or (needs_test and not test):
         raise DatasetInvalid(
             f"--split {spec}: leaves {len(train)} clips to train, {len(validation)} to validate and {len(test)} to "
             "test; each needs one at least: add clips or groups"
         )
-    only_test = {name for clip in test for name in clip.names} - {name for clip in train for name in clip.names}
+    known_test = (clip for clip in test if clip.label not in unknown)
+    only_test = {name for clip in known_test for name in clip.names} - {name for clip in train for name in clip.names}
     if only_test:
         raise DatasetInvalid(
             f"--split {spec}: class {sorted(only_test)[0]!r} has test clips but none to train on; choose another split"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videoclf.data.dataset import LabelledClip
+from videoclf.errors import counted
 from videoclf.inference.prediction import Failure, LabelScore, Prediction
 from videoclf.recipe.recipe import Objective
 
@@ -46,6 +47,17 @@ def truths_of(clips: Iterable[LabelledClip], objective: Objective) -> list[tuple
 def label_names(clips: Iterable[LabelledClip], objective: Objective) -> tuple[str, ...]:
     """What a model of them is to know, sorted: their classes or, where a clip may have several labels, each of them."""
     return tuple(sorted({name for truth in truths_of(clips, objective) for name in truth}))
+
+
+def warn_of_joined_labels(clips: Iterable[LabelledClip], objective: Objective) -> list[str]:
+    """A line where clips have several labels, and the recipe takes ``walk|talk`` for a class of its own."""
+    joined = [] if objective == "sigmoid" else [clip for clip in clips if len(clip.names) > 1]
+    if not joined:
+        return []
+    return [
+        f"{counted(len(joined), 'clip')} with several labels, the first {joined[0].label!r}: each such combination "
+        "counts as a class of its own; to have every label scored by itself: --set training.objective=sigmoid"
+    ]
 
 
 def judged_clips(outcomes: Sequence[Prediction | Failure], truths: Sequence[tuple[str, ...]]) -> list[JudgedClip]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +23,7 @@ from videoclf.data.splits import Split
 from videoclf.errors import DatasetInvalid, RunFolderUnusable, UsageInvalid, counted
 from videoclf.evaluation.calibration import calibrate
 from videoclf.evaluation.environment import describe_environment
-from videoclf.evaluation.judged import label_names, truths_of
+from videoclf.evaluation.judged import label_names, truths_of, warn_of_joined_labels
 from videoclf.evaluation.metrics import FailedClip
 from videoclf.evaluation.pooled import ClipScores, CrossvalMetrics, FoldRecord, judged_clips, pool
 from videoclf.evaluation.report import write_report
@@ -135,11 +135,9 @@ def crossval(
         settings = _for_a_probe(settings)
     dataset = load_dataset(data, group_pattern=group_pattern)
     labels = _known_labels(dataset, unknown, objective)
-    folds = [
-        replace(fold, split=_without_unknown(fold, labels, objective))
-        for fold in make_folds(dataset, by, num_folds=num_folds, split_files=split_files)
-    ]
-    for warning in dict.fromkeys(warning for fold in folds for warning in fold.split.warnings):
+    folds = make_folds(dataset, by, num_folds=num_folds, split_files=split_files, unknown=unknown)
+    warnings = [warning for fold in folds for warning in fold.split.warnings]
+    for warning in dict.fromkeys([*warnings, *warn_of_joined_labels(dataset.clips, objective)]):
         watcher.notice(warning)
     folder = _open_folder(Path(out), _fingerprint(settings, baseline, folds), overwrite=overwrite)
     torch_device = find_device(device)
@@ -209,17 +207,6 @@ def _for_a_probe(recipe: Recipe) -> Recipe:
     )
 
 
-def _without_unknown(fold: Fold, labels: Sequence[str], objective: Objective) -> Split:
-    """The split whose training and validation parts hold clips of known classes only."""
-    train, validation = (
-        tuple(clip for clip, truth in zip(part, truths_of(part, objective), strict=True) if set(truth) <= set(labels))
-        for part in (fold.split.train, fold.split.validation)
-    )
-    if not train or not validation:
-        raise DatasetInvalid(f"fold {fold.name}: no clips of known classes to train or to validate on; use fewer folds")
-    return replace(fold.split, train=train, validation=validation)
-
-
 def _look_for_leaks(
     splits: Sequence[Split], dataset: Dataset, num_threads: int, reading: ReadOptions, watcher: Observer, *, allow: bool
 ) -> None:
@@ -228,7 +215,7 @@ def _look_for_leaks(
         if leaks_of_split and allow:
             watcher.notice(leaks.describe(leaks_of_split, split, dataset.source))
             return  # one says enough
-        leaks.refuse(leaks_of_split, split, dataset.source)
+        leaks.refuse(leaks_of_split, split, dataset)
 
 
 def _fingerprint(recipe: Recipe, baseline: Baseline | None, folds: Sequence[Fold]) -> str:

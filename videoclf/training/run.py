@@ -22,7 +22,7 @@ from videoclf.data.splits import Split, make_split
 from videoclf.errors import DatasetInvalid, DeviceUnavailable, UsageInvalid
 from videoclf.evaluation.environment import describe_environment
 from videoclf.evaluation.evaluate import metrics_of, write_predictions
-from videoclf.evaluation.judged import judged_clips, label_names, truths_of
+from videoclf.evaluation.judged import judged_clips, label_names, truths_of, warn_of_joined_labels
 from videoclf.evaluation.metrics import Metrics
 from videoclf.evaluation.report import write_report
 from videoclf.inference.model import Model
@@ -142,7 +142,7 @@ def train(
     parts = make_split(dataset, split, split_files=split_files)
     if is_resumed:
         folder.check_split(parts)
-    for warning in parts.warnings:
+    for warning in [*parts.warnings, *warn_of_joined_labels(dataset.clips, settings.training.objective)]:
         outer.notice(warning)
     header = _header(Path(out), settings, dataset)
     job = Job(
@@ -226,7 +226,7 @@ def _look_for_leaks(
 ) -> None:
     found, has_near_duplicates_checked = find_leaks(parts, num_threads=num_threads, reading=reading, progress=watcher)
     if not allow:
-        leaks.refuse(found, parts, dataset.source)
+        leaks.refuse(found, parts, dataset)
     elif found:
         watcher.notice(leaks.describe(found, parts, dataset.source))
     if not has_near_duplicates_checked:
