@@ -1,12 +1,12 @@
 """What each key of a recipe gives: the recipe, and the recipe with one thing changed, cross-validated side by side.
 
     python benchmarks/ablation.py DATA --out DIR [--folds 5] [--seeds 3] [--recipe NAME|FILE] [--set KEY=VALUE]...
-        [--only ROW]...
+        [--only ROW]... [--trained]
 
 Prints a Markdown table: top-1 and negative log-likelihood, pooled out of fold, mean and deviation over the seeds; how
 far top-1 is from the recipe's; and both of the validation clips, by which recipes are chosen. What ``--set`` changes is
-changed in all rows: ``training.refit=false`` halves their time. Rows that are done are kept in DIR: a run that was
-interrupted goes on.
+changed in all rows: ``training.refit=false`` halves their time. ``--trained`` takes the rows that train the backbone.
+Rows that are done are kept in DIR: a run that was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -53,6 +53,15 @@ ROWS: dict[str, tuple[str, ...]] = {
 }
 """The first is what the others are compared with."""
 
+_TRAINED = ("backbone.frozen=false", "training.backbone_learning_rate=3e-4")
+TRAINED_ROWS: dict[str, tuple[str, ...]] = {
+    "top five stages trained": (*_TRAINED, "backbone.unfrozen_stages=5"),
+    "all stages trained": _TRAINED,
+    "layer-wise rates": (*_TRAINED, "training.layer_decay=0.8"),
+    "layer-wise rates, temporal shift": (*_TRAINED, "training.layer_decay=0.8", "backbone.temporal_shift=true"),
+}
+"""Each epoch runs every clip through the backbone, and back: hours on a CPU. A shift needs ``backbone.tap_below=``."""
+
 
 def main() -> None:
     """Cross-validate each row and print its line."""
@@ -64,18 +73,19 @@ def main() -> None:
     parser.add_argument("--recipe", default="mobilenet_v2-gru", metavar="NAME|FILE")
     parser.add_argument("--group-regex", metavar="REGEX")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--only", action="append", choices=list(ROWS), metavar="ROW", help="repeatable")
+    parser.add_argument("--trained", action="store_true", help="the rows that train the backbone, for the others")
+    parser.add_argument("--only", action="append", choices=[*ROWS, *TRAINED_ROWS], metavar="ROW", help="repeatable")
     arguments = parser.parse_args()
     print("| | top-1 | against the recipe | negative log-likelihood | validation: top-1 | negative log-likelihood |")
     print("| --- | --- | --- | --- | --- | --- |")
     first: CrossvalMetrics | None = None
     unchanged, *changes = ROWS
-    for row in [unchanged, *(arguments.only or changes)]:
+    for row in [unchanged, *(arguments.only or (TRAINED_ROWS if arguments.trained else changes))]:
         metrics = videoclf.crossval(
             arguments.data,
             out=arguments.out / row.replace(" ", "-").replace(",", ""),
             recipe=arguments.recipe,
-            overrides=(*arguments.overrides, *ROWS[row]),
+            overrides=(*arguments.overrides, *{**ROWS, **TRAINED_ROWS}[row]),
             num_folds=arguments.folds,
             num_seeds=arguments.seeds,
             group_pattern=arguments.group_regex,
