@@ -45,11 +45,11 @@ class InMemory:
             yield Example(self._features[draw.clip], draw.clip.label)
 
     def for_validation(
-        self, clips: Sequence[LabelledClip], look: Callable[[Views], Seen]
+        self, clips: Sequence[LabelledClip], look: Callable[[Views, int], Seen]
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         """See `Examples`."""
         for clip in clips:
-            yield clip, [look((self._features[clip][:1],))]
+            yield clip, [look((self._features[clip][:1],), 1)]
 
 
 def main() -> None:

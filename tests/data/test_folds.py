@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,30 @@ def test_an_unknown_class_may_be_in_one_group_only() -> None:
         make_folds(dataset)
     assert [rare in fold.split.test for fold in make_folds(dataset, unknown=["jump"])] == [True, *[False] * 4]
     assert len(make_folds(dataset, "random", num_folds=3, unknown=["jump"])) == 3
+
+
+def test_a_clip_without_group_is_a_group_of_its_own() -> None:
+    alone = LabelledClip(Path("run/alone.avi"), "run", None)
+    folds = make_folds(Dataset("data", (*GROUPED.clips, alone)))
+    assert [fold.split.test for fold in folds if fold.name == "run/alone.avi"] == [(alone,)]
+    assert sum(alone in fold.split.test for fold in folds) == 1
+    assert len(folds) == 6
+
+
+def test_a_group_may_be_called_anything() -> None:
+    clips = tuple(replace(clip, group=f" {clip.group}, the first") for clip in GROUPED.clips)
+    assert len(make_folds(Dataset("data", clips))) == 5
+
+
+def test_random_folds_of_several_labels_count_each_by_itself() -> None:
+    clips = [
+        LabelledClip(Path(f"{i}.avi"), ("walk|talk", "walk", "talk")[i % 3 if i else 0], None) for i in range(3, 15)
+    ]
+    rare = LabelledClip(Path("rare.avi"), "talk|walk", None)
+    dataset = Dataset("data", (*clips, rare))
+    with pytest.raises(UsageInvalid, match=r"'talk\|walk', has 1 clips"):
+        make_folds(dataset, "random", num_folds=3)
+    assert len(make_folds(dataset, "random", num_folds=3, has_several=True)) == 3
 
 
 def test_without_groups_the_remedy_is_named() -> None:

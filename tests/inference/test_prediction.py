@@ -46,6 +46,11 @@ def test_a_prediction_is_named_by_its_best_label() -> None:
     assert repr(PREDICTION) == "Prediction(walk 0.80, 28 frames of a.mp4)"
 
 
+def test_only_its_json_is_rounded() -> None:
+    label = LabelScore(label="walk", score=1e-9)
+    assert (label.score, label.model_dump(mode="json")["score"]) == (1e-9, 0.0)
+
+
 def test_top_keeps_the_best() -> None:
     assert [entry.label for entry in PREDICTION.top(1).labels] == ["walk"]
 

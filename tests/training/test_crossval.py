@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -19,9 +20,11 @@ from videoclf.errors import (
     RunFolderUnusable,
     SplitLeaks,
     UsageInvalid,
+    WeightsUnavailable,
 )
 from videoclf.evaluation.pooled import CrossvalMetrics, FoldRecord, pool
 from videoclf.evaluation.results import read_result
+from videoclf.media.options import DecoderName, ReadOptions
 from videoclf.training.crossval import crossval
 from videoclf.training.observer import SilentObserver
 
@@ -154,6 +157,53 @@ def test_a_folder_that_no_longer_says_what_it_holds_is_not_done_anew_unasked(
     assert len(list((out / "folds").iterdir())) == 8
 
 
+@pytest.mark.parametrize("changed", [{"precision": "bf16-mixed"}, {"reading": ReadOptions(decoder=DecoderName.OPENCV)}])
+def test_what_was_done_in_another_way_is_not_taken_for_it(
+    data: Path, done: tuple[Path, CrossvalMetrics, Counting], changed: dict[str, object]
+) -> None:
+    with pytest.raises(RunFolderUnusable, match="holds the cross-validation of another recipe, of other weights"):
+        run(data, done[0], Counting(), num_seeds=2, **changed)
+
+
+def test_other_figures_are_left_alone_unless_asked(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text("{}")
+    with pytest.raises(RunFolderUnusable, match="holds other figures; choose another --out, or add --overwrite"):
+        run(data, tmp_path, Counting())
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
+
+
+def test_what_is_to_be_replaced_stays_until_there_is_something_else(
+    data: Path, done: tuple[Path, CrossvalMetrics, Counting], tmp_path: Path
+) -> None:
+    out = shutil.copytree(done[0], tmp_path / "copy")
+    before = sorted(out.rglob("*"))
+    with pytest.raises(ModelFileInvalid):
+        run(data, out, Counting(), overrides=(*SHORT, "training.epochs=1"), overwrite=True, init=data)
+    with pytest.raises(WeightsUnavailable):
+        run(data, out, Counting(), overrides=(*SHORT, "backbone.weights=gone.safetensors"), overwrite=True)
+    assert sorted(out.rglob("*")) == before
+    with pytest.raises(KeyboardInterrupt):
+        run(data, out, Counting(stop_after=1), overwrite=True)
+    assert [path.name for path in (out / "folds").iterdir()] == ["000-seed0.json"]
+
+
+def test_a_fold_of_which_nothing_can_be_read_does_not_end_the_ridge(data: Path, tmp_path: Path) -> None:
+    broken = shutil.copytree(data, tmp_path / "data")
+    (broken / "Long" / "v_Long_g05_c01.avi").write_bytes(b"RIFF....AVI broken, too")
+    metrics = run(broken, tmp_path / "cv", Counting(), baseline="ridge")
+    assert (metrics.num_folds, metrics.pooled.num_clips, metrics.pooled.num_failed) == (5, 12, 2)
+
+
+def test_a_file_name_may_be_no_text(data: Path, tmp_path: Path) -> None:
+    odd = shutil.copytree(data, tmp_path / "data")
+    path = odd / "Long" / "v_Long_g02_c01.avi"
+    path.rename(path.with_name(os.fsdecode(b"v_\xff_g02_c01.avi")))
+    metrics = run(odd, tmp_path / "cv", Counting(), baseline="ridge")
+    counting = Counting()
+    assert run(odd, tmp_path / "cv", counting, baseline="ridge") == metrics
+    assert counting.records == []
+
+
 def test_a_cross_validation_is_no_model(done: tuple[Path, CrossvalMetrics, Counting]) -> None:
     with pytest.raises(ModelFileInvalid, match="is a cross-validation, which keeps no model; train one"):
         videoclf.load(done[0])
@@ -175,7 +225,7 @@ def test_a_fold_of_which_no_clip_can_be_read_says_nothing_of_the_spread(
 
 
 def test_another_recipe_is_not_mixed_in(data: Path, done: tuple[Path, CrossvalMetrics, Counting]) -> None:
-    with pytest.raises(RunFolderUnusable, match="another recipe or of other clips"):
+    with pytest.raises(RunFolderUnusable, match="another recipe, of other weights, or of other clips"):
         run(data, done[0], Counting(), overrides=(*SHORT, "temporal.hidden_size=7"))
 
 

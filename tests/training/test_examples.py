@@ -40,7 +40,7 @@ def steps_of(examples: VideoExamples, clips: list[LabelledClip], seed: int = 0) 
 
 
 def looked_at(examples: VideoExamples, clips: list[LabelledClip]) -> list[Tensor]:
-    return [windows[0] for _, windows in examples.for_validation(clips, lambda views: views[0])]
+    return [windows[0] for _, windows in examples.for_validation(clips, lambda views, _: views[0])]
 
 
 VARIED = {"crop_scale_min": 0.5, "brightness": 0.4, "speed": 0.5, "temporal_jitter": 1.0}
@@ -83,7 +83,7 @@ def test_validation_is_not_varied(clips: list[LabelledClip]) -> None:
 def test_where_the_recipe_says_so_validation_sees_the_mirror_image_too(clips: list[LabelledClip]) -> None:
     recipe = Recipe.model_validate({"preprocess": {"height": 32, "width": 32}, "testing": {"horizontal_flip": True}})
     examples = VideoExamples(recipe, Quarantine(SilentObserver()), 2, lambda: None)
-    for _, ((window, mirrored),) in examples.for_validation(clips, lambda views: views):
+    for _, ((window, mirrored),) in examples.for_validation(clips, lambda views, _: views):
         assert torch.equal(mirrored, window.flip(-1))
 
 
@@ -113,12 +113,12 @@ def test_given_steps_are_varied_in_training_only() -> None:
         def for_training(self, draws: Any) -> Iterator[Any]:
             return iter([Example(torch.arange(40), "a")])
 
-        def for_validation(self, clips: Any, look: Callable[[Views], Any]) -> Iterator[Any]:
-            return iter([("clip", [look((torch.arange(40),))])])
+        def for_validation(self, clips: Any, look: Callable[[Views, int], Any]) -> Iterator[Any]:
+            return iter([("clip", [look((torch.arange(40),), 40)])])
 
     examples = VariedSteps(Given(), Augment(temporal_jitter=1))
     (example,) = examples.for_training([Draw(LabelledClip(Path("a"), "a", None), (0,))])
     assert example is not None
     assert not torch.equal(example.steps, torch.arange(40))
-    ((_, seen),) = examples.for_validation([], lambda views: views[0])
+    ((_, seen),) = examples.for_validation([], lambda views, _: views[0])
     assert torch.equal(seen[0], torch.arange(40))

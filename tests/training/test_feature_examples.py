@@ -85,7 +85,7 @@ def train(run: Run, clips: list[LabelledClip], seed: int = 0) -> list[Tensor]:
 
 
 def validate(run: Run, clips: list[LabelledClip]) -> list[list[Tensor]]:
-    return [seen for _, seen in run.examples.for_validation(clips, lambda views: views[0].clone())]
+    return [seen for _, seen in run.examples.for_validation(clips, lambda views, _: views[0].clone())]
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_they_are_what_the_backbone_makes_of_each_window(tmp_path: Path, clips: 
     run = start(tmp_path / "cache", tmp_path)
     classifier = fold_batch_norms(classifier_of().eval())  # as prediction runs it
 
-    def encode(views: Views) -> Tensor:
+    def encode(views: Views, _num_frames: int) -> Tensor:
         (window,) = views
         return classifier.encode(window[None], torch.tensor([len(window)]))[0][0].detach()
 
@@ -134,7 +134,7 @@ def test_mirror_images_are_for_testing_or_for_training_or_for_both(tmp_path: Pat
         recipe = Recipe.model_validate(RECIPE.model_dump() | sections)
         run = start(tmp_path / "cache", tmp_path, recipe=recipe)
         assert run.encoder.views == ("as it is", "mirrored")
-        seen = [views for _, (views, *_) in run.examples.for_validation(clips, lambda views: views)]
+        seen = [views for _, (views, *_) in run.examples.for_validation(clips, lambda views, _: views)]
         assert {len(views) for views in seen} == {2 if in_testing else 1}
         is_as_it_is = {torch.equal(train(run, clips[:1], seed)[0], seen[0][0]) for seed in range(12)}
         assert is_as_it_is == ({True, False} if in_training else {True})
@@ -278,7 +278,7 @@ def test_a_clip_that_could_not_be_named_when_it_was_begun_is_left_out(
 def test_the_folder_may_be_deleted_at_any_moment(tmp_path: Path, clips: list[LabelledClip]) -> None:
     run = start(tmp_path / "cache", tmp_path)
     expected = []
-    for _, seen in run.examples.for_validation(clips, lambda views: views[0].clone()):
+    for _, seen in run.examples.for_validation(clips, lambda views, _: views[0].clone()):
         expected.append(seen)
         for path in (tmp_path / "cache").rglob("*.*"):
             path.unlink()

@@ -34,10 +34,10 @@ class RampExamples:
             yield Example(self.steps(draw.clip), draw.clip.label)
 
     def for_validation(
-        self, clips: Sequence[LabelledClip], look: Callable[[Views], Seen]
+        self, clips: Sequence[LabelledClip], look: Callable[[Views, int], Seen]
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         for clip in clips:
-            yield clip, [look((self.steps(clip),))]
+            yield clip, [look((self.steps(clip),), len(self.steps(clip)))]
 
     def steps(self, clip: LabelledClip) -> Tensor:
         number = int(clip.path.stem)
@@ -51,10 +51,10 @@ class MisleadingValidation(RampExamples):
     """Validation clips show the other class: the better the training, the worse they do."""
 
     def for_validation(
-        self, clips: Sequence[LabelledClip], look: Callable[[Views], Seen]
+        self, clips: Sequence[LabelledClip], look: Callable[[Views, int], Seen]
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         for clip in clips:
-            yield clip, [look((self.steps(clip).flip(0),))]
+            yield clip, [look((self.steps(clip).flip(0),), len(self.steps(clip)))]
 
 
 class NoExamples(RampExamples):
@@ -173,6 +173,48 @@ def test_stopped_after_any_step_and_resumed_the_same_weights_come_out(settings: 
         assert rest_of_records[-1].validation_loss == records[-1].validation_loss
         assert rest_of_records[0].train_loss == records[-len(rest_of_records)].train_loss
         assert all(torch.equal(undisturbed[name], tensor) for name, tensor in resumed.weights().items())
+
+
+def test_with_other_steps_the_epoch_begins_anew_and_the_rate_ends_where_it_should() -> None:
+    """Two batches a step in place of one, as another number of processes would have it."""
+    one, two = (with_training(epochs=6, patience=6, batch_size=4, accumulate=number) for number in (1, 2))
+    unbroken, _ = build(two)
+    rates = [record.learning_rate for record, _ in unbroken.epochs(CLIPS[:16], CLIPS[16:])]
+    stopped, _ = build(one)
+    for record, _ in stopped.epochs(CLIPS[:16], CLIPS[16:]):
+        if record.epoch == 2:
+            break
+    state = stopped.state()
+    state["place"] |= {"pool": 0, "batch": 2, "step": 2}  # in the middle of the third
+    resumed, _ = build(two)
+    resumed.restore_state(state)
+    assert resumed.place == Place(epoch=3, num_steps=state["place"]["num_steps"])
+    rest = [record for record, _ in resumed.epochs(CLIPS[:16], CLIPS[16:])]
+    assert [record.epoch for record in rest] == [3, 4, 5, 6]
+    assert [record.learning_rate for record in rest] == rates[2:]
+
+
+def test_a_process_that_read_no_clip_takes_part_without_weight() -> None:
+    class Beside:
+        """The second of two processes; the first has a clip in every batch."""
+
+        rank, size = 1, 2
+
+        def sum(self, values: Sequence[float]) -> np.ndarray:
+            return np.array(values, dtype=np.float64) + 1
+
+        def gather(self, value: Any) -> list[Any]:
+            return [Example(RampExamples().steps(CLIPS[0]), "up"), value] if value is None else [value]
+
+    recipe = with_training(epochs=1, batch_size=4)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    classifier = build_classifier(recipe, 2)
+    trainer = Trainer(
+        fabric, classifier, NoExamples(), LABELS, recipe.training, on_features=True, team=Beside()
+    )  # fmt: skip
+    [(record, _)] = trainer.epochs(CLIPS[:16], CLIPS[16:])
+    assert trainer.place.num_steps == 2
+    assert record.train_loss == 1  # the other's alone
 
 
 def test_gradients_of_accumulated_batches_are_those_of_one_batch() -> None:

@@ -110,8 +110,28 @@ def test_the_runs_own_recipe_wins(data: Path, tmp_path: Path) -> None:
 def test_other_clips_are_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         train(data, tmp_path, TRAINED, observer=Stopping(9))
-    with pytest.raises(RunFolderUnusable, match="the run began with other clips, or another split"):
+    with pytest.raises(RunFolderUnusable, match="the run began with other clips or labels, or another split"):
         videoclf.train(data, out=tmp_path, split="leave-out:g03", resume=True)
+
+
+def test_other_weights_to_begin_with_are_refused(data: Path, tmp_path: Path) -> None:
+    train(data, tmp_path / "first", TRAINED)
+    with pytest.raises(Interrupted):
+        train(data, tmp_path / "run", FROZEN, observer=Stopping(19), init=tmp_path / "first")
+    with pytest.raises(RunFolderUnusable, match="the run began from other weights .*; give the same --init"):
+        train(data, tmp_path / "run", FROZEN, resume=True)
+    assert train(data, tmp_path / "run", FROZEN, resume=True, init=tmp_path / "first")
+
+
+def test_other_labels_are_refused(data: Path, tmp_path: Path) -> None:
+    clips = sorted(data.glob("*/*.avi"))
+    listed = tmp_path / "clips.csv"
+    listed.write_text("".join(f"{path},{path.parent.name}\n" for path in clips))
+    with pytest.raises(Interrupted):
+        train(listed, tmp_path / "run", TRAINED, observer=Stopping(9))
+    listed.write_text("".join(f"{path},{'Short' if path.parent.name == 'Long' else 'Long'}\n" for path in clips))
+    with pytest.raises(RunFolderUnusable, match="the run began with other clips or labels"):
+        train(listed, tmp_path / "run", TRAINED, resume=True)
 
 
 def test_a_torn_checkpoint_costs_the_steps_since_the_one_before(

@@ -35,6 +35,7 @@ from videoclf.errors import (
 from videoclf.evaluation.report import EpochRecord
 from videoclf.media.video import Video
 from videoclf.modeling.backbone3d import ClipBackbone
+from videoclf.recipe.header import read_header
 from videoclf.recipe.reading import load_recipe
 from videoclf.training.observer import SilentObserver
 from videoclf.training.run_folder import Run
@@ -175,6 +176,17 @@ def test_a_model_lends_its_weights_to_a_run_with_other_classes(
     data.write_text("".join(f"{path},{path.parent.name}\n" for path in clips))
     second = videoclf.train(data, out=tmp_path / "second", init=run[0].folder, overrides=["training.epochs=1"])
     assert videoclf.load(second.folder).labels == ("Clockwise", "Counterclockwise", "ZigzagAcross")
+
+
+def test_figures_of_clips_that_a_refit_learnt_from_are_told_as_that(small_data: Path, tmp_path: Path) -> None:
+    notes = Notes()
+    trained = videoclf.train(
+        small_data, out=tmp_path / "run", recipe="tiny", split="none", observer=notes,
+        overrides=["backbone.frozen=true", "training.epochs=1", "training.refit=true"],
+    )  # fmt: skip
+    assert trained.judged_on == "training"
+    assert any("figures are of clips that the network was trained on" in text for text in notes.texts)
+    assert "training_top1" in read_header(trained.model_path).figures
 
 
 def test_behind_a_frozen_backbone_each_video_is_read_once(

@@ -80,16 +80,18 @@ def refuse(leaks: Sequence[Leak], split: Split, dataset: Dataset) -> None:
     Raises:
         SplitLeaks: names the first leaks, and what to do.
     """
-    if leaks:
-        grouping = f" --group-regex {shlex.quote(dataset.group_pattern)}" if dataset.group_pattern else ""
-        raise SplitLeaks(
-            f"{describe(leaks, split, dataset.source)}. Group them (--group-regex), remove the copies, or go on with "
-            f"--allow-leaks; all of them: videoclf check {shlex.quote(dataset.source)} --split {split.spec}{grouping}"
-        )
+    if not leaks:
+        return
+    grouping = f" --group-regex {shlex.quote(dataset.group_pattern)}" if dataset.group_pattern else ""
+    raise SplitLeaks(
+        f"{describe(leaks, f'--split {split.spec}', dataset.source)}. Group them (--group-regex), remove the copies, "
+        f"or go on with --allow-leaks; all of them: videoclf check {shlex.quote(dataset.source)} --split "
+        f"{shlex.quote(split.spec)}{grouping}"
+    )
 
 
-def describe(leaks: Sequence[Leak], split: Split, source: str) -> str:
-    """One line that names the first few."""
+def describe(leaks: Sequence[Leak], parted: str, source: str) -> str:
+    """One line that names the first few; ``parted``: how the clips were parted."""
     more = f"; and {len(leaks) - _MAX_NAMED} more" if len(leaks) > _MAX_NAMED else ""
     named = "; ".join(str(leak) for leak in leaks[:_MAX_NAMED])
-    return f"{source}: --split {split.spec} leaks, so its figures would be too high: {named}{more}"
+    return f"{source}: {parted} leaks, so its figures would be too high: {named}{more}"

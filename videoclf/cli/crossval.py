@@ -109,6 +109,7 @@ def crossval(
     with TrainingDisplay() as display:
         display.start("loading torch", None)
         from videoclf.training.crossval import crossval as cross_validate
+        from videoclf.training.crossval_folder import to_json
         from videoclf.training.run import FABRIC_PRECISION
 
         metrics = cross_validate(
@@ -135,7 +136,7 @@ def crossval(
             on_fold=_print_fold,
         )
     if as_json:
-        print_result(metrics.model_dump_json())
+        print_result(to_json(metrics))
     else:
         _print_metrics(metrics)
         print_result(f"report: {out / 'report.html'}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from videoclf.data.dataset import Dataset, LabelledClip
-from videoclf.data.splits import Split, make_split
+from videoclf.data.splits import Split, leave_out, make_split
 from videoclf.errors import DatasetInvalid, UsageInvalid
 
 FOLDS_HELP = "group, official or random"
@@ -23,7 +23,7 @@ class Fold:
     """One round of a cross-validation."""
 
     name: str
-    """The groups that are its test part, or the official list."""
+    """The groups that are its test part (of clips without one, the paths), or the official list."""
     split: Split
 
 
@@ -33,6 +33,7 @@ def make_folds(
     *,
     num_folds: int | None = None,
     split_files: str | Path | None = None,
+    has_several: bool = False,
     unknown: Collection[str] = (),
 ) -> list[Fold]:
     """Part a dataset several times.
@@ -44,6 +45,7 @@ def make_folds(
             groups are known, they then stand on both sides: a leak.)
         num_folds: ``group``: how many; by default one a group. ``random``: by default 5.
         split_files: the folder with the official lists, where they do not lie beside the clips.
+        has_several: whether a clip may have several labels (``walk|talk``), each a class by itself.
         unknown: classes of which nothing is learnt; see `make_split`.
 
     Raises:
@@ -56,41 +58,50 @@ def make_folds(
         specs = [f"official:{number}" for number in (1, 2, 3)]
         return [Fold(spec, make_split(dataset, spec, split_files=split_files, unknown=unknown)) for spec in specs]
     if by == "group":
-        return [_leave_out(dataset, groups, unknown) for groups in _deal_groups(dataset, num_folds)]
+        return [_fold(dataset, units, unknown) for units in _deal_groups(dataset, num_folds)]
     if by == "random":
-        return _random_folds(dataset, num_folds, unknown)
+        return _random_folds(dataset, num_folds, unknown, has_several=has_several)
     raise UsageInvalid(f"--by {by!r}: unknown; use {FOLDS_HELP}")
 
 
-def _leave_out(dataset: Dataset, groups: Sequence[str], unknown: Collection[str]) -> Fold:
-    names = ",".join(groups)
-    return Fold(names, make_split(dataset, f"leave-out:{names}", unknown=unknown))
+def _fold(dataset: Dataset, test: Mapping[str, Sequence[LabelledClip]], unknown: Collection[str]) -> Fold:
+    """The fold that tests these groups, by name."""
+    name = ",".join(test)
+    clips = {clip for group in test.values() for clip in group}
+    in_order = [clip for clip in dataset.clips if clip in clips]
+    return Fold(name, leave_out(dataset, in_order, f"fold {name}", unknown=unknown))
 
 
-def _deal_groups(dataset: Dataset, num_folds: int | None) -> list[list[str]]:
-    """The groups of each fold; the largest groups are dealt first, each to the fold that has the fewest clips."""
-    sizes = Counter(clip.group for clip in dataset.clips if clip.group is not None)
-    if len(sizes) < 2:
+def _deal_groups(dataset: Dataset, num_folds: int | None) -> list[dict[str, list[LabelledClip]]]:
+    """The groups of each fold (a clip that has none is one by itself); the largest are dealt first, each to the fold
+    that has the fewest clips."""
+    if len(dataset.groups) < 2:
         raise DatasetInvalid(
             f"--by group: the names in {dataset.source} carry no groups (UCF101's _g01_); give --group-regex, a list "
             "with a group column, or --by random"
         )
-    wanted = len(sizes) if num_folds is None else num_folds
-    if not 2 <= wanted <= len(sizes):
-        raise UsageInvalid(f"--folds {wanted}: {dataset.source} has {len(sizes)} groups; use 2 to {len(sizes)}")
+    groups: dict[str, list[LabelledClip]] = {}
+    for clip in dataset.clips:
+        groups.setdefault(str(clip.path) if clip.group is None else clip.group, []).append(clip)
+    wanted = len(groups) if num_folds is None else num_folds
+    if not 2 <= wanted <= len(groups):
+        raise UsageInvalid(f"--folds {wanted}: {dataset.source} has {len(groups)} groups; use 2 to {len(groups)}")
     folds: list[list[str]] = [[] for _ in range(wanted)]
     num_clips = [0] * wanted
-    for group in sorted(sizes, key=lambda name: (-sizes[name], name)):
+    for group in sorted(groups, key=lambda name: (-len(groups[name]), name)):
         smallest = int(np.argmin(num_clips))
         folds[smallest].append(group)
-        num_clips[smallest] += sizes[group]
-    return sorted(sorted(groups) for groups in folds)
+        num_clips[smallest] += len(groups[group])
+    return [{group: groups[group] for group in fold} for fold in sorted(map(sorted, folds))]
 
 
-def _random_folds(dataset: Dataset, num_folds: int | None, unknown: Collection[str]) -> list[Fold]:
+def _random_folds(
+    dataset: Dataset, num_folds: int | None, unknown: Collection[str], *, has_several: bool
+) -> list[Fold]:
     """Of the clips dealt out, one part is a fold's test part, another one validates, the others train."""
     wanted = _DEFAULT_RANDOM_FOLDS if num_folds is None else num_folds
-    sizes = Counter(clip.label for clip in dataset.clips if clip.label not in unknown)
+    known = [clip for clip in dataset.clips if clip.label not in unknown]
+    sizes = Counter(name for clip in known for name in (clip.names if has_several else (clip.label,)))
     rarest, num_clips = min(sizes.items(), key=lambda item: item[1])
     if not 3 <= wanted <= num_clips:
         default = " (the default)" if num_folds is None else ""
@@ -100,17 +111,22 @@ def _random_folds(dataset: Dataset, num_folds: int | None, unknown: Collection[s
             f"{remedy}"
         )
     rng = np.random.default_rng(0)
-    fold_of: dict[LabelledClip, int] = {}
+    part_of: dict[LabelledClip, int] = {}
     num_dealt = 0
     for label in dataset.labels:
         clips = [clip for clip in dataset.clips if clip.label == label]
         for i in rng.permutation(len(clips)):
-            fold_of[clips[i]] = num_dealt % wanted
+            part_of[clips[i]] = num_dealt % wanted
             num_dealt += 1
     # to be parted, the parts are groups: each is left out whole
-    original = {replace(clip, group=f"part {fold_of[clip] + 1}"): clip for clip in dataset.clips}
-    folds = [_leave_out(replace(dataset, clips=tuple(original)), [f"part {n + 1}"], unknown) for n in range(wanted)]
-    return [replace(fold, split=_with_groups_of(original, fold.split)) for fold in folds]
+    original = {replace(clip, group=f"part {part_of[clip] + 1}"): clip for clip in dataset.clips}
+    parted = replace(dataset, clips=tuple(original))
+    folds = []
+    for number in range(1, wanted + 1):
+        name = f"part {number}"
+        fold = _fold(parted, {name: [clip for clip in parted.clips if clip.group == name]}, unknown)
+        folds.append(replace(fold, split=_with_groups_of(original, fold.split)))
+    return folds
 
 
 def _with_groups_of(original: Mapping[LabelledClip, LabelledClip], split: Split) -> Split:

@@ -87,12 +87,36 @@ def make_split(
         )
     else:
         raise UsageInvalid(f"--split {chosen!r}: unknown; use {SPLIT_HELP}")
-    rest = [clip for clip in rest if clip.label not in unknown]
     if kind != "random":
         warnings += _warn_of_missing_groups(rest, dataset)
-    train, validation = _cut(rest, _VALIDATION_SHARE, seed, by_group=kind != "random")
-    _check_parts(train, validation, test, chosen, needs_test=kind != "none", unknown=unknown)
+    train, validation = _cut_validation(rest, seed, by_group=kind != "random", unknown=unknown)
+    _check_parts(train, validation, test, f"--split {chosen}", needs_test=kind != "none", unknown=unknown)
     return Split(chosen, tuple(train), tuple(validation), tuple(test), tuple(warnings), tuple(missing))
+
+
+def leave_out(dataset: Dataset, test: Collection[LabelledClip], name: str, *, unknown: Collection[str] = ()) -> Split:
+    """Part a dataset so that these clips are the test part; validation is cut from the others by whole groups.
+
+    Args:
+        dataset: the clips.
+        test: some of them.
+        name: of what comes out, for the record and for messages.
+        unknown: see `make_split`.
+
+    Raises:
+        DatasetInvalid: a part would be empty, or a class left without training clips.
+    """
+    rest = [clip for clip in dataset.clips if clip not in test]
+    train, validation = _cut_validation(rest, 0, by_group=True, unknown=unknown)
+    _check_parts(train, validation, tuple(test), name, needs_test=True, unknown=unknown)
+    return Split(name, tuple(train), tuple(validation), tuple(test), tuple(_warn_of_missing_groups(rest, dataset)))
+
+
+def _cut_validation(
+    rest: Sequence[LabelledClip], seed: int, *, by_group: bool, unknown: Collection[str]
+) -> tuple[list[LabelledClip], list[LabelledClip]]:
+    known = [clip for clip in rest if clip.label not in unknown]
+    return _cut(known, _VALIDATION_SHARE, seed, by_group=by_group)
 
 
 def _has_groups(clips: Sequence[LabelledClip]) -> bool:
@@ -205,22 +229,22 @@ def _cut(
 
 
 def _check_parts(
-    train: list[LabelledClip],
-    validation: list[LabelledClip],
-    test: list[LabelledClip],
-    spec: str,
+    train: Sequence[LabelledClip],
+    validation: Sequence[LabelledClip],
+    test: Sequence[LabelledClip],
+    asked: str,
     *,
     needs_test: bool,
     unknown: Collection[str],
 ) -> None:
     if not train or not validation or (needs_test and not test):
         raise DatasetInvalid(
-            f"--split {spec}: leaves {len(train)} clips to train, {len(validation)} to validate and {len(test)} to "
+            f"{asked}: leaves {len(train)} clips to train, {len(validation)} to validate and {len(test)} to "
             "test; each needs one at least: add clips or groups"
         )
     known_test = (clip for clip in test if clip.label not in unknown)
     only_test = {name for clip in known_test for name in clip.names} - {name for clip in train for name in clip.names}
     if only_test:
         raise DatasetInvalid(
-            f"--split {spec}: class {sorted(only_test)[0]!r} has test clips but none to train on; choose another split"
+            f"{asked}: class {sorted(only_test)[0]!r} has test clips but none to train on; choose another split"
         )

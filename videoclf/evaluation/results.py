@@ -64,7 +64,7 @@ class _RunMetrics(Metrics):
 
     format_version: Literal[1] = 1
     data: str = UNKNOWN_DATA
-    judged_on: Literal["test", "validation", "all"] = "all"
+    judged_on: Literal["test", "validation", "training", "all"] = "all"
     split: _Split = _Split()
 
     def describe(self) -> str:

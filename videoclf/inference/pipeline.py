@@ -191,7 +191,7 @@ class _Batcher(Generic[W]):
         ranked = np.argsort(-scores, kind="stable")
         return Prediction(
             source=clip.source,
-            labels=tuple(LabelScore(label=self._header.labels[i], score=round(float(scores[i]), 6)) for i in ranked),
+            labels=tuple(LabelScore(label=self._header.labels[i], score=min(1.0, float(scores[i]))) for i in ranked),
             uncertain=bool(scores[ranked[0]] < calibration.threshold),
             warnings=(*end.warnings, *_repeat_warning(end.num_repeated, sum(clip.num_frames), end.info.average_fps)),
             model=self._header.name,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
 from videoclf.errors import VideoclfError
 
 OUTPUT_FORMAT_VERSION: Literal[1] = 1
+
+
+_Score = Annotated[float, Field(ge=0, le=1, title="Score")]
 
 
 class LabelScore(BaseModel):
@@ -18,7 +21,11 @@ class LabelScore(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     label: str
-    score: float = Field(ge=0, le=1)
+    score: _Score
+
+    @field_serializer("score", when_used="json")
+    def _rounded(self, score: float) -> _Score:
+        return round(score, 6)  # figures are computed from all digits; nobody reads more
 
 
 class _Output(BaseModel):

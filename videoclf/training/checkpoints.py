@@ -20,7 +20,7 @@ from videoclf.data.dataset import LabelledClip
 from videoclf.errors import RunFolderUnusable
 from videoclf.training.examples import Quarantine
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 DEFAULT_INTERVAL_SECONDS = 60.0
 

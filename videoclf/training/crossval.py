@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import ValidationError
 
-from videoclf.atomic import prepare_folder, remove_file, write_atomically
+from videoclf.atomic import prepare_folder, refuse_unwritable, write_atomically
 from videoclf.audit import leaks
-from videoclf.audit.check import find_leaks_of_splits
+from videoclf.audit.check import MAX_CLIPS_BEFORE_TRAINING, find_leaks_of_splits
 from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
 from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.folds import Fold, make_folds
 from videoclf.data.splits import Split
-from videoclf.errors import DatasetInvalid, RunFolderUnusable, UsageInvalid, counted
+from videoclf.errors import DatasetInvalid, SplitLeaks, UsageInvalid, counted
 from videoclf.evaluation.calibration import calibrate
 from videoclf.evaluation.environment import describe_environment
 from videoclf.evaluation.judged import label_names, truths_of, warn_of_joined_labels
@@ -34,6 +33,7 @@ from videoclf.modeling.placement import find_device
 from videoclf.recipe.header import Calibration
 from videoclf.recipe.reading import recipe_to_toml
 from videoclf.recipe.recipe import Augment, Objective, Recipe, Testing
+from videoclf.training.crossval_folder import CrossvalFolder, to_json
 from videoclf.training.examples import Examples, Quarantine
 from videoclf.training.fit import ClipLogits
 from videoclf.training.learn import learn
@@ -41,12 +41,10 @@ from videoclf.training.observer import Observer, SilentObserver
 from videoclf.training.processes import Precision, make_fabric
 from videoclf.training.ridge import RidgeProbe, choose_penalty, clip_statistics
 from videoclf.training.run import check_precision
-from videoclf.training.start import choose_cache, choose_recipe
+from videoclf.training.start import choose_cache, choose_recipe, identify_first_weights
 from videoclf.training.trainers import TrainerFactory
 
 Baseline = Literal["ridge"]
-
-_RESULTS = ("metrics.json", "predictions.jsonl", "report.html", "recipe.toml", "crossval.json")
 
 
 @dataclass(frozen=True)
@@ -135,15 +133,19 @@ def crossval(
         settings = _for_a_probe(settings)
     dataset = load_dataset(data, group_pattern=group_pattern)
     labels = _known_labels(dataset, unknown, objective)
-    folds = make_folds(dataset, by, num_folds=num_folds, split_files=split_files, unknown=unknown)
+    folds = make_folds(
+        dataset, by, num_folds=num_folds, split_files=split_files, has_several=objective == "sigmoid", unknown=unknown
+    )
     warnings = [warning for fold in folds for warning in fold.split.warnings]
     for warning in dict.fromkeys([*warnings, *warn_of_joined_labels(dataset.clips, objective)]):
         watcher.notice(warning)
-    folder = _open_folder(Path(out), _fingerprint(settings, baseline, folds), overwrite=overwrite)
+    fingerprint = _fingerprint(settings, identify_first_weights(settings, init), baseline, folds, precision, reading)
+    folder = CrossvalFolder(Path(out), fingerprint, overwrite=overwrite)
+    refuse_unwritable(folder.path)
     torch_device = find_device(device)
     check_precision(torch_device, precision)
     seeds = [settings.training.seed + i for i in range(1 if baseline else num_seeds)]
-    records = _records_done(folder)
+    records = folder.records()
     missing = [
         (number, fold, seed)
         for seed in seeds
@@ -151,18 +153,18 @@ def crossval(
         if _record_name(number, seed) not in records
     ]
     if missing:
-        _look_for_leaks([fold.split for fold in folds], dataset, num_threads, reading, watcher, allow=allow_leaks)
-        write_atomically(folder / "recipe.toml", recipe_to_toml(settings).encode())
+        _look_for_leaks(folds, dataset, num_threads, reading, watcher, allow=allow_leaks)
+        prepare_folder(folder.path)
         quarantine = Quarantine(watcher)
         factory = TrainerFactory(
             make_fabric(torch_device, precision), settings, labels, quarantine,
-            choose_cache(feature_cache, settings, watcher.notice), folder,
+            choose_cache(feature_cache, settings, watcher.notice), folder.path,
             num_threads=num_threads, reading=reading, observer=watcher, init=init,
         )  # fmt: skip
         judge = _ridge_judge(factory.examples, labels) if baseline else _network_judge(factory, settings)
     num_done = len(folds) * len(seeds) - len(missing)
     if num_done:
-        watcher.notice(f"{num_done} of {counted(len(folds) * len(seeds), 'fold')} are done and are kept: {folder}")
+        watcher.notice(f"{num_done} of {counted(len(folds) * len(seeds), 'fold')} are done and are kept: {folder.path}")
     if baseline and num_seeds > 1:
         watcher.notice(f"--seeds {num_seeds}: nothing in a {baseline} is random; it is judged once")
     for number, fold, seed in missing:
@@ -171,7 +173,7 @@ def crossval(
         judged = judge(fold.split, seed)
         record = _record(fold, seed, judged, labels, quarantine, objective, seconds=time.perf_counter() - started)
         name = _record_name(number, seed)
-        write_atomically(folder / "folds" / name, record.model_dump_json().encode())
+        folder.keep(name, record, settings)
         records[name] = record
         num_done += 1
         on_fold(record, num_done, len(folds) * len(seeds))
@@ -180,7 +182,7 @@ def crossval(
     wanted = [records[_record_name(number, seed)] for seed in seeds for number in range(len(folds))]
     tested = dict.fromkeys(clip for fold in folds for clip in fold.split.test)
     return _conclude(
-        folder, wanted, labels, settings, str(data), by, baseline, list(tested),
+        folder.path, wanted, labels, settings, str(data), by, baseline, list(tested),
         environment=describe_environment(describe_device(torch_device), precision=precision, num_threads=num_threads),
         reading=reading,
     )  # fmt: skip
@@ -208,68 +210,43 @@ def _for_a_probe(recipe: Recipe) -> Recipe:
 
 
 def _look_for_leaks(
-    splits: Sequence[Split], dataset: Dataset, num_threads: int, reading: ReadOptions, watcher: Observer, *, allow: bool
+    folds: Sequence[Fold], dataset: Dataset, num_threads: int, reading: ReadOptions, watcher: Observer, *, allow: bool
 ) -> None:
-    found, _ = find_leaks_of_splits(splits, num_threads=num_threads, reading=reading, progress=watcher)
-    for split, leaks_of_split in zip(splits, found, strict=True):
-        if leaks_of_split and allow:
-            watcher.notice(leaks.describe(leaks_of_split, split, dataset.source))
-            return  # one says enough
-        leaks.refuse(leaks_of_split, split, dataset)
+    found, has_near_duplicates_checked = find_leaks_of_splits(
+        [fold.split for fold in folds], num_threads=num_threads, reading=reading, progress=watcher
+    )
+    first = next(((fold, leaked) for fold, leaked in zip(folds, found, strict=True) if leaked), None)
+    if first is not None:  # one says enough
+        description = leaks.describe(first[1], f"fold {first[0].name}", dataset.source)
+        if not allow:
+            raise SplitLeaks(
+                f"{description}. Group them (--by group, --group-regex), remove the copies, or go on with --allow-leaks"
+            )
+        watcher.notice(description)
+    if not has_near_duplicates_checked:
+        watcher.notice(
+            f"of more than {MAX_CLIPS_BEFORE_TRAINING:,} clips, near-duplicates are not looked for; do it once: "
+            f"videoclf check {shlex.quote(dataset.source)}"
+        )
 
 
-def _fingerprint(recipe: Recipe, baseline: Baseline | None, folds: Sequence[Fold]) -> str:
-    """Of all that a fold's record depends on but its seed."""
+def _fingerprint(
+    recipe: Recipe, first_weights: str, baseline: Baseline | None, folds: Sequence[Fold], precision: Precision,
+    reading: ReadOptions,
+) -> str:  # fmt: skip
+    """Of all that a fold's record depends on but its seed, the device, and versions of packages."""
     digest = hashlib.sha256()
     digest.update(recipe.model_copy(update={"description": ""}).model_dump_json().encode())
-    digest.update(str(baseline).encode())
+    how = (baseline, first_weights, precision, reading.decoder.value, reading.picking.value, reading.video_stream)
+    digest.update(repr(how).encode())
     for fold in folds:
         for part in (fold.split.train, fold.split.validation, fold.split.test):
             digest.update(repr([(str(clip.path.absolute()), clip.label) for clip in part]).encode())
     return digest.hexdigest()
 
 
-def _open_folder(folder: Path, fingerprint: str, *, overwrite: bool) -> Path:
-    about = folder / "crossval.json"
-    prepare_folder(folder / "folds")
-    if (folder / "model.safetensors").exists():
-        raise RunFolderUnusable(f"{folder}: holds a training run; choose another --out")
-    try:
-        found = json.loads(about.read_text(encoding="utf-8"))["fingerprint"]
-    except FileNotFoundError:
-        found = None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if not overwrite:
-            raise RunFolderUnusable(
-                f"{about}: is damaged, so that it cannot be told of what its folds are; choose another --out, or add "
-                "--overwrite"
-            ) from error
-        found = None
-    if found not in {None, fingerprint} and not overwrite:
-        raise RunFolderUnusable(
-            f"{folder}: holds the cross-validation of another recipe or of other clips; choose another --out, or add "
-            "--overwrite"
-        )
-    if found != fingerprint or overwrite:
-        for path in [*(folder / "folds").glob("*.json"), *(folder / name for name in _RESULTS)]:
-            remove_file(path)
-    write_atomically(about, json.dumps({"format_version": 1, "fingerprint": fingerprint}).encode())
-    return folder
-
-
 def _record_name(number: int, seed: int) -> str:
     return f"{number:03}-seed{seed}.json"
-
-
-def _records_done(folder: Path) -> dict[str, FoldRecord]:
-    """The records that are there and whole; a torn one is done again."""
-    records = {}
-    for path in sorted((folder / "folds").glob("*.json")):
-        try:
-            records[path.name] = FoldRecord.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError):
-            continue
-    return records
 
 
 def _network_judge(factory: TrainerFactory, recipe: Recipe) -> _Judge:
@@ -287,11 +264,18 @@ def _ridge_judge(examples: Examples, labels: Sequence[str]) -> _Judge:
     position = {label: i for i, label in enumerate(labels)}
 
     def statistics(clips: Sequence[LabelledClip]) -> tuple[list[LabelledClip], np.ndarray]:
-        found = [(clip, clip_statistics(windows)) for clip, windows in examples.for_validation(clips, lambda v: v[0])]
+        found = [
+            (clip, clip_statistics(windows)) for clip, windows in examples.for_validation(clips, lambda v, _: v[0])
+        ]
         return [clip for clip, _ in found], np.array([row for _, row in found])
 
     def judge(split: Split, _seed: int) -> _Judged:
         (train, train_rows), (validation, validation_rows) = statistics(split.train), statistics(split.validation)
+        for readable, purpose, clips in ((train, "train", split.train), (validation, "validate", split.validation)):
+            if not readable:
+                raise DatasetInvalid(
+                    f"not one of the {len(clips)} clips to {purpose} on could be read; see the lines above"
+                )
         train_targets = [position[clip.label] for clip in train]
         validation_targets = [position[clip.label] for clip in validation]
         penalty = choose_penalty(train_rows, train_targets, validation_rows, validation_targets, len(labels))
@@ -303,12 +287,14 @@ def _ridge_judge(examples: Examples, labels: Sequence[str]) -> _Judge:
             np.concatenate([train_rows, validation_rows]), [*train_targets, *validation_targets], len(labels), penalty
         )
         tested, tested_rows = statistics(split.test)
-        return _Judged(_as_logits(tested, both.scores(tested_rows)), calibration, nll, top1, kept_epoch=0)
+        return _Judged(
+            _as_logits(tested, both.scores(tested_rows) if tested else []), calibration, nll, top1, kept_epoch=0
+        )
 
     return judge
 
 
-def _as_logits(clips: Sequence[LabelledClip], scores: np.ndarray) -> ClipLogits:
+def _as_logits(clips: Sequence[LabelledClip], scores: Sequence[np.ndarray] | np.ndarray) -> ClipLogits:
     return ClipLogits(list(clips), [[row.astype(np.float32)] for row in scores], [[1]] * len(clips))
 
 
@@ -348,9 +334,9 @@ def _conclude(
     if not any(record.known for record in records):
         raise DatasetInvalid(f"{data}: not one clip of a test part could be read; see the lines above")
     metrics = pool(records, labels, data=data, by=by, baseline=baseline, objective=recipe.training.objective)
-    lines = "".join(f"{clip.model_dump_json()}\n" for record in records for clip in record.clips)
+    lines = "".join(f"{to_json(clip)}\n" for record in records for clip in record.clips)
     write_atomically(folder / "predictions.jsonl", lines.encode())
-    write_atomically(folder / "metrics.json", metrics.model_dump_json(indent=2).encode())
+    write_atomically(folder / "metrics.json", to_json(metrics, indent=2).encode())
     write_report(
         folder / "report.html",
         title=f"Cross-validation of {baseline or 'a recipe'}: {data}, {metrics.num_folds} folds by {by}",

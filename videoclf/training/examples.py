@@ -61,9 +61,10 @@ class Examples(Protocol):
         ...
 
     def for_validation(
-        self, clips: Sequence[LabelledClip], look: Callable[[Views], Seen]
+        self, clips: Sequence[LabelledClip], look: Callable[[Views, int], Seen]
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
-        """Each clip with what ``look`` made of each of its windows; windows come one by one and are not kept."""
+        """Each clip with what ``look`` made of each of its windows and their number of frames; windows come one by one
+        and are not kept."""
         ...
 
 
@@ -175,12 +176,12 @@ class VideoExamples:
         return Example(steps, label)
 
     def for_validation(
-        self, clips: Sequence[LabelledClip], look: Callable[[Views], Seen]
+        self, clips: Sequence[LabelledClip], look: Callable[[Views, int], Seen]
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         """See `Examples`."""
         readable = self._quarantine.without(clips)
         requests = (clip_request(clip.path, self._recipe) for clip in readable)
-        read = self._read(readable, requests, self._preprocess, lambda window: look(self._views(window)))
+        read = self._read(readable, requests, self._preprocess, lambda window: look(self._views(window), len(window)))
         return ((clip, seen) for clip, seen in read if seen is not None)
 
     def _read(
@@ -233,7 +234,7 @@ class VariedSteps:
                 yield Example(vary_steps(example.steps, self._spec, rng), example.label)
 
     def for_validation(
-        self, clips: Sequence[LabelledClip], look: Callable[[Views], Seen]
+        self, clips: Sequence[LabelledClip], look: Callable[[Views, int], Seen]
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         """See `Examples`."""
         return self._examples.for_validation(clips, look)

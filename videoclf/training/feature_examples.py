@@ -106,7 +106,7 @@ class FeatureExamples:
         return Example(crop_steps(torch.from_numpy(features), min_crop_share, rng), draw.clip.label)
 
     def for_validation(
-        self, clips: Sequence[LabelledClip], look: Callable[[Views], Seen]
+        self, clips: Sequence[LabelledClip], look: Callable[[Views, int], Seen]
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         """See `Examples`."""
         for clip, layouts in zip(clips, self.ensure(clips), strict=True):
@@ -118,7 +118,7 @@ class FeatureExamples:
                 views = tuple(torch.from_numpy(features) for features in found if features is not None)
                 if len(views) < len(self._encoder.views_to_test_on):
                     break
-                seen.append(look(views))
+                seen.append(look(views, layouts[0].num_frames[window]))
             else:
                 yield clip, seen
         if self._told is None:

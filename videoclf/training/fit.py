@@ -120,7 +120,7 @@ class Trainer:
         self.scored = classifier
         if self._averaged is not None:
             self.scored = cast(VideoClassifier, self._averaged.module)
-        self._last_read: Example | None = None
+        self._stand_in: Example | None = None  # the first that any process read; all of them have it, or none
         self.place = Place()
         self._best_epoch, self._best_loss = 0, math.inf
 
@@ -195,6 +195,7 @@ class Trainer:
         """Where it is and what it has learnt, as tensors (not copies) and primitives; see `restore_state`."""
         return {
             "place": asdict(self.place),
+            "num_shards": self._num_shards,
             "best": (self._best_epoch, self._best_loss),
             "optimizer": self._optimizer.state_dict(),
             "classifier": self._learnt(self._classifier.state_dict()),
@@ -202,13 +203,23 @@ class Trainer:
         }
 
     def restore_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` gave, of a trainer of the same make: the same weights then come out, to the bit."""
+        """Go on from what `state` gave, of a trainer of the same make: the same weights then come out, to the bit.
+
+        With another number of processes steps are cut otherwise: the epoch that was under way then begins anew.
+        """
         self.place = Place(**state["place"])
+        if state["num_shards"] != self._num_shards:
+            self.place = Place(epoch=self.place.epoch, num_steps=self.place.num_steps)
         self._best_epoch, self._best_loss = state["best"]
         self._optimizer.load_state_dict(state["optimizer"])
         self._classifier.load_state_dict(state["classifier"], strict=False)  # all that `_learnt` leaves out is frozen
         if self._averaged is not None:
             self._averaged.load_state_dict(state["averaged"], strict=False)
+
+    @property
+    def _num_shards(self) -> int:
+        """Batches a step, of all processes."""
+        return self._team.size * self._settings.accumulate
 
     def _learnt(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Without those of a frozen backbone."""
@@ -230,10 +241,10 @@ class Trainer:
         # not through Fabric's module: several processes need not make as many calls as one another here
         forward: Forward = self.scored.classify if self._on_features else self.scored
 
-        def look(views: Views) -> tuple[Float32Array, int]:
+        def look(views: Views, num_frames: int) -> tuple[Float32Array, int]:
             with self._fabric.autocast():
                 logits_VC = forward(*self._fabric.to_device(pad_sequences(views)))
-            return logits_VC.float().mean(dim=0).cpu().numpy(), len(views[0])
+            return logits_VC.float().mean(dim=0).cpu().numpy(), num_frames
 
         mine = clips[self._team.rank :: self._team.size]
         shares = self._team.gather(dict(self._examples.for_validation(mine, look)))
@@ -264,7 +275,7 @@ class Trainer:
         self._classifier.eval()
         own = FeatureMoments()
 
-        def look(views: Views) -> None:
+        def look(views: Views, _num_frames: int) -> None:
             steps, num_steps = self._fabric.to_device(pad_sequences(views[:1]))
             own.add((steps if self._on_features else self._classifier.encode(steps, num_steps)[0])[0])
 
@@ -289,13 +300,13 @@ class Trainer:
         settings, epoch = self._settings, self.place.epoch
         team = self._team
         mine = range(team.rank * settings.accumulate, (team.rank + 1) * settings.accumulate)
-        num_shards = team.size * settings.accumulate
         self._module.train()
         truth_NC = self._truth([clip.label for clip in train])
         loss = Loss(settings, truth_NC, has_soft_targets=self._augment.mixes_clips)
-        factor = self._learning_rate_factor(len(train))
+        steps_per_epoch = math.ceil(len(train) / (settings.batch_size * self._num_shards))
+        factor = warmup_cosine(settings.warmup_epochs * steps_per_epoch, settings.epochs * steps_per_epoch)
         # the user waits for the first batch of the run, not for that of every epoch
-        pools = make_pools(len(train), settings.batch_size, num_shards, starts_at_once=epoch == 1)
+        pools = make_pools(len(train), settings.batch_size, self._num_shards, starts_at_once=epoch == 1)
         order = self._order(train, chance.generator(Purpose.ORDER, epoch))
         stream = self._examples.for_training(
             [
@@ -308,6 +319,11 @@ class Trainer:
         for number, pool in enumerate(pools[self.place.pool :], start=self.place.pool):
             with spent.waiting():
                 read = {shard: list(islice(stream, len(pool.places(shard)))) for shard in mine}
+            if self._stand_in is None:
+                first = next(
+                    (example for examples in read.values() for example in examples if example is not None), None
+                )
+                self._stand_in = next((example for example in team.gather(first) if example is not None), None)
             dealt = {
                 shard: pool.batches(
                     [example for example in examples if example is not None],
@@ -321,13 +337,14 @@ class Trainer:
             )
             for k in range(self.place.batch, pool.num_batches):
                 for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
-                    group["lr"] = rate * factor(self.place.num_steps)
+                    group["lr"] = rate * factor((epoch - 1) * steps_per_epoch + self.place.step)
                 num_clips = int(num_clips_K[k])
                 own_batches = {shard: batches[k] for shard, batches in dealt.items()}
                 total_loss, num_right = self._step(own_batches, num_clips, loss, chance)
                 self.place = replace(
                     self.place,
                     batch=k + 1,
+                    step=self.place.step + 1,
                     num_steps=self.place.num_steps + 1,
                     total_loss=self.place.total_loss + total_loss,
                     num_right=self.place.num_right + num_right,
@@ -339,11 +356,6 @@ class Trainer:
         if self.place.num_clips == 0:
             raise DatasetInvalid(f"not one of the {len(train)} clips to train on could be read; see the lines above")
         return spent
-
-    def _learning_rate_factor(self, num_clips: int) -> Callable[[int], float]:
-        settings = self._settings
-        steps_per_epoch = math.ceil(num_clips / (settings.batch_size * settings.accumulate * self._team.size))
-        return warmup_cosine(settings.warmup_epochs * steps_per_epoch, settings.epochs * steps_per_epoch)
 
     def _order(self, train: Sequence[LabelledClip], rng: np.random.Generator) -> list[LabelledClip]:
         if self._settings.class_balance == "sampling":
@@ -375,14 +387,14 @@ class Trainer:
         self._optimizer.zero_grad(set_to_none=True)
         # a process with nothing to learn from still takes part in the averaging
         filled = [shard for shard, batch in batches.items() if batch] or [min(batches)]
+        stand_in = self._stand_in
+        assert stand_in is not None  # some process has a clip
         for start in range(0, len(filled), self._num_in_flight):
             flight = filled[start : start + self._num_in_flight]
             losses: list[Tensor] = []
             for shard in flight:
                 with self._fabric.no_backward_sync(self._module, enabled=shard != filled[-1]):
-                    mean_loss, is_right_B = self._batch_loss(
-                        batches[shard] or [self._stand_in()], shard, loss_of, chance
-                    )
+                    mean_loss, is_right_B = self._batch_loss(batches[shard] or [stand_in], shard, loss_of, chance)
                 losses.append(mean_loss * len(batches[shard]))
                 right.append(is_right_B[: len(batches[shard])])
             for shard, loss in zip(flight, losses, strict=True):
@@ -404,7 +416,6 @@ class Trainer:
 
     def _batch_loss(self, batch: Sequence[Example], shard: int, loss_of: Loss, chance: Chance) -> tuple[Tensor, Tensor]:
         """The mean loss of the batch, and which of its clips are right."""
-        self._last_read = batch[0]
         steps, num_steps = pad_sequences([example.steps for example in batch])
         truth_BC = self._truth([example.label for example in batch])
         rng = chance.generator(Purpose.MIXING, self.place.num_steps, shard)
@@ -416,12 +427,6 @@ class Trainer:
         best_B1 = logits_BC.detach().argmax(dim=1, keepdim=True)
         is_right_B1 = truth_BC.gather(1, best_B1) == truth_BC.amax(dim=1, keepdim=True)
         return loss_of(logits_BC, truth_BC), is_right_B1[:, 0]
-
-    def _stand_in(self) -> Example:
-        """Some example, to be given no weight."""
-        if self._last_read is None:
-            raise DatasetInvalid("not one clip of the first batch could be read; see the lines above")
-        return self._last_read
 
     def _score(self, clips: Sequence[LabelledClip]) -> tuple[float, float]:
         said = self.logits(clips)

@@ -35,7 +35,7 @@ from videoclf.training.learn import learn
 from videoclf.training.observer import Observer
 from videoclf.training.place import Place, Spent
 from videoclf.training.run_folder import RunFolder
-from videoclf.training.start import choose_cache
+from videoclf.training.start import choose_cache, identify_first_weights
 from videoclf.training.team import team_of
 from videoclf.training.trainers import TrainerFactory
 
@@ -103,7 +103,7 @@ def do_job(job: Job, fabric: Fabric, observer: Observer, check: Callable[[], Non
         team=team, placement=None if job.place is None else parse_placement(job.place),
     )  # fmt: skip
     if is_first and not job.is_resumed:
-        RunFolder(job.folder).begin(job.recipe, job.parts)
+        RunFolder(job.folder).begin(job.recipe, job.parts, identify_first_weights(job.recipe, job.init))
     team.gather(None)  # the others wait until the folder is as it should be
     environment = numeric_environment(fabric, job.precision)
     checkpoints = Checkpoints(

@@ -17,6 +17,8 @@ class Place:
     """Of the epoch; see `make_pools`."""
     batch: int = 0
     """Of the pool."""
+    step: int = 0
+    """Of the epoch."""
     num_steps: int = 0
     """Done so far, over all epochs."""
     total_loss: float = 0.0

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -44,8 +44,8 @@ from videoclf.training.interruption import InterruptibleObserver, interruptible
 from videoclf.training.job import Job, Outcome, do_job
 from videoclf.training.observer import Observer, SilentObserver
 from videoclf.training.processes import Precision, from_first, in_processes, is_first_process, make_fabric
-from videoclf.training.run_folder import Run, RunFolder
-from videoclf.training.start import choose_recipe, with_custom_backbone
+from videoclf.training.run_folder import JudgedOn, Run, RunFolder
+from videoclf.training.start import choose_recipe, identify_first_weights, with_custom_backbone
 
 FABRIC_PRECISION: dict[str, Precision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 """By the name that the command line knows."""
@@ -141,7 +141,7 @@ def train(
     dataset = load_dataset(data, group_pattern=group_pattern)
     parts = make_split(dataset, split, split_files=split_files)
     if is_resumed:
-        folder.check_split(parts)
+        folder.check(parts, identify_first_weights(settings, init))
     for warning in [*parts.warnings, *warn_of_joined_labels(dataset.clips, settings.training.objective)]:
         outer.notice(warning)
     header = _header(Path(out), settings, dataset)
@@ -168,12 +168,18 @@ def train(
 
 
 def _judge(job: Job, outcome: Outcome, device: str, num_threads: int, watcher: Observer, *, source: str) -> Run:
-    """Read the test part once (of a split without one, the validation part again), as a user of the finished model
-    would see it, and write all that a run leaves."""
+    """Read the test part once (of a split without one, the validation part again, which a refit has learnt from), as a
+    user of the finished model would see it, and write all that a run leaves."""
     folder, parts = job.folder, job.parts
     model_path = folder / "model.safetensors"
     classifier, header = open_model(model_path, backbone=copy.deepcopy(job.backbone))
-    judged_on: Literal["test", "validation"] = "test" if parts.test else "validation"
+    judged_on: JudgedOn = "test" if parts.test else "training" if job.recipe.training.refit else "validation"
+    if judged_on == "training":
+        watcher.notice(
+            "without a test part, the figures are of clips that the network was trained on in the end, and say nothing "
+            "of new videos; before it was trained again with the validation clips, "
+            f"{outcome.kept.validation_top1:.3f} of them were right"
+        )
     judging = parts.test or parts.validation
     watcher.stage(judged_on, len(judging))
     model = Model(TorchEngine(classifier, header.recipe, device, place=job.place), header)
@@ -228,7 +234,7 @@ def _look_for_leaks(
     if not allow:
         leaks.refuse(found, parts, dataset)
     elif found:
-        watcher.notice(leaks.describe(found, parts, dataset.source))
+        watcher.notice(leaks.describe(found, f"--split {parts.spec}", dataset.source))
     if not has_near_duplicates_checked:
         watcher.notice(
             f"of more than {MAX_CLIPS_BEFORE_TRAINING:,} clips, near-duplicates are not looked for before training; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,10 @@ TENSORBOARD_FOLDER = "tensorboard"
 _FILES = (*_BEGIN, "log.csv", "model.safetensors", "predictions.jsonl", "metrics.json", _END)
 
 
+JudgedOn = Literal["test", "validation", "training"]
+"""``training``: the validation part too, where the network was trained again on it: no figure for new videos."""
+
+
 @dataclass(frozen=True)
 class Run:
     """What a training run leaves."""
@@ -34,8 +39,8 @@ class Run:
     folder: Path
     model_path: Path
     metrics: Metrics
-    """Of the test part, or of the validation part where the split has no test part."""
-    judged_on: Literal["test", "validation"]
+    """Of the test part or, where the split has none, of the validation part."""
+    judged_on: JudgedOn
     num_unreadable: int
     """Clips of any part that could not be read."""
     peak_memory_bytes: int
@@ -80,7 +85,7 @@ class RunFolder:
                 f"{self.path}: holds a run that is not finished; --resume goes on with it, --overwrite replaces it"
             )
 
-    def begin(self, recipe: Recipe, parts: Split) -> None:
+    def begin(self, recipe: Recipe, parts: Split, first_weights: str) -> None:
         """Write what a run is about; all of an older run goes before anything of this one comes: never a mixture.
 
         Raises:
@@ -93,7 +98,7 @@ class RunFolder:
         for path in (self.path / TENSORBOARD_FOLDER).glob("events.out.*"):
             remove_file(path)
         write_atomically(self.path / "recipe.toml", recipe_to_toml(recipe).encode())
-        write_atomically(self.path / "split.json", _split_json(parts).encode())
+        write_atomically(self.path / "split.json", _split_json(parts, first_weights).encode())
 
     def recipe(self, asked: Recipe | None, notice: Callable[[str], None]) -> Recipe:
         """Of the run that is to go on: it wins over what is asked for, with a notice.
@@ -107,8 +112,12 @@ class RunFolder:
             notice(f"{path}: the run goes on by its own recipe, not by the one asked for now")
         return recipe
 
-    def check_split(self, parts: Split) -> None:
-        """A run can go on with the clips it began with.
+    def check(self, parts: Split, first_weights: str) -> None:
+        """A run can go on with the clips and the weights it began with.
+
+        Args:
+            parts: the clips, as they are labelled now.
+            first_weights: see `identify_first_weights`.
 
         Raises:
             RunFolderUnusable: they are others.
@@ -118,10 +127,16 @@ class RunFolder:
             known = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunFolderUnusable(f"{path}: cannot be read ({error}); start anew with --overwrite") from error
-        if known != json.loads(_split_json(parts)):
+        asked = json.loads(_split_json(parts, first_weights))
+        if isinstance(known, dict) and known.get("first_weights") != asked["first_weights"]:
             raise RunFolderUnusable(
-                f"{path}: the run began with other clips, or another split, than are given now; give the same, from "
-                "the same folder, or start anew with --overwrite"
+                f"{path}: the run began from other weights than are given now; give the same --init (and the same "
+                "file) as then, or start anew with --overwrite"
+            )
+        if known != asked:
+            raise RunFolderUnusable(
+                f"{path}: the run began with other clips or labels, or another split, than are given now; give the "
+                "same, from the same folder, or start anew with --overwrite"
             )
 
     def read_run(self) -> Run:
@@ -147,6 +162,11 @@ class RunFolder:
             raise RunFolderUnusable(f"{path}: cannot be read ({type(error).__name__}); see the model itself") from error
 
 
-def _split_json(parts: Split) -> str:
+def _split_json(parts: Split, first_weights: str) -> str:
     named = {part: [str(clip.path) for clip in getattr(parts, part)] for part in ("train", "validation", "test")}
-    return json.dumps({"spec": parts.spec, **named, "missing": list(parts.missing)}, indent=1)
+    labels = [clip.label for clip in (*parts.train, *parts.validation, *parts.test)]
+    begun = {
+        "labels_sha256": hashlib.sha256(json.dumps(labels).encode()).hexdigest(),
+        "first_weights": first_weights,
+    }
+    return json.dumps({"spec": parts.spec, **named, "missing": list(parts.missing), **begun}, indent=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -74,6 +75,18 @@ def build_network(
     else:
         load_pretrained(classifier, recipe.backbone)
     return classifier
+
+
+def identify_first_weights(recipe: Recipe, init: str | Path | None) -> str:
+    """Text by which weights that training starts from are known again: of a file its content, or else the name."""
+    name = str(init or recipe.backbone.weights)
+    path = Path(name)
+    if init is not None and name not in downloadable_names():
+        path = find_model(init)
+    if not path.is_file():
+        return name
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def choose_cache(

@@ -1,0 +1,92 @@
+"""The folder of a cross-validation: what was done of it, and whether another one may take its place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from videoclf.atomic import prepare_folder, remove_file, write_atomically
+from videoclf.errors import RunFolderUnusable
+from videoclf.evaluation.pooled import FoldRecord
+from videoclf.recipe.reading import recipe_to_toml
+from videoclf.recipe.recipe import Recipe
+from videoclf.training.checkpoints import has_checkpoint
+
+_RESULTS = ("metrics.json", "predictions.jsonl", "report.html", "recipe.toml")
+_OF_A_RUN = ("model.safetensors", "split.json", "log.csv")
+
+
+class CrossvalFolder:
+    """One cross-validation's folder. What an older one left goes when the first fold of this one is kept, not before.
+
+    Args:
+        path: need not exist.
+        fingerprint: of all that a fold's record depends on but its seed.
+        overwrite: whether another cross-validation, or this one, may be begun anew there.
+
+    Raises:
+        RunFolderUnusable: it holds something else.
+    """
+
+    def __init__(self, path: Path, fingerprint: str, *, overwrite: bool) -> None:
+        self.path = path
+        self._about = path / "crossval.json"
+        self._fingerprint = fingerprint
+        if has_checkpoint(path) or any((path / name).exists() for name in _OF_A_RUN):
+            raise RunFolderUnusable(f"{path}: holds a training run; choose another --out")
+        found = self._read_fingerprint(overwrite=overwrite)
+        if found is None and not overwrite and any((path / name).exists() for name in _RESULTS):
+            raise RunFolderUnusable(f"{path}: holds other figures; choose another --out, or add --overwrite")
+        if found not in {None, fingerprint} and not overwrite:
+            raise RunFolderUnusable(
+                f"{path}: holds the cross-validation of another recipe, of other weights, or of other clips; choose "
+                "another --out, or add --overwrite"
+            )
+        self._is_begun = found == fingerprint and not overwrite
+
+    def _read_fingerprint(self, *, overwrite: bool) -> Any:
+        try:
+            return json.loads(self._about.read_text(encoding="utf-8"))["fingerprint"]
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if overwrite:
+                return None
+            raise RunFolderUnusable(
+                f"{self._about}: is damaged, so that it cannot be told of what its folds are; choose another --out, or "
+                "add --overwrite"
+            ) from error
+
+    def records(self) -> dict[str, FoldRecord]:
+        """By name, those that are there and whole; a torn one is done again."""
+        records = {}
+        for path in sorted((self.path / "folds").glob("*.json")) if self._is_begun else []:
+            try:
+                records[path.name] = FoldRecord.model_validate(json.loads(path.read_bytes()))
+            except (OSError, ValueError, ValidationError):
+                continue
+        return records
+
+    def keep(self, name: str, record: FoldRecord, recipe: Recipe) -> None:
+        """Write a fold's record.
+
+        Raises:
+            RunFolderUnusable: the folder cannot be written.
+        """
+        if not self._is_begun:
+            prepare_folder(self.path / "folds")
+            for path in [*(self.path / "folds").glob("*.json"), *(self.path / name for name in _RESULTS)]:
+                remove_file(path)
+            about = {"format_version": 1, "fingerprint": self._fingerprint}
+            write_atomically(self._about, json.dumps(about).encode())
+            write_atomically(self.path / "recipe.toml", recipe_to_toml(recipe).encode())
+            self._is_begun = True
+        write_atomically(self.path / "folds" / name, to_json(record).encode())
+
+
+def to_json(model: BaseModel, *, indent: int | None = None) -> str:
+    """Also where the name of a file in it is no UTF-8, which pydantic's own way refuses."""
+    return json.dumps(model.model_dump(mode="json"), indent=indent)
