@@ -194,12 +194,13 @@ def test_evaluate_names_a_class_that_the_model_does_not_know(tmp_path: Path, tin
     assert "its class 'Dancing' is unknown to random-tiny, which knows Clockwise" in err
 
 
-def test_evaluate_spares_a_run(tmp_path: Path, tiny_model: Path, demo_folder: Path) -> None:
-    (tmp_path / "model.safetensors").write_bytes(tiny_model.read_bytes())
-    code, _, err = run("evaluate", tmp_path, demo_folder, "--out", tmp_path)
+@pytest.mark.parametrize("name", ["model.safetensors", "split.json"])  # finished, and begun
+def test_evaluate_spares_a_run(tmp_path: Path, tiny_model: Path, demo_folder: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(tiny_model.read_bytes())
+    code, _, err = run("evaluate", tiny_model, demo_folder, "--out", tmp_path)
     assert code == 1
     assert f"{tmp_path}: holds a run, whose figures would be replaced; choose another --out" in err
-    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_evaluate_counts_clips_that_fail(tmp_path: Path, tiny_model: Path) -> None:

@@ -17,6 +17,7 @@ from videoclf.evaluation.judged import judged_clips, truths_of
 from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
 from videoclf.evaluation.multilabel import compute_multilabel_metrics
 from videoclf.evaluation.report import write_report
+from videoclf.evaluation.results import holds_run
 from videoclf.inference.model import Model, load
 from videoclf.inference.open import EXPORT_SUFFIXES
 from videoclf.inference.prediction import Failure, Prediction
@@ -75,7 +76,7 @@ def evaluate(
             on_notice(warning)
     if not clips:
         raise DatasetInvalid(f"--split {split}: has no test part in {data}; leave --split out to evaluate on all clips")
-    if out is not None and (Path(out) / "model.safetensors").exists():
+    if out is not None and holds_run(Path(out)):
         raise RunFolderUnusable(f"{out}: holds a run, whose figures would be replaced; choose another --out")
     if out is not None and (Path(out) / "crossval.json").exists():
         raise RunFolderUnusable(

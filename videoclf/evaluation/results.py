@@ -21,6 +21,11 @@ UNKNOWN_DATA = "unknown data"
 """Of what was written before the data were named."""
 
 
+def holds_run(folder: Path) -> bool:
+    """Whether a training has begun there, or only its model was left."""
+    return any((folder / name).exists() for name in ("split.json", "model.safetensors"))
+
+
 @dataclass
 class ClipRecord:
     """What a run said of one clip."""

@@ -11,12 +11,11 @@ from pydantic import BaseModel, ValidationError
 from videoclf.atomic import prepare_folder, remove_file, write_atomically
 from videoclf.errors import RunFolderUnusable
 from videoclf.evaluation.pooled import FoldRecord
+from videoclf.evaluation.results import holds_run
 from videoclf.recipe.reading import recipe_to_toml
 from videoclf.recipe.recipe import Recipe
-from videoclf.training.checkpoints import has_checkpoint
 
 _RESULTS = ("metrics.json", "predictions.jsonl", "report.html", "recipe.toml")
-_OF_A_RUN = ("model.safetensors", "split.json", "log.csv")
 
 
 class CrossvalFolder:
@@ -35,7 +34,7 @@ class CrossvalFolder:
         self.path = path
         self._about = path / "crossval.json"
         self._fingerprint = fingerprint
-        if has_checkpoint(path) or any((path / name).exists() for name in _OF_A_RUN):
+        if holds_run(path):
             raise RunFolderUnusable(f"{path}: holds a training run; choose another --out")
         found = self._read_fingerprint(overwrite=overwrite)
         if found is None and not overwrite and any((path / name).exists() for name in _RESULTS):
