@@ -86,7 +86,7 @@ def test_another_number_of_threads_is_told(tmp_path: Path) -> None:
     other = Kept(tmp_path, threads="1")
     other.checkpoints.load([])
     assert other.notes == [
-        "num_torch_threads was 2, is 1: weights will differ in their last bits from an unbroken run's"
+        "num_torch_threads was 2, is 1: weights will differ from an unbroken run's"
     ]
 
 

@@ -118,7 +118,7 @@ class Checkpoints:
                 if self._environment.get(name) != value
             ]
             if changed:
-                self._notice(f"{'; '.join(changed)}: weights will differ in their last bits from an unbroken run's")
+                self._notice(f"{'; '.join(changed)}: weights will differ from an unbroken run's")
             state: State = whole["state"]
             return state
         return None
