@@ -77,7 +77,7 @@ def test_a_checkpoint_of_a_newer_version_is_refused(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("videoclf.training.checkpoints.FORMAT_VERSION", 9)
     kept.checkpoints.save({})
     monkeypatch.undo()
-    with pytest.raises(RunFolderUnusable, match="has format 9, this version reads 1; resume with the version"):
+    with pytest.raises(RunFolderUnusable, match="has format 9, this version reads 2; resume with the version"):
         kept.checkpoints.load([])
 
 
