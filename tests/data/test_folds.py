@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -93,6 +94,17 @@ def test_random_folds_of_several_labels_count_each_by_itself() -> None:
     with pytest.raises(UsageInvalid, match=r"'talk\|walk', has 1 clips"):
         make_folds(dataset, "random", num_folds=3)
     assert len(make_folds(dataset, "random", num_folds=3, has_several=True)) == 3
+
+
+def test_folds_of_many_clips_are_made_in_seconds() -> None:
+    clips = [
+        LabelledClip(Path(f"{label}/g{i % 25}_{i}.avi"), label, f"g{i % 25}") for label in "ab" for i in range(5000)
+    ]
+    started = time.perf_counter()
+    assert len(make_folds(Dataset("data", tuple(clips)), num_folds=10)) == 10
+    assert (
+        time.perf_counter() - started < 15
+    )  # one second; clip by clip against all of the test part: a minute and more
 
 
 def test_without_groups_the_remedy_is_named() -> None:

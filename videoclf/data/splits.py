@@ -106,7 +106,8 @@ def leave_out(dataset: Dataset, test: Collection[LabelledClip], name: str, *, un
     Raises:
         DatasetInvalid: a part would be empty, or a class left without training clips.
     """
-    rest = [clip for clip in dataset.clips if clip not in test]
+    left_out = set(test)
+    rest = [clip for clip in dataset.clips if clip not in left_out]
     train, validation = _cut_validation(rest, 0, by_group=True, unknown=unknown)
     _check_parts(train, validation, tuple(test), name, needs_test=True, unknown=unknown)
     return Split(name, tuple(train), tuple(validation), tuple(test), tuple(_warn_of_missing_groups(rest, dataset)))
