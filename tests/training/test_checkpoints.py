@@ -85,9 +85,7 @@ def test_another_number_of_threads_is_told(tmp_path: Path) -> None:
     Kept(tmp_path).checkpoints.save({})
     other = Kept(tmp_path, threads="1")
     other.checkpoints.load([])
-    assert other.notes == [
-        "num_torch_threads was 2, is 1: weights will differ from an unbroken run's"
-    ]
+    assert other.notes == ["num_torch_threads was 2, is 1: weights will differ from an unbroken run's"]
 
 
 def test_between_two_checkpoints_some_time_passes(tmp_path: Path) -> None:
