@@ -66,7 +66,7 @@ def test_a_path_without_anything_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "group"),
-    [(r"person(\d+)", "07"), (r"person\d+", "person07"), (r"camera\d", None), (r"(camera\d)|person", None)],
+    [(r"person(\d+)", "07"), (r"person\d+", "person07"), (r"_(\w+)_", "g01")],
 )
 def test_a_pattern_names_groups_by_its_first_group_or_the_whole_match(
     tmp_path: Path, pattern: str, group: str | None
@@ -75,9 +75,78 @@ def test_a_pattern_names_groups_by_its_first_group_or_the_whole_match(
     assert load_dataset(folder, group_pattern=pattern).clips[0].group == group
 
 
-def test_a_pattern_looks_at_file_names_only(tmp_path: Path) -> None:
-    dataset = load_dataset(touched(tmp_path, "person1/a.avi"), group_pattern=r"person\d")
-    assert dataset.groups == ()
+def test_a_pattern_that_no_file_name_has_looks_at_the_paths_below_the_folder(tmp_path: Path) -> None:
+    folder = touched(tmp_path / "person9", "Walk/person1/a.avi", "Run/person2/a.avi", "Run/b.avi")
+    assert load_dataset(folder, group_pattern=r"person\d").groups == ("person1", "person2")
+
+
+def test_a_pattern_that_some_file_names_have_looks_at_file_names_only(tmp_path: Path) -> None:
+    folder = touched(tmp_path, "person1/person2_a.avi", "person1/b.avi")
+    assert [clip.group for clip in load_dataset(folder, group_pattern=r"person\d").clips] == [None, "person2"]
+
+
+def test_a_pattern_looks_at_the_paths_that_a_list_has(tmp_path: Path) -> None:
+    path = listed(tmp_path, "path,label\nanna/1.avi,Walk\nbert/1.avi,Run\n")
+    assert load_dataset(path, group_pattern="^([a-z]+)/").groups == ("anna", "bert")
+
+
+@pytest.mark.parametrize("pattern", [r"camera\d", r"(camera\d)|person"])
+def test_a_pattern_that_is_nowhere_is_refused_with_three_names_it_was_tried_on(tmp_path: Path, pattern: str) -> None:
+    folder = touched(tmp_path, *(f"Walk/v_g0{i}_person07.avi" for i in range(4)))
+    with pytest.raises(UsageInvalid) as caught:
+        load_dataset(folder, group_pattern=pattern)
+    assert f"--group-regex {pattern!r}: is found in no file name and no path of {folder}, such as " in str(caught.value)
+    assert "Walk/v_g00_person07.avi, Walk/v_g01_person07.avi, Walk/v_g02_person07.avi; correct it" in str(caught.value)
+
+
+def test_a_pattern_beside_a_list_of_groups_is_said_to_be_unused(tmp_path: Path) -> None:
+    path = listed(tmp_path, "path,label,group\na.avi,Walk,anna\nb.avi,Run,bert\n")
+    (warning,) = load_dataset(path, group_pattern="x").warnings
+    assert warning.startswith("--group-regex 'x': is not used: ")
+
+
+@pytest.mark.parametrize(
+    ("names", "parts"),
+    [
+        (("train", "val", "test"), ("train", "validation", "test")),
+        (("Training", "valid", "TESTING"), ("train", "validation", "test")),
+        (("train", "validation"), ("train", "validation")),
+        (("train", "test"), ("train", "test")),
+        (("train",), ("train",)),
+    ],
+)
+def test_folders_named_as_parts_are_the_parts_and_the_classes_lie_in_them(
+    tmp_path: Path, names: tuple[str, ...], parts: tuple[str, ...]
+) -> None:
+    folder = touched(tmp_path, *(f"{name}/{label}/{name}.avi" for name in names for label in ("Walk", "Run")))
+    dataset = load_dataset(folder)
+    assert dataset.labels == ("Run", "Walk")
+    found = {(clip.path.parts[-3], clip.part) for clip in dataset.clips}
+    assert found == set(zip(names, parts, strict=True))
+
+
+def test_a_class_may_be_called_test(tmp_path: Path) -> None:
+    dataset = load_dataset(touched(tmp_path, "test/a/1.avi", "work/1.avi"))
+    assert (dataset.labels, dataset.has_parts) == (("test", "work"), False)
+
+
+def test_parts_without_class_folders_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        DatasetInvalid, match=r"holds test, train, but no class folders in them; .*test/CLASS/clip\.avi"
+    ):
+        load_dataset(touched(tmp_path, "train/a.avi", "test/b.avi"))
+
+
+def test_parts_beside_another_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetInvalid, match="the parts of a split, beside extra; move extra away"):
+        load_dataset(touched(tmp_path, "train/Walk/a.avi", "test/Walk/b.avi", "extra/c.avi"))
+
+
+@pytest.mark.parametrize("name", ["loose.avi", "train/loose.avi"])
+def test_videos_outside_class_folders_are_said_to_be_left_out(tmp_path: Path, name: str) -> None:
+    dataset = load_dataset(touched(tmp_path, "train/Walk/a.avi", "test/Walk/b.avi", name))
+    assert dataset.warnings == (f"1 videos lie in no class folder and are left out, the first is {tmp_path / name}",)
+    assert len(dataset.clips) == 2
 
 
 @pytest.mark.parametrize("pattern", ["(", "[a-", "*", "(?P<x"])
@@ -87,50 +156,24 @@ def test_a_pattern_that_is_no_regular_expression_is_refused(tmp_path: Path, patt
 
 
 def test_a_lists_paths_are_relative_to_the_list_and_need_not_exist(tmp_path: Path) -> None:
-    dataset = load_dataset(listed(tmp_path, "day1/a.avi,Walk\n/far/b.avi,Run\n"))
+    dataset = load_dataset(listed(tmp_path, "path,label\nday1/a.avi,Walk\n/far/b.avi,Run\n"))
     assert [clip.path for clip in dataset.clips] == [tmp_path / "day1/a.avi", Path("/far/b.avi")]
 
 
 def test_a_list_says_the_group_in_a_third_column_and_else_the_name_does(tmp_path: Path) -> None:
-    text = "v_g01_a.avi,Walk,anna\nv_g02_a.avi,Walk,\nv_g03_a.avi,Walk\nplain.avi,Walk\n"
+    text = "path,label,group\nv_g01_a.avi,Walk,anna\nv_g02_a.avi,Walk,\nv_g03_a.avi,Walk,\nplain.avi,Walk,\n"
     assert [clip.group for clip in load_dataset(listed(tmp_path, text)).clips] == ["anna", "g02", "g03", None]
 
 
-@pytest.mark.parametrize("header", ["path,label\n", "path,label,group\n", "path, label\r\n", "\ufeffpath,label\n"])
-def test_a_lists_first_line_may_be_its_header(tmp_path: Path, header: str) -> None:
-    assert load_dataset(listed(tmp_path, f"{header}a.avi,Walk\n")).labels == ("Walk",)
-
-
 def test_a_byte_order_mark_is_no_part_of_the_first_path(tmp_path: Path) -> None:
-    assert load_dataset(listed(tmp_path, "\ufeffa.avi,Walk\n")).clips[0].path == tmp_path / "a.avi"
+    assert load_dataset(listed(tmp_path, "\ufeffpath,label\na.avi,Walk\n")).clips[0].path == tmp_path / "a.avi"
 
 
 def test_a_quoted_path_may_hold_a_comma(tmp_path: Path) -> None:
-    assert load_dataset(listed(tmp_path, '"take 2, cut.avi",Walk\n')).clips[0].path == tmp_path / "take 2, cut.avi"
-
-
-def test_windows_line_ends_blank_lines_and_spaces_are_no_part_of_a_label(tmp_path: Path) -> None:
-    dataset = load_dataset(listed(tmp_path, "a.avi , Walk \r\n\r\n , \r\nb.avi,Run\r\n"))
-    assert [clip.label for clip in dataset.clips] == ["Walk", "Run"]
-
-
-@pytest.mark.parametrize("line", ["b.avi", "b.avi,Walk,g01,more", "b.avi,", ",Walk", "b.avi Walk", "b.avi\tWalk"])
-def test_a_line_with_other_columns_is_named_by_its_number(tmp_path: Path, line: str) -> None:
-    path = listed(tmp_path, f"path,label\na.avi,Walk\n\n{line}\n")
-    with pytest.raises(DatasetInvalid, match=r"clips\.csv, line 4: expected path,label or path,label,group, got '"):
-        load_dataset(path)
-
-
-@pytest.mark.parametrize("text", ["", "\n\n", "path,label\n", "\ufeff"])
-def test_an_empty_list_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(DatasetInvalid, match=r"clips\.csv: the list is empty; write a line path,label for each clip"):
-        load_dataset(listed(tmp_path, text))
-
-
-@pytest.mark.parametrize("content", [b"\xff\xd8\xff\xe0", b"a.avi," + b"x" * 200_000])
-def test_a_file_that_is_no_list_is_refused(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(DatasetInvalid, match=r"clips\.csv: cannot be read as a list of path,label"):
-        load_dataset(listed(tmp_path, content))
+    assert (
+        load_dataset(listed(tmp_path, 'path,label\n"take 2, cut.avi",Walk\n')).clips[0].path
+        == tmp_path / "take 2, cut.avi"
+    )
 
 
 def test_a_repr_counts_and_does_not_list() -> None:
@@ -155,10 +198,5 @@ def test_of_many_known_classes_twenty_are_named() -> None:
 
 
 def test_a_path_listed_twice_is_refused_with_its_line(tmp_path: Path) -> None:
-    with pytest.raises(DatasetInvalid, match=r"line 3: .*a\.avi is listed twice"):
-        load_dataset(listed(tmp_path, "a.avi,x,g1\nb.avi,y,g2\na.avi,x,g2\n"))
-
-
-def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
-    with pytest.raises(DatasetInvalid, match="line 3: expected path,label"):
-        load_dataset(listed(tmp_path, '"a\nb.avi",x\nfoo\n'))
+    with pytest.raises(DatasetInvalid, match=r"line 4: .*a\.avi is listed twice"):
+        load_dataset(listed(tmp_path, "path,label,group\na.avi,x,g1\nb.avi,y,g2\na.avi,x,g2\n"))

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from videoclf.data.clip_list import Part
 from videoclf.data.dataset import Dataset, LabelledClip
 from videoclf.data.splits import Split, make_split
 from videoclf.errors import DatasetInvalid, UsageInvalid
@@ -162,7 +164,7 @@ def test_with_none_every_clip_is_trained_or_chosen_on() -> None:
 @pytest.mark.parametrize(
     ("spec", "complaint"),
     [
-        ("halves", "--split 'halves': unknown; use group:SEED, random:SEED, official:N, leave-out:GROUP"),
+        ("halves", "--split 'halves': unknown; use group:SEED, random:SEED, official:N, given, leave-out:GROUP"),
         ("none:1", "--split 'none:1': unknown"),
         ("group:x", "'x' is no whole number"),
         ("random:1.5", "'1.5' is no whole number"),
@@ -228,3 +230,101 @@ def test_a_class_of_one_large_group_leaves_groups_to_choose_on() -> None:
 def test_thousands_of_clips_are_split_at_once() -> None:
     split = make_split(dataset_of([(f"class{i % 101}", None) for i in range(13_320)]), "random:0")
     assert len(split.test) == 3330
+
+
+def sized(*sizes: int) -> list[Row]:
+    """Groups of these sizes, each with clips of two classes."""
+    return [("ab"[i % 2], f"g{number}") for number, size in enumerate(sizes) for i in range(size)]
+
+
+@given(seed=st.integers(0, 1000))
+def test_one_large_group_is_trained_on_whatever_the_seed(seed: int) -> None:
+    split = make_split(dataset_of(sized(60, 10, 10, 10, 10)), f"group:{seed}")
+    assert len(split.train) == 60
+    assert split.warnings == ()
+
+
+def test_validation_beside_a_group_left_out_leaves_the_large_group_in_training() -> None:
+    split = make_split(dataset_of(sized(60, 10, 10, 10, 10)), "leave-out:g1")
+    assert split.describe() == ("split leave-out:g1: 70 clips to train, 20 to validate, 10 to test (in 2, 2, 1 groups)")
+
+
+def test_a_class_of_three_groups_is_in_every_part() -> None:
+    rows: list[Row] = [*own_groups(3, 3, 5), *own_groups(1, 9, 5)]
+    split = make_split(dataset_of(rows), "group:0")
+    assert all({clip.label for clip in side} == {"class0", "class1", "class2"} for side in sides_of(split))
+
+
+def test_parts_that_are_far_from_their_share_are_warned_of() -> None:
+    (warning,) = make_split(dataset_of(sized(50, 50, 2)), "leave-out:g2").warnings
+    assert warning.startswith(
+        "--split leave-out:g2: validation is 50% of the clips outside the test part, not about 20%"
+    )
+
+
+def test_classes_that_a_part_lacks_are_named() -> None:
+    rows: list[Row] = [*shared_groups(2, 8, 3), ("rare", "g00"), ("rare", "g01")]
+    warnings = make_split(dataset_of(rows), "group:0").warnings
+    assert warnings == ("validation has no clips of 'rare': no figure speaks for them; more groups would help",)
+
+
+def test_a_pattern_that_finds_one_group_is_refused() -> None:
+    dataset = replace(dataset_of([("a", "v"), ("b", "v")] * 4), group_pattern="^v")
+    with pytest.raises(DatasetInvalid, match=r"--group-regex '\^v': finds one group only in clips\.csv, 'v'"):
+        make_split(dataset)
+
+
+def test_a_pattern_that_gives_every_clip_a_group_of_its_own_is_warned_of() -> None:
+    dataset = replace(dataset_of([("ab"[i % 2], f"{i}") for i in range(20)]), group_pattern=r"\d+")
+    (warning,) = make_split(dataset).warnings
+    assert "gives each clip a group of its own, such as '0': that is a random split" in warning
+
+
+TRAIN: list[Part] = ["train"]
+TEST: list[Part] = ["test"]
+
+
+def given_parts(*parts: Part | None) -> Dataset:
+    clips = [LabelledClip(Path(f"{i}{label}.avi"), label, None, part) for i, part in enumerate(parts) for label in "ab"]
+    return Dataset("data", tuple(clips))
+
+
+def test_parts_that_the_data_give_are_the_default() -> None:
+    split = make_split(given_parts("train", "validation", "test"))
+    assert split.spec == "given"
+    assert [{clip.part for clip in side} for side in sides_of(split)] == [{"train"}, {"validation"}, {"test"}]
+    assert split.warnings == ()
+
+
+def test_without_a_given_validation_part_it_is_cut_from_the_training_part() -> None:
+    split = make_split(given_parts(*TRAIN * 10, "test"))
+    assert {clip.part for clip in split.train + split.validation} == {"train"}
+    assert len(split.validation) == 4
+
+
+def test_without_a_given_test_part_nothing_is_tested_and_that_is_said() -> None:
+    split = make_split(given_parts("train", "validation"))
+    assert split.test == ()
+    assert split.warnings[0].startswith("data gives no test part")
+
+
+def test_clips_that_the_data_give_to_no_part_are_counted_and_left_out() -> None:
+    split = make_split(given_parts("train", "validation", "test", None))
+    assert split.warnings == ("2 clips are given to no part and are left out, the first is 3a.avi",)
+
+
+def test_another_split_than_the_given_one_is_said() -> None:
+    warnings = make_split(given_parts(*TRAIN * 4, *TEST * 4), "random:0").warnings
+    assert "--split random:0: takes the place of the parts that data gives its clips" in warnings
+
+
+@pytest.mark.parametrize(
+    ("dataset", "complaint"),
+    [
+        (dataset_of([("a", None)] * 8), "--split given: clips.csv says of no clip what it is for"),
+        (given_parts("test", "validation"), "--split given: data has no clips to train on"),
+    ],
+)
+def test_a_given_split_that_is_not_there_is_refused(dataset: Dataset, complaint: str) -> None:
+    with pytest.raises(DatasetInvalid, match=complaint):
+        make_split(dataset, "given")

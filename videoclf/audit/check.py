@@ -15,7 +15,6 @@ from videoclf.audit.findings import (
     ExactDuplicates,
     Leak,
     NearDuplicatePair,
-    Part,
     RepairedClip,
     SplitCounts,
     UnusableClip,
@@ -23,6 +22,7 @@ from videoclf.audit.findings import (
 from videoclf.audit.near_duplicates import NearDuplicate, find_near_duplicates
 from videoclf.audit.oddities import count_classes, describe_balance, find_odd_clips
 from videoclf.audit.survey import SurveyedClip, survey
+from videoclf.data.clip_list import Part
 from videoclf.data.dataset import LabelledClip, load_dataset
 from videoclf.data.splits import Split, make_split
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
@@ -78,7 +78,8 @@ def check(
 
     Args:
         data: a folder ``CLASS/clip.avi`` or a list of ``path,label``; see `videoclf.data.dataset.load_dataset`.
-        split: also check what this split lets leak; see `videoclf.data.splits.make_split`.
+        split: also check what this split lets leak; see `videoclf.data.splits.make_split`. Without one, the split that
+            the data themselves name, if they do.
         split_files: folder of the official lists, where they do not lie beside the clips.
         group_pattern: regular expression for groups in file names.
         finds_near_duplicates: whether to look for copies that were encoded anew, scaled, cut or mirrored too; it reads
@@ -93,7 +94,7 @@ def check(
     """
     watcher = progress or _SilentProgress()
     dataset = load_dataset(data, group_pattern=group_pattern)
-    parts = make_split(dataset, split, split_files=split_files) if split else None
+    parts = make_split(dataset, split, split_files=split_files) if split or dataset.has_parts else None
     part_of = leaks.parts_of(parts) if parts else {}
     watcher.stage("clips", len(dataset.clips))
     surveyed = survey(
@@ -132,7 +133,7 @@ def check(
         exact_duplicates=tuple(_describe_exact(paths, dataset.clips) for paths in exact),
         near_duplicates=tuple(_describe_near(pair, dataset.clips) for pair in near),
         leaks=tuple(found_leaks),
-        notes=(*(parts.warnings if parts else ()), *describe_balance(classes)),
+        notes=(*dataset.warnings, *(parts.warnings if parts else ()), *describe_balance(classes)),
     )
     return Check(report, {str(each.clip.path): each.thumbnail for each in surveyed if each.thumbnail})
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Part = Literal["train", "validation", "test"]
+from videoclf.data.clip_list import Part
 
 
 class _Finding(BaseModel):

@@ -7,26 +7,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from videoclf.audit.findings import Leak, Part
+from videoclf.audit.findings import Leak
+from videoclf.data.clip_list import PARTS, Part
 from videoclf.data.dataset import Dataset, LabelledClip
 from videoclf.data.splits import Split
 from videoclf.errors import SplitLeaks
 
-_PARTS: tuple[Part, ...] = ("train", "validation", "test")
 _MAX_NAMED = 3
 
 
 def parts_of(split: Split) -> dict[Path, Part]:
     """Where each clip of a split stands."""
     sides: tuple[Sequence[LabelledClip], ...] = (split.train, split.validation, split.test)
-    return {clip.path: part for part, clips in zip(_PARTS, sides, strict=True) for clip in clips}
+    return {clip.path: part for part, clips in zip(PARTS, sides, strict=True) for clip in clips}
 
 
 def leaking_groups(split: Split) -> list[Leak]:
     """A leak for each group and each two parts in which it has clips."""
     first_of: dict[str, dict[Part, Path]] = {}
     sides: tuple[Sequence[LabelledClip], ...] = (split.train, split.validation, split.test)
-    for part, clips in zip(_PARTS, sides, strict=True):
+    for part, clips in zip(PARTS, sides, strict=True):
         for clip in clips:
             if clip.group is not None:
                 first_of.setdefault(clip.group, {}).setdefault(part, clip.path)
@@ -57,7 +57,7 @@ def leaking_exact_duplicates(sets: Iterable[tuple[Path, ...]], part_of: Mapping[
                 kind="exact duplicate",
                 first=str(first_in[one]), first_part=one, second=str(first_in[other]), second_part=other,
             )
-            for one, other in combinations(sorted(first_in, key=_PARTS.index), 2)
+            for one, other in combinations(sorted(first_in, key=PARTS.index), 2)
         ]  # fmt: skip
     return leaks
 

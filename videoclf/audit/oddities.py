@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from videoclf.audit.findings import ClassCount, OddClip, OddKind, Part
+from videoclf.audit.findings import ClassCount, OddClip, OddKind
 from videoclf.audit.survey import SurveyedClip
+from videoclf.data.clip_list import Part
 from videoclf.media.frames import VideoInfo
 
 _USUAL_SHARE = 0.8

@@ -24,7 +24,10 @@ class Precision(StrEnum):
 
 
 Data = Annotated[
-    str, typer.Argument(metavar="DATA", help="A folder CLASS/clip.avi, or a list of path,label[,group] lines.")
+    str,
+    typer.Argument(
+        metavar="DATA", help="A folder [train/]CLASS/clip.avi, or a list of path,label[,group][,split] lines."
+    ),
 ]
 Init = Annotated[
     str | None,
@@ -67,7 +70,8 @@ Split = Annotated[
     str | None,
     typer.Option(
         metavar="SPEC",
-        help="group:SEED (default where names carry groups), random:SEED, official:N, leave-out:GROUP,..., none.",
+        help="given (what DATA says: the default where it does), group:SEED (default where names carry groups), "
+        "random:SEED, official:N, leave-out:GROUP,..., none.",
     ),
 ]
 SplitFiles = Annotated[
@@ -75,7 +79,9 @@ SplitFiles = Annotated[
 ]
 GroupRegex = Annotated[
     str | None,
-    typer.Option(metavar="REGEX", help="Finds a clip's group in its file name; by default UCF101's _g01_."),
+    typer.Option(
+        metavar="REGEX", help="Finds a clip's group in its file name or its path below DATA; by default UCF101's _g01_."
+    ),
 ]
 RecipeName = Annotated[
     str | None,

@@ -1,18 +1,21 @@
-"""Labelled clips: read from a UCF101-style folder (``Class/v_Class_g01_c02.avi``) or from a list of ``path,label``."""
+"""Labelled clips: read from a UCF101-style folder (``Class/v_Class_g01_c02.avi``), from one that is laid out in parts
+(``train/Class/clip.avi``), or from a list of ``path,label``."""
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from videoclf.errors import DatasetInvalid, UsageInvalid, one_line
-from videoclf.media.sources import videos_below, without_credentials
+from videoclf.data.clip_list import PART_OF_NAME, Part, read_clip_list
+from videoclf.errors import DatasetInvalid, UsageInvalid
+from videoclf.media.sources import VIDEO_SUFFIXES, videos_below, without_credentials
 
 UCF_GROUP_PATTERN = r"_(g\d+)_"
 """UCF101's naming: clips of one group come from one video, one person or one place."""
+
+_UCF_GROUP = re.compile(UCF_GROUP_PATTERN)
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class LabelledClip:
     label: str
     group: str | None
     """Clips of one group must not be parted by a split; None where nothing says."""
+    part: Part | None = None
+    """What the data say that the clip is for; None where they do not say."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -38,7 +43,9 @@ class Dataset:
     """The folder or list, for messages."""
     clips: tuple[LabelledClip, ...]
     group_pattern: str | None = None
-    """What was searched in file names for the groups, where it was given."""
+    """What was searched in names for the groups, where it was given."""
+    warnings: tuple[str, ...] = ()
+    """What was passed over, a line each."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -49,6 +56,11 @@ class Dataset:
     def groups(self) -> tuple[str, ...]:
         """The groups that occur, sorted."""
         return tuple(sorted({clip.group for clip in self.clips if clip.group is not None}))
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether the data say which clips are to train on and which to test on."""
+        return any(clip.part is not None for clip in self.clips)
 
     def __repr__(self) -> str:
         return f"Dataset({self.source}: {len(self.clips)} clips, {len(self.labels)} classes, {len(self.groups)} groups)"
@@ -68,25 +80,47 @@ def load_dataset(source: str | Path, *, group_pattern: str | None = None) -> Dat
     """The clips of a folder or of a list file; opens no video.
 
     Args:
-        source: a folder whose subfolders are the classes, or a text file of ``path,label`` or ``path,label,group``
-            lines (paths relative to the file; a first line ``path,label`` is skipped). Several labels of one clip stand
-            in one column, ``walk|talk``; only a recipe with ``training.objective = "sigmoid"`` tells them apart.
-        group_pattern: a regular expression searched in file names; its first group, or else the whole match, names
-            the clip's group. A list's own group column goes first.
+        source: a folder whose subfolders are the classes, or are ``train``, ``val`` and ``test`` (or training, valid,
+            validation, testing) with the classes in them; or a text file of ``path,label`` or ``path,label,group``
+            lines, whose first line may name the columns, see `read_clip_list` (paths are relative to the file). Several
+            labels of one clip stand in one column, ``walk|talk``; only a recipe with ``training.objective = "sigmoid"``
+            tells them apart.
+        group_pattern: a regular expression searched in file names or, if no file name has it, in paths below the
+            source; its first group, or else the whole match, names the clip's group. A list's own group column goes
+            first.
 
     Raises:
-        UsageInvalid: the pattern is no regular expression.
+        UsageInvalid: the pattern is no regular expression, or is nowhere to be found.
         DatasetInvalid: nothing there, no classes, no clips, or an unreadable line.
     """
     path = Path(source)
-    pattern = _compile(group_pattern or UCF_GROUP_PATTERN)
+    pattern = None if group_pattern is None else _compile(group_pattern)
     if path.is_dir():
-        clips = _scan_folder(path, pattern)
+        clips, warnings = _scan_folder(path)
     elif path.is_file():
-        clips = _read_list(path, pattern)
+        clips, warnings = _read_list(path)
     else:
         raise DatasetInvalid(f"{without_credentials(path)}: no such folder or list of path,label; check the path")
-    return Dataset(str(path), tuple(clips), group_pattern)
+    if pattern is None:
+        groups = [_group_of(found.clip.path.name, _UCF_GROUP) for found in clips]
+    else:
+        groups = _find_groups(clips, pattern, str(path))
+        if all(found.clip.group is not None for found in clips):
+            warnings.append(f"--group-regex {group_pattern!r}: is not used: {path} names the group of every clip")
+    grouped = (
+        found.clip if found.clip.group is not None else replace(found.clip, group=group)
+        for found, group in zip(clips, groups, strict=True)
+    )
+    return Dataset(str(path), tuple(grouped), group_pattern, tuple(warnings))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A clip, its group only where a list says it."""
+
+    clip: LabelledClip
+    name_below: str
+    """Its path below the folder, or as the list has it."""
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
@@ -103,49 +137,83 @@ def _group_of(name: str, pattern: re.Pattern[str]) -> str | None:
     return match[1] if pattern.groups else match[0]
 
 
-def _scan_folder(folder: Path, pattern: re.Pattern[str]) -> list[LabelledClip]:
-    class_folders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    clips = [
-        LabelledClip(path, class_folder.name, _group_of(path.name, pattern))
-        for class_folder in class_folders
-        for path in videos_below(class_folder)
-    ]
-    if not clips:
-        loose = f"; the {len(videos_below(folder))} videos in it lie in no class folder" if videos_below(folder) else ""
-        raise DatasetInvalid(f"{folder}: holds no CLASS/clip.avi (or other video){loose}; see docs/training.md")
-    return clips
-
-
-def _read_list(path: Path, pattern: re.Pattern[str]) -> list[LabelledClip]:
-    clips: dict[Path, LabelledClip] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, skipinitialspace=True)
-            for row in reader:
-                fields = [field.strip() for field in row]
-                if not any(fields) or (not clips and fields[:2] == ["path", "label"]):
-                    continue
-                clip = _parse_row(fields, path, reader.line_num, pattern)
-                if clip.path in clips:
-                    raise DatasetInvalid(
-                        f"{path}, line {reader.line_num}: {clip.path} is listed twice; remove one line"
-                    )
-                clips[clip.path] = clip
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetInvalid(f"{path}: cannot be read as a list of path,label ({one_line(error)})") from error
-    if not clips:
-        raise DatasetInvalid(f"{path}: the list is empty; write a line path,label for each clip")
-    return list(clips.values())
-
-
-def _parse_row(fields: list[str], path: Path, number: int, pattern: re.Pattern[str]) -> LabelledClip:
-    if len(fields) not in {2, 3} or not fields[0] or not fields[1]:
-        raise DatasetInvalid(
-            f"{path}, line {number}: expected path,label or path,label,group, got {','.join(fields)!r}"
+def _find_groups(clips: Sequence[_Found], pattern: re.Pattern[str], source: str) -> list[str | None]:
+    """By file names or, if none of them matches, by paths: never some by these and some by those."""
+    for names in ([found.clip.path.name for found in clips], [found.name_below for found in clips]):
+        groups = [_group_of(name, pattern) for name in names]
+        if any(groups):
+            return groups
+    ungrouped = [found.name_below for found in clips if found.clip.group is None]
+    if ungrouped:
+        raise UsageInvalid(
+            f"--group-regex {pattern.pattern!r}: is found in no file name and no path of {source}, such as "
+            f"{', '.join(ungrouped[:3])}; correct it, or leave it out"
         )
-    clip_path = path.parent / fields[0]
-    group = fields[2] if len(fields) == 3 and fields[2] else _group_of(clip_path.name, pattern)
-    return LabelledClip(clip_path, fields[1], group)
+    return [None] * len(clips)
+
+
+def _scan_folder(folder: Path) -> tuple[list[_Found], list[str]]:
+    """The clips, and warnings."""
+    subfolders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    videos = {path: found for path in subfolders if (found := videos_below(path))}
+    loose = [path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
+    loose = sorted(path for path in loose if not path.name.startswith("."))
+    if not videos:
+        hint = f"; the {len(loose)} videos in it lie in no class folder" if loose else ""
+        raise DatasetInvalid(f"{folder}: holds no CLASS/clip.avi (or other video){hint}; see docs/training.md")
+    if _is_laid_out_in_parts(folder, videos):
+        loose += [path for part, paths in videos.items() for path in paths if path.parent == part]
+        clips = [
+            LabelledClip(path, path.relative_to(part).parts[0], None, PART_OF_NAME[part.name.casefold()])
+            for part, paths in videos.items()
+            for path in paths
+            if path.parent != part
+        ]
+    else:
+        clips = [LabelledClip(path, subfolder.name, None) for subfolder, paths in videos.items() for path in paths]
+    warnings = []
+    if loose:
+        warnings.append(f"{len(loose)} videos lie in no class folder and are left out, the first is {loose[0]}")
+    return [_Found(clip, clip.path.relative_to(folder).as_posix()) for clip in clips], warnings
+
+
+def _is_laid_out_in_parts(folder: Path, videos: dict[Path, list[Path]]) -> bool:
+    """Whether the subfolders are the parts of a split, the classes below them.
+
+    Raises:
+        DatasetInvalid: some of them are, or no classes are below them: not to be taken for classes without a word.
+    """
+    parts = [path for path in videos if path.name.casefold() in PART_OF_NAME]
+    has_classes = any(path.parent != part for part in parts for path in videos[part])
+    if len(parts) == len(videos) and has_classes:
+        return True
+    if len({PART_OF_NAME[path.name.casefold()] for path in parts}) < 2:
+        return False  # one class may well be called test
+    named = ", ".join(path.name for path in parts)
+    if not has_classes:
+        raise DatasetInvalid(
+            f"{folder}: holds {named}, but no class folders in them; lay clips out as "
+            f"{parts[0].name}/CLASS/clip.avi (or rename them, if these are the classes)"
+        )
+    other = next(path.name for path in videos if path not in parts)
+    raise DatasetInvalid(
+        f"{folder}: holds {named}, the parts of a split, beside {other}; move {other} away, or rename the parts"
+    )
+
+
+def _read_list(path: Path) -> tuple[list[_Found], list[str]]:
+    """The clips, and warnings."""
+    listed = read_clip_list(path)
+    clips: dict[Path, _Found] = {}
+    for row in listed.rows:
+        clip = LabelledClip(path.parent / row.path, row.label, row.group, row.part)
+        if clip.path in clips:
+            raise DatasetInvalid(f"{path}, line {row.line_number}: {clip.path} is listed twice; remove one line")
+        clips[clip.path] = _Found(clip, row.path)
+    warnings = []
+    if listed.unused_columns:
+        warnings.append(f"{path}: not used of its columns: {', '.join(listed.unused_columns)}")
+    return list(clips.values()), warnings
 
 
 def check_labels(

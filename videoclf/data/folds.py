@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from videoclf.data.clip_list import PARTS
 from videoclf.data.dataset import Dataset, LabelledClip
 from videoclf.data.splits import Split, leave_out, make_split
 from videoclf.errors import DatasetInvalid, UsageInvalid
@@ -62,6 +63,17 @@ def make_folds(
     if by == "random":
         return _random_folds(dataset, num_folds, unknown, has_several=has_several)
     raise UsageInvalid(f"--by {by!r}: unknown; use {FOLDS_HELP}")
+
+
+def describe_folds(folds: Sequence[Fold]) -> str:
+    """The parts' sizes in one line."""
+
+    def sizes(part: str) -> str:
+        counts = [len(getattr(fold.split, part)) for fold in folds]
+        return str(min(counts)) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+
+    train, validation, test = map(sizes, PARTS)
+    return f"{len(folds)} folds: {train} clips to train, {validation} to validate, {test} to test"
 
 
 def _fold(dataset: Dataset, test: Mapping[str, Sequence[LabelledClip]], unknown: Collection[str]) -> Fold:

@@ -9,17 +9,19 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from videoclf.data.clip_list import PARTS
 from videoclf.data.dataset import Dataset, LabelledClip
 from videoclf.data.manifest import Manifest, recognise
 from videoclf.data.official import ClipName, OfficialSplit, read_official_split
+from videoclf.data.share import Unit, choose_units
 from videoclf.errors import DatasetInvalid, UsageInvalid
 
 _TEST_SHARE = 0.25
 _VALIDATION_SHARE = 0.2
+_FAR_OFF = 0.15
+"""From the share that a part should be: from here on it is said."""
 
-SPLIT_HELP = "group:SEED, random:SEED, official:N, leave-out:GROUP,GROUP,... or none"
+SPLIT_HELP = "group:SEED, random:SEED, official:N, given, leave-out:GROUP,GROUP,... or none"
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,6 +38,19 @@ class Split:
     missing: tuple[str, ...] = ()
     """``Class/clip``: what official lists name and the data lack."""
 
+    def describe(self) -> str:
+        """The parts' sizes in one line."""
+        num_groups = ""
+        if any(clip.group is not None for clip in self.train):
+            units = (
+                {clip.group or str(clip.path) for clip in part} for part in (self.train, self.validation, self.test)
+            )
+            num_groups = f" (in {', '.join(str(len(names)) for names in units)} groups)"
+        return (
+            f"split {self.spec}: {len(self.train)} clips to train, {len(self.validation)} to validate, "
+            f"{len(self.test)} to test{num_groups}"
+        )
+
     def __repr__(self) -> str:
         return f"Split({self.spec}: {len(self.train)} train, {len(self.validation)} validation, {len(self.test)} test)"
 
@@ -48,8 +63,9 @@ def make_split(
     Args:
         dataset: the clips.
         spec: ``group:SEED`` puts about a quarter of the clips, by whole groups, into test; ``random:SEED`` a quarter
-            of the clips at random; ``official:N`` what the official lists say; ``leave-out:g09,g10`` those groups;
-            ``none`` nothing. Default: ``group:0`` where names carry groups, else ``random:0``.
+            of the clips at random; ``official:N`` what the official lists say; ``given`` what the data say (folders
+            ``train``, ``val``, ``test``, or a list's column ``split``); ``leave-out:g09,g10`` those groups; ``none``
+            nothing. Default: ``given`` where the data say it, ``group:0`` where names carry groups, else ``random:0``.
         split_files: the folder with the official lists, where they do not lie beside the clips.
         unknown: classes of which nothing is learnt: their clips are in the test part, or in none.
 
@@ -57,13 +73,21 @@ def make_split(
         UsageInvalid: an unknown spec.
         DatasetInvalid: groups that do not exist, a class left without training clips, ...
     """
-    chosen = spec or ("group:0" if _has_groups(dataset.clips) else "random:0")
+    chosen = spec or default_spec(dataset)
     kind, _, value = chosen.partition(":")
     warnings: list[str] = []
     missing: list[str] = []
-    if kind == "official":
+    given_validation: list[LabelledClip] = []
+    if kind != "given" and dataset.has_parts:
+        warnings.append(f"--split {chosen}: takes the place of the parts that {dataset.source} gives its clips")
+    if kind == "given" and not value:
+        rest, given_validation, test = _take_given(dataset, chosen)
+        warnings += _warn_of_given(dataset)
+        seed = 0
+    elif kind == "official":
         official = _read_official(dataset, _seed(value, chosen), split_files)
-        rest, test, missing, warnings = _match_official(dataset, official)
+        rest, test, missing, more = _match_official(dataset, official)
+        warnings += more
         seed = 0
     elif kind == "leave-out":
         rest, test = _leave_out(dataset, value)
@@ -77,21 +101,49 @@ def make_split(
                 f"--split {chosen}: the names in {dataset.source} carry no groups (UCF101's _g01_); give "
                 "--group-regex, a list with a group column, or --split random:0"
             )
-        rest, test = _cut(dataset.clips, _TEST_SHARE, seed, by_group=True)
+        rest, test = _cut(dataset.clips, _TEST_SHARE, seed, by_group=True, num_kept=2)
+        warnings += _warn_of_group_pattern(dataset)
     elif kind == "random":
         seed = _seed(value, chosen)
-        rest, test = _cut(dataset.clips, _TEST_SHARE, seed, by_group=False)
+        rest, test = _cut(dataset.clips, _TEST_SHARE, seed, by_group=False, num_kept=2)
         warnings.append(
             "a random split parts clips of one origin: figures on it are higher than on new videos; "
             "prefer groups where they are known"
         )
     else:
         raise UsageInvalid(f"--split {chosen!r}: unknown; use {SPLIT_HELP}")
-    if kind != "random":
-        warnings += _warn_of_missing_groups(rest, dataset)
-    train, validation = _cut_validation(rest, seed, by_group=kind != "random", unknown=unknown)
-    _check_parts(train, validation, test, f"--split {chosen}", needs_test=kind != "none", unknown=unknown)
+    if given_validation:
+        train, validation = rest, given_validation
+        warnings += _warn_of_lacking_classes(train, validation, test, unknown)
+    else:
+        if kind != "random":
+            warnings += _warn_of_missing_groups(rest, dataset)
+        train, validation = _cut_validation(rest, seed, by_group=kind != "random", unknown=unknown)
+        is_chosen = kind in {"group", "random"}
+        warnings += _warn_of_shares(train, validation, test if is_chosen else (), f"--split {chosen}")
+        warnings += _warn_of_lacking_classes(train, validation, test if is_chosen else None, unknown)
+    _check_parts(
+        train, validation, test, f"--split {chosen}", needs_test=kind not in {"none", "given"}, unknown=unknown
+    )
     return Split(chosen, tuple(train), tuple(validation), tuple(test), tuple(warnings), tuple(missing))
+
+
+def default_spec(dataset: Dataset) -> str:
+    """How a dataset is parted where nobody says.
+
+    Raises:
+        DatasetInvalid: ``--group-regex`` finds one group only.
+    """
+    if dataset.has_parts:
+        return "given"
+    if _has_groups(dataset.clips):
+        return "group:0"
+    if dataset.group_pattern is not None and dataset.groups:
+        raise DatasetInvalid(
+            f"--group-regex {dataset.group_pattern!r}: finds one group only in {dataset.source}, "
+            f"{dataset.groups[0]!r}; two at least are needed: choose another, or --split random:0"
+        )
+    return "random:0"
 
 
 def leave_out(dataset: Dataset, test: Collection[LabelledClip], name: str, *, unknown: Collection[str] = ()) -> Split:
@@ -110,7 +162,12 @@ def leave_out(dataset: Dataset, test: Collection[LabelledClip], name: str, *, un
     rest = [clip for clip in dataset.clips if clip not in left_out]
     train, validation = _cut_validation(rest, 0, by_group=True, unknown=unknown)
     _check_parts(train, validation, tuple(test), name, needs_test=True, unknown=unknown)
-    return Split(name, tuple(train), tuple(validation), tuple(test), tuple(_warn_of_missing_groups(rest, dataset)))
+    warnings = [
+        *_warn_of_missing_groups(rest, dataset),
+        *_warn_of_shares(train, validation, (), name),
+        *_warn_of_lacking_classes(train, validation, None, unknown),
+    ]
+    return Split(name, tuple(train), tuple(validation), tuple(test), tuple(warnings))
 
 
 def _cut_validation(
@@ -134,6 +191,53 @@ def _warn_of_missing_groups(rest: Sequence[LabelledClip], dataset: Dataset) -> l
     return [f"{num_without} of {len(dataset.clips)} clips carry no group: each of them counts as a group of its own"]
 
 
+def _warn_of_group_pattern(dataset: Dataset) -> list[str]:
+    num_grouped = sum(clip.group is not None for clip in dataset.clips)
+    if dataset.group_pattern is None or len(dataset.groups) < num_grouped:
+        return []
+    return [
+        f"--group-regex {dataset.group_pattern!r}: gives each clip a group of its own, such as {dataset.groups[0]!r}: "
+        "that is a random split, and its figures are higher than on new videos where clips are of one origin"
+    ]
+
+
+def _warn_of_shares(
+    train: Sequence[LabelledClip], validation: Sequence[LabelledClip], test: Sequence[LabelledClip], asked: str
+) -> list[str]:
+    """A line where what was cut off is far from its share: groups are whole, and may be few or large."""
+    warnings = []
+    num_rest = len(train) + len(validation)
+    for part, wanted, num, num_all in (
+        ("test", _TEST_SHARE, len(test), num_rest + len(test)),
+        ("validation", _VALIDATION_SHARE, len(validation), num_rest),
+    ):
+        if num and abs(num / num_all - wanted) > _FAR_OFF:
+            of = "all clips" if part == "test" else "the clips outside the test part"
+            warnings.append(
+                f"{asked}: {part} is {num / num_all:.0%} of {of}, not about {wanted:.0%}: no other choice comes much "
+                "nearer, since groups are never parted; more groups would help"
+            )
+    return warnings
+
+
+def _warn_of_lacking_classes(
+    train: Sequence[LabelledClip],
+    validation: Sequence[LabelledClip],
+    test: Sequence[LabelledClip] | None,
+    unknown: Collection[str],
+) -> list[str]:
+    """A line for a part without clips of some classes; ``test``: None where somebody chose it."""
+    known = {name for clip in (*train, *validation) for name in clip.names} - set(unknown)
+    warnings = []
+    for part, clips in (("validation", validation), ("test", test)):
+        lacking = sorted(known - {name for clip in clips or () for name in clip.names})
+        if clips and lacking:
+            more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+            named = ", ".join(map(repr, lacking[:3]))
+            warnings.append(f"{part} has no clips of {named}{more}: no figure speaks for them; more groups would help")
+    return warnings
+
+
 def _how_to_group(clips: Sequence[LabelledClip], known: Manifest | None) -> str:
     """The end of a warning: the pattern of a public data set, where these are its names."""
     if known is None or not all(re.search(known.group_pattern, clip.path.name) for clip in clips):
@@ -149,6 +253,28 @@ def _seed(text: str, spec: str) -> int:
     if seed < 0:
         raise UsageInvalid(f"--split {spec!r}: {text!r} is below 0; use {SPLIT_HELP}")
     return seed
+
+
+def _take_given(dataset: Dataset, spec: str) -> tuple[list[LabelledClip], list[LabelledClip], list[LabelledClip]]:
+    """Clips to train, to validate and to test on by what the data say of each."""
+    if not dataset.has_parts:
+        raise DatasetInvalid(
+            f"--split {spec}: {dataset.source} says of no clip what it is for; lay clips out as train/CLASS/clip.avi "
+            "and test/CLASS/clip.avi, or give the list a column split"
+        )
+    train, validation, test = ([clip for clip in dataset.clips if clip.part == part] for part in PARTS)
+    if not train:
+        raise DatasetInvalid(f"--split {spec}: {dataset.source} has no clips to train on; name some: train")
+    return train, validation, test
+
+
+def _warn_of_given(dataset: Dataset) -> list[str]:
+    warnings = []
+    if unsaid := [clip for clip in dataset.clips if clip.part is None]:
+        warnings.append(f"{len(unsaid)} clips are given to no part and are left out, the first is {unsaid[0].path}")
+    if all(clip.part != "test" for clip in dataset.clips):
+        warnings.append(f"{dataset.source} gives no test part: figures will be of validation clips, or of trained ones")
+    return warnings
 
 
 def _leave_out(dataset: Dataset, value: str) -> tuple[list[LabelledClip], list[LabelledClip]]:
@@ -193,39 +319,25 @@ def _match_official(
 
 
 def _cut(
-    clips: Sequence[LabelledClip], share: float, seed: int, *, by_group: bool
+    clips: Sequence[LabelledClip], share: float, seed: int, *, by_group: bool, num_kept: int = 1
 ) -> tuple[list[LabelledClip], list[LabelledClip]]:
-    """Cut about a share of the clips off, in whole units, chosen by the seed.
+    """Cut about a share of the clips off, in whole units, chosen by the seed; see `choose_units`.
 
-    A unit is a group, or a clip that has none (or each clip, where groups do not matter). Units are taken until the
-    share is reached and every class that can be is on the cut-off side; none is taken that would leave a class without
-    clips on the other side. The share is of the clips whose class occurs in more than one unit: others cannot be cut.
+    A unit is a group, or a clip that has none (or each clip, where groups do not matter). The share is of the clips
+    whose class occurs in more than one unit: others cannot be cut.
     """
 
     def unit_of(clip: LabelledClip) -> str:
         return f"group {clip.group}" if by_group and clip.group is not None else f"clip {clip.path}"
 
-    units: dict[str, Counter[str]] = {}
+    classes: dict[str, set[str]] = {}
     for clip in clips:
-        units.setdefault(unit_of(clip), Counter()).update(clip.names)
+        classes.setdefault(unit_of(clip), set()).update(clip.names)
     num_clips_of = Counter(map(unit_of, clips))
-    num_units_of = Counter(label for counts in units.values() for label in counts)
-    wanted = share * sum(any(num_units_of[name] > 1 for name in clip.names) for clip in clips)
-    left = Counter(name for clip in clips for name in clip.names)
-    order = [str(name) for name in np.random.default_rng(seed).permutation(sorted(units))]
-    taken: set[str] = set()
-    covered: set[str] = set()
-    num_taken = 0
-    for is_covering in (True, False):  # first until every class is there, then until the share is
-        for unit in order:
-            counts = units[unit]
-            is_wanted = counts.keys() - covered if is_covering else num_taken < wanted
-            if unit in taken or not is_wanted or any(left[label] <= n for label, n in counts.items()):
-                continue
-            taken.add(unit)
-            covered |= counts.keys()
-            num_taken += num_clips_of[unit]
-            left -= counts
+    num_units_of = Counter(label for names in classes.values() for label in names)
+    num_divisible = sum(any(num_units_of[name] > 1 for name in clip.names) for clip in clips)
+    units = [Unit(name, num_clips_of[name], frozenset(classes[name])) for name in classes]
+    taken = choose_units(units, share * num_divisible, num_divisible, seed, num_kept=num_kept)
     return [c for c in clips if unit_of(c) not in taken], [c for c in clips if unit_of(c) in taken]
 
 

@@ -17,7 +17,7 @@ from videoclf.audit import leaks
 from videoclf.audit.check import MAX_CLIPS_BEFORE_TRAINING, find_leaks_of_splits
 from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
 from videoclf.data.feature_cache import FeatureCache
-from videoclf.data.folds import Fold, make_folds
+from videoclf.data.folds import Fold, describe_folds, make_folds
 from videoclf.data.splits import Split
 from videoclf.errors import DatasetInvalid, SplitLeaks, UsageInvalid, counted
 from videoclf.evaluation.calibration import calibrate
@@ -136,7 +136,9 @@ def crossval(
     folds = make_folds(
         dataset, by, num_folds=num_folds, split_files=split_files, has_several=objective == "sigmoid", unknown=unknown
     )
-    warnings = [warning for fold in folds for warning in fold.split.warnings]
+    warnings = [*dataset.warnings, describe_folds(folds), *(each for fold in folds for each in fold.split.warnings)]
+    if dataset.has_parts and by != "official":
+        warnings.append(f"--by {by}: takes the place of the parts that {dataset.source} gives its clips")
     for warning in dict.fromkeys([*warnings, *warn_of_joined_labels(dataset.clips, objective)]):
         watcher.notice(warning)
     fingerprint = _fingerprint(settings, identify_first_weights(settings, init), baseline, folds, precision, reading)

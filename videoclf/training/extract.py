@@ -83,6 +83,8 @@ def extract(
             "step; name a recipe with a frozen backbone, or add --set backbone.frozen=true"
         )
     dataset = load_dataset(data)
+    for warning in dataset.warnings:
+        watcher.notice(warning)
     torch_device = find_device(device)
     cache = out if isinstance(out, FeatureCache) else FeatureCache(out)
     classifier = build_network(settings, max(2, len(dataset.labels)), init)

@@ -142,8 +142,9 @@ def train(
     parts = make_split(dataset, split, split_files=split_files)
     if is_resumed:
         folder.check(parts, identify_first_weights(settings, init))
-    for warning in [*parts.warnings, *warn_of_joined_labels(dataset.clips, settings.training.objective)]:
-        outer.notice(warning)
+    joined = warn_of_joined_labels(dataset.clips, settings.training.objective)
+    for line in [*dataset.warnings, parts.describe(), *parts.warnings, *joined]:
+        outer.notice(line)
     header = _header(Path(out), settings, dataset)
     job = Job(
         recipe=settings, header=header, parts=parts, folder=folder.path, is_resumed=is_resumed, init=init,
@@ -203,7 +204,7 @@ def _judge(job: Job, outcome: Outcome, device: str, num_threads: int, watcher: O
         epochs=outcome.records,
         clips=judged_clips(outcomes, truths),
         parts={"train": parts.train, "validation": parts.validation, "test": parts.test},
-        notes=[f"Data: {source}, split {parts.spec}.", *parts.warnings, *outcome.unreadable.values()],
+        notes=[f"Data: {source}, {parts.describe()}.", *parts.warnings, *outcome.unreadable.values()],
         bottleneck=describe_bottleneck(
             outcome.records, is_frozen=job.recipe.backbone.frozen, num_threads=job.num_threads
         ),
