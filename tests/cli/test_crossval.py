@@ -27,7 +27,11 @@ def data(tmp_path: Path) -> Path:
 def test_it_prints_a_line_a_fold_and_a_table(tmp_path: Path, data: Path) -> None:
     code, out, err = run("crossval", data, "--out", tmp_path / "cv", *SHORT)
     assert code == 0, err
-    assert [line.split("seed")[0].strip() for line in err.splitlines()] == [
+    sizes, shares, *lines = err.splitlines()
+    assert sizes == "note: 3 folds: 2 clips to train, 2 to validate, 2 to test"
+    assert shares.startswith("note: fold g01: validation is 50% of the clips outside the test part")
+    assert shares.endswith("(in 3 of 3 folds)")
+    assert [line.split("seed")[0].strip() for line in lines] == [
         "1 of 3  fold g01", "2 of 3  fold g02", "3 of 3  fold g03",
     ]  # fmt: skip
     assert "calibration error" in out

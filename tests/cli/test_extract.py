@@ -135,3 +135,14 @@ def test_what_was_done_before_an_interruption_stays(tmp_path: Path, data: Path) 
 def test_it_imports_no_fabric() -> None:
     program = "import sys, videoclf.training.extract; sys.exit('lightning_fabric' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_file_of_the_cache_that_was_damaged_is_computed_anew_and_told(tmp_path: Path, data: Path) -> None:
+    run("extract", data, "--out", tmp_path / "cache", *FROZEN)
+    path = min((tmp_path / "cache").rglob("*.safetensors"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    code, out, err = run("extract", data, "--out", tmp_path / "cache", *FROZEN)
+    assert (code, err) == (0, f"note: 1 files in {tmp_path / 'cache'} were damaged: computed anew\n")
+    assert out.startswith("1 clips computed (0.0 MB), 7 were there already\n")
+    assert path.read_bytes() == whole

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from videoclf.data.dataset import Dataset, LabelledClip
-from videoclf.data.folds import make_folds
+from videoclf.data.folds import describe_folds, make_folds
 from videoclf.errors import DatasetInvalid, UsageInvalid
 
 GROUPED = Dataset(
@@ -118,3 +118,29 @@ def test_what_cannot_be_is_refused(by: str, num_folds: int | None) -> None:
     dataset = UNGROUPED if by == "random" else GROUPED
     with pytest.raises(UsageInvalid, match="--folds|--by"):
         make_folds(dataset, by, num_folds=num_folds)
+
+
+def test_the_parts_sizes_are_one_line() -> None:
+    assert describe_folds(make_folds(UNGROUPED, "random", num_folds=3))[0] == (
+        "3 folds: 4 clips to train, 4 to validate, 4 to test"
+    )
+    assert (
+        describe_folds(make_folds(GROUPED))[0]
+        == "5 folds: 16 to 22 clips to train, 4 to 6 to validate, 2 to 10 to test"
+    )
+
+
+def test_validation_of_every_fold_leaves_the_large_group_in_training() -> None:
+    clips = [
+        LabelledClip(Path(f"{g}{i}"), "ab"[i % 2], f"g{g}")
+        for g, n in enumerate((60, 10, 10, 10, 10))
+        for i in range(n)
+    ]
+    folds = make_folds(Dataset("data", tuple(clips)))
+    assert [len(fold.split.train) for fold in folds] == [30, 70, 70, 70, 70]
+
+
+def test_folds_whose_classes_lack_validation_clips_are_told_in_one_line() -> None:
+    rare = tuple(LabelledClip(Path(f"jump/{group}.avi"), "jump", group) for group in ("ann", "bob"))
+    lines = describe_folds(make_folds(Dataset("data", (*GROUPED.clips, *rare))))
+    assert len([line for line in lines if "validation has no clips of 'jump'" in line]) == 1

@@ -17,12 +17,13 @@ _TRUSTED_AGE_NS = 2_000_000_000
 """A file that was changed so shortly before it was read may change again within the same tick of its clock (2 s on
 FAT, less elsewhere), and nobody would notice: what was found of it is not remembered."""
 
-_Stamp: TypeAlias = tuple[int, int]
-"""Size in bytes, and time of the last change in nanoseconds."""
+_Stamp: TypeAlias = tuple[int, int, int, int]
+"""Size in bytes, time of the last change in nanoseconds, number of the file on its disk, and the time in nanoseconds of
+the last change of anything about it: a copy that keeps the other times, and a time that was set back, show in these."""
 
 
 class ContentIndex:
-    """Knows files by path, size and time of change.
+    """Knows files by path, size, times of change and number.
 
     A line a file is appended to a text, in one write, with a checksum: processes may share it, and what is torn or
     changed is passed over. May be used by several threads.
@@ -58,7 +59,8 @@ class ContentIndex:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError:
             return None
-        if _stamp(video) == stamp and stamp[1] < started_ns - _TRUSTED_AGE_NS:
+        _, mtime_ns, _, ctime_ns = stamp
+        if _stamp(video) == stamp and max(mtime_ns, ctime_ns) < started_ns - _TRUSTED_AGE_NS:
             known[name] = (stamp, digest)
             self._append(name, stamp, digest)
         return digest
@@ -67,7 +69,7 @@ class ContentIndex:
         if self._path is None:
             return
         # a line break first: whatever another process left unfinished ends here
-        line = f"\n{_to_line(name, *stamp, digest)}\n".encode()
+        line = f"\n{_to_line(name, stamp, digest)}\n".encode()
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
@@ -86,14 +88,15 @@ class ContentIndex:
             return known
         for line in content.splitlines():
             with contextlib.suppress(ValueError, TypeError, RecursionError):
-                name, size_bytes, mtime_ns, digest, _ = fields = json.loads(line)
-                if line == _to_line(*fields[:4]).encode():
-                    known[name] = ((size_bytes, mtime_ns), digest)
+                name, *stamp, digest, _ = json.loads(line)
+                size_bytes, mtime_ns, inode, ctime_ns = stamp
+                if line == _to_line(name, (size_bytes, mtime_ns, inode, ctime_ns), digest).encode():
+                    known[name] = ((size_bytes, mtime_ns, inode, ctime_ns), digest)
         return known
 
 
-def _to_line(name: str, size_bytes: int, mtime_ns: int, digest: str) -> str:
-    fields = [name, size_bytes, mtime_ns, digest]
+def _to_line(name: str, stamp: _Stamp, digest: str) -> str:
+    fields = [name, *stamp, digest]
     return json.dumps([*fields, zlib.crc32(json.dumps(fields).encode())])
 
 
@@ -102,4 +105,6 @@ def _stamp(video: Path) -> _Stamp | None:
         status = video.stat()
     except (OSError, ValueError):
         return None
-    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None  # a pipe would never end
+    if not stat.S_ISREG(status.st_mode):
+        return None  # a pipe would never end
+    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns

@@ -59,11 +59,19 @@ class FeatureCache:
         """Where the entry lies, or would lie."""
         return self.folder / key.digest[:2] / f"{key.digest[2:]}{_SUFFIX}"
 
-    def find(self, key: FeatureKey) -> EntryLayout | None:
-        """What is there of a clip's view; None where there is nothing of use."""
+    def find(self, key: FeatureKey, *, is_read_through: bool = False) -> EntryLayout | None:
+        """What is there of a clip's view; None where there is nothing of use.
+
+        Args:
+            key: of the view.
+            is_read_through: also read the features, so that damage shows now and not when they are loaded.
+        """
         try:
             with self.path_of(key).open("rb") as file:
-                return read_layout(file, key)
+                layout = read_layout(file, key)
+                for place in layout.places if is_read_through else ():
+                    read_array(file, place)
+                return layout
         except OSError:
             return None
         except EntryDamaged:

@@ -31,6 +31,8 @@ class FeatureStore:
         temporary_folder: takes, for the length of the run, what the cache cannot. None: that is an error.
         notice: is told, in one line and once, that the cache cannot be written.
         max_memory_bytes: of arrays used last that are held in memory.
+        is_read_through: whether `find` reads features through, for whoever wants to know that they are there without
+            loading them.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class FeatureStore:
         notice: Callable[[str], None],
         *,
         max_memory_bytes: int = MAX_MEMORY_BYTES,
+        is_read_through: bool = False,
     ) -> None:
         self.cache = cache
         self.contents = ContentIndex(None) if cache is None else cache.contents
@@ -50,6 +53,7 @@ class FeatureStore:
         self._temporary: TemporaryFeatures | None = None
         self._notice = notice
         self._max_memory_bytes = max_memory_bytes
+        self._is_read_through = is_read_through
         self._memory: OrderedDict[_Place, Float32Array] = OrderedDict()
         self._num_memory_bytes = 0
 
@@ -57,7 +61,7 @@ class FeatureStore:
         """What is there of a clip's view."""
         layout = None if self._temporary is None else self._temporary.find(key)
         if layout is None and self.cache is not None:
-            layout = self.cache.find(key)
+            layout = self.cache.find(key, is_read_through=self._is_read_through)
         return layout
 
     def load(self, key: FeatureKey, layout: EntryLayout, window: int) -> Float32Array | None:

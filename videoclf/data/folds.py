@@ -11,7 +11,7 @@ import numpy as np
 
 from videoclf.data.clip_list import PARTS
 from videoclf.data.dataset import Dataset, LabelledClip
-from videoclf.data.splits import Split, leave_out, make_split
+from videoclf.data.splits import Split, leave_out, make_split, warn_of_lacking_classes, warn_of_shares
 from videoclf.errors import DatasetInvalid, UsageInvalid
 
 FOLDS_HELP = "group, official or random"
@@ -65,8 +65,27 @@ def make_folds(
     raise UsageInvalid(f"--by {by!r}: unknown; use {FOLDS_HELP}")
 
 
-def describe_folds(folds: Sequence[Fold]) -> str:
-    """The parts' sizes in one line."""
+def describe_folds(folds: Sequence[Fold]) -> list[str]:
+    """The parts' sizes in one line; one more each where shares of validation clips are far off, and where classes lack
+    them: the first fold's, and how many folds are like it."""
+    lines = [_sizes(folds)]
+    for warn in (_warn_of_share, _warn_of_classes):
+        warned = [warning for fold in folds for warning in warn(fold)]
+        if warned:
+            lines.append(warned[0] + (f" (in {len(warned)} of {len(folds)} folds)" if len(warned) > 1 else ""))
+    return lines
+
+
+def _warn_of_share(fold: Fold) -> list[str]:
+    return warn_of_shares(fold.split.train, fold.split.validation, (), f"fold {fold.name[:40]}")
+
+
+def _warn_of_classes(fold: Fold) -> list[str]:
+    lacking = warn_of_lacking_classes(fold.split.train, fold.split.validation, None)
+    return [f"fold {fold.name[:40]}: {warning}" for warning in lacking]
+
+
+def _sizes(folds: Sequence[Fold]) -> str:
 
     def sizes(part: str) -> str:
         counts = [len(getattr(fold.split, part)) for fold in folds]

@@ -114,14 +114,14 @@ def make_split(
         raise UsageInvalid(f"--split {chosen!r}: unknown; use {SPLIT_HELP}")
     if given_validation:
         train, validation = rest, given_validation
-        warnings += _warn_of_lacking_classes(train, validation, test, unknown)
+        warnings += warn_of_lacking_classes(train, validation, test)
     else:
         if kind != "random":
             warnings += _warn_of_missing_groups(rest, dataset)
         train, validation = _cut_validation(rest, seed, by_group=kind != "random", unknown=unknown)
         is_chosen = kind in {"group", "random"}
-        warnings += _warn_of_shares(train, validation, test if is_chosen else (), f"--split {chosen}")
-        warnings += _warn_of_lacking_classes(train, validation, test if is_chosen else None, unknown)
+        warnings += warn_of_shares(train, validation, test if is_chosen else (), f"--split {chosen}")
+        warnings += warn_of_lacking_classes(train, validation, test if is_chosen else None)
     _check_parts(
         train, validation, test, f"--split {chosen}", needs_test=kind not in {"none", "given"}, unknown=unknown
     )
@@ -162,12 +162,7 @@ def leave_out(dataset: Dataset, test: Collection[LabelledClip], name: str, *, un
     rest = [clip for clip in dataset.clips if clip not in left_out]
     train, validation = _cut_validation(rest, 0, by_group=True, unknown=unknown)
     _check_parts(train, validation, tuple(test), name, needs_test=True, unknown=unknown)
-    warnings = [
-        *_warn_of_missing_groups(rest, dataset),
-        *_warn_of_shares(train, validation, (), name),
-        *_warn_of_lacking_classes(train, validation, None, unknown),
-    ]
-    return Split(name, tuple(train), tuple(validation), tuple(test), tuple(warnings))
+    return Split(name, tuple(train), tuple(validation), tuple(test), tuple(_warn_of_missing_groups(rest, dataset)))
 
 
 def _cut_validation(
@@ -201,7 +196,7 @@ def _warn_of_group_pattern(dataset: Dataset) -> list[str]:
     ]
 
 
-def _warn_of_shares(
+def warn_of_shares(
     train: Sequence[LabelledClip], validation: Sequence[LabelledClip], test: Sequence[LabelledClip], asked: str
 ) -> list[str]:
     """A line where what was cut off is far from its share: groups are whole, and may be few or large."""
@@ -220,14 +215,11 @@ def _warn_of_shares(
     return warnings
 
 
-def _warn_of_lacking_classes(
-    train: Sequence[LabelledClip],
-    validation: Sequence[LabelledClip],
-    test: Sequence[LabelledClip] | None,
-    unknown: Collection[str],
+def warn_of_lacking_classes(
+    train: Sequence[LabelledClip], validation: Sequence[LabelledClip], test: Sequence[LabelledClip] | None
 ) -> list[str]:
     """A line for a part without clips of some classes; ``test``: None where somebody chose it."""
-    known = {name for clip in (*train, *validation) for name in clip.names} - set(unknown)
+    known = {name for clip in (*train, *validation) for name in clip.names}
     warnings = []
     for part, clips in (("validation", validation), ("test", test)):
         lacking = sorted(known - {name for clip in clips or () for name in clip.names})

@@ -89,13 +89,15 @@ def extract(
     cache = out if isinstance(out, FeatureCache) else FeatureCache(out)
     classifier = build_network(settings, max(2, len(dataset.labels)), init)
     quarantine = Quarantine(watcher)
-    store = FeatureStore(cache, None, watcher.notice)
+    store = FeatureStore(cache, None, watcher.notice, is_read_through=True)
     resizer = make_resizer(settings.preprocess, torch_device, watcher.notice)
     encoder = make_encoder(classifier.to(torch_device), settings, resizer)
     examples = FeatureExamples(encoder, quarantine, store, num_threads, watcher, reading)
     watcher.stage("extracting", len(dataset.clips))
     for _ in examples.ensure(dataset.clips):
         pass
+    if cache.num_damaged:
+        watcher.notice(f"{cache.num_damaged} files in {cache.folder} were damaged: computed anew")
     return Extraction(
         cache.folder,
         len(dataset.clips),
