@@ -195,3 +195,30 @@ def test_the_page_holds_the_table_the_plot_and_the_pairs(tmp_path: Path) -> None
 
 def test_it_is_a_public_name() -> None:
     assert videoclf.compare is compare
+
+
+def test_runs_on_other_clips_are_told_first(tmp_path: Path) -> None:
+    one, two = write_run(tmp_path / "one", [True] * 4), write_run(tmp_path / "two", [True] * 4, first=2)
+    comparison = compare([one, two])
+    assert comparison.warnings == (
+        "1 and 2 were tested on different clips (2 in common, 2 only in 1, 2 only in 2): figures beside each other say "
+        "little; see the difference on the common ones",
+    )
+    write_comparison(tmp_path / "page.html", comparison)
+    page = (tmp_path / "page.html").read_text()
+    assert 0 < page.index("1 and 2 were tested on different clips") < page.index("<table>")
+
+
+def test_runs_on_the_same_clips_warn_of_nothing(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / name, [True] * 4) for name in ("one", "two")]
+    assert compare(runs).warnings == ()
+
+
+def test_runs_that_kept_no_clips_are_told_apart_by_their_data(tmp_path: Path) -> None:
+    one, two = write_run(tmp_path / "one", [True] * 4), write_run(tmp_path / "two", [True] * 5)
+    (two / "predictions.jsonl").unlink()
+    (warning,) = compare([one, two]).warnings
+    assert warning.endswith(
+        "(walkers, test of group:0, and walkers, test of group:0): figures beside each other say "
+        "little; evaluate both on the same clips"
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoclf.cli.console import ProgressBar, output, print_result, printable
+from videoclf.cli.console import ProgressBar, output, print_notice, print_result, printable
 from videoclf.cli.options import Json
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def _print(comparison: Comparison) -> None:
 
     from videoclf.evaluation.comparison_page import describe_pair, rows_of
 
+    for warning in comparison.warnings:
+        print_notice(warning)
     table = Table()
     table.add_column("")
     for number, run in enumerate(comparison.runs, 1):

@@ -131,10 +131,15 @@ def print_metrics(metrics: Metrics, title: str) -> None:
     for label, row in metrics.per_class.items():
         table.add_row(label, str(row.num_clips), str(row.num_right), f"{row.precision:.2f}", f"{row.recall:.2f}")
     output().print(table)
+    print_result(describe_figures(metrics))
+
+
+def describe_figures(metrics: Metrics) -> str:
+    """The figures of a set of clips in one line."""
     precision = metrics.mean_average_precision
     mean_precision = "" if precision is None else f" · mean average precision {precision:.3f}"
     failed = f" · {metrics.num_failed} clips failed" if metrics.num_failed else ""
-    print_result(
+    return (
         f"top-1 {metrics.top1:.3f} ({metrics.num_right} of {metrics.num_clips}) · top-5 {metrics.top5:.3f} · "
         f"mean over classes {metrics.mean_class_accuracy:.3f} · calibration error {metrics.ece:.3f}"
         f"{mean_precision}{failed}"

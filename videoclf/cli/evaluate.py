@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoclf.cli.console import EXIT_FAILED, ProgressBar, print_error, print_metrics, print_notice, print_result
+from videoclf.cli.console import (
+    EXIT_FAILED,
+    ProgressBar,
+    describe_figures,
+    print_error,
+    print_metrics,
+    print_notice,
+    print_result,
+)
 from videoclf.cli.options import (
     Data,
     Decoder,
@@ -47,7 +55,9 @@ def evaluate(
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a model on labelled clips: all of DATA, or with --split its test part.
+    """Measure a model on labelled clips: all of DATA, or with --split its test part (--split run: the run's own).
+
+    Clips that the model was trained on are counted, and the figures without them stand beside.
 
     Clips that cannot be read are named, counted, and left out of the figures; the exit code is then 1.
     """
@@ -87,6 +97,10 @@ def evaluate(
     else:
         print_metrics(metrics, f"{model} on {data}")
         print_result(metrics.describe_intervals())
+        if metrics.without_trained_on is not None:
+            new = metrics.without_trained_on
+            print_result(f"without the {metrics.num_trained_on} clips of training: {describe_figures(new)}")
+            print_result(new.describe_intervals())
         if out is not None:
             print_result(f"report: {out / 'report.html'}")
     if metrics.num_failed:

@@ -66,6 +66,8 @@ class Comparison(BaseModel):
     runs: tuple[ComparedRun, ...]
     pairs: tuple[PairedDifference, ...]
     """Every two runs that share clips."""
+    warnings: tuple[str, ...] = ()
+    """A line for each two runs that were not tested on the same clips."""
 
     @property
     def differing_keys(self) -> list[str]:
@@ -89,8 +91,32 @@ def compare(runs: Sequence[str | Path]) -> Comparison:
     keys = _differing_keys([result.recipe for result in results if result.recipe])
     pairs = [_pair(i, j, results[i - 1], results[j - 1]) for i, j in combinations(range(1, len(results) + 1), 2)]
     return Comparison(
-        runs=tuple(_describe(result, keys) for result in results), pairs=tuple(pair for pair in pairs if pair)
+        runs=tuple(_describe(result, keys) for result in results),
+        pairs=tuple(pair for pair in pairs if pair),
+        warnings=tuple(_warn_of_other_clips(results)),
     )
+
+
+def _warn_of_other_clips(results: Sequence[Result]) -> list[str]:
+    """Each run against the first one: a line for those that were tested on others."""
+    warnings = []
+    first = results[0]
+    for number, other in enumerate(results[1:], 2):
+        shared = first.clips.keys() & other.clips.keys()
+        if first.clips and other.clips and first.clips.keys() == other.clips.keys():
+            continue
+        if first.clips and other.clips:
+            only = f"{len(shared)} in common, {len(first.clips) - len(shared)} only in 1, "
+            only += f"{len(other.clips) - len(shared)} only in {number}"
+        elif first.metrics.num_clips != other.metrics.num_clips or first.judged_on != other.judged_on:
+            only = f"{first.judged_on}, and {other.judged_on}"
+        else:
+            continue
+        warnings.append(
+            f"1 and {number} were tested on different clips ({only}): figures beside each other say little; "
+            + ("see the difference on the common ones" if shared else "evaluate both on the same clips")
+        )
+    return warnings
 
 
 def _differing_keys(recipes: Sequence[dict[str, Any]]) -> list[str]:

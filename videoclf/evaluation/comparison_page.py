@@ -49,6 +49,7 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
         "comparison.html.j2",
         title="Comparison",
         runs=comparison.runs,
+        warnings=comparison.warnings,
         rows=rows_of(comparison),
         pairs=[describe_pair(pair) for pair in comparison.pairs],
         intervals_svg=_intervals(comparison),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import numpy as np
 from videoclf.atomic import prepare_folder, refuse_unwritable, write_atomically
 from videoclf.data.dataset import LabelledClip, check_labels, load_dataset
 from videoclf.data.splits import make_split
-from videoclf.errors import DatasetInvalid, RunFolderUnusable
+from videoclf.errors import DatasetInvalid, RunFolderUnusable, UsageInvalid
 from videoclf.evaluation.environment import describe_environment
 from videoclf.evaluation.judged import judged_clips, truths_of
 from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
 from videoclf.evaluation.multilabel import compute_multilabel_metrics
 from videoclf.evaluation.report import write_report
 from videoclf.evaluation.results import holds_run
+from videoclf.evaluation.trained_on import find_trained_on, read_run_split
 from videoclf.inference.model import Model, load
 from videoclf.inference.open import EXPORT_SUFFIXES
 from videoclf.inference.prediction import Failure, Prediction
@@ -46,9 +48,10 @@ def evaluate(
     Args:
         model: a loaded model, or what `videoclf.load` takes.
         data: a folder or list, as `videoclf.data.dataset.load_dataset` takes it.
-        split: which clips: the test part of this split, or without one all of them.
+        split: which clips: the test part of this split, or without one all of them. ``run``: of the split that the
+            model's run was made with (``model`` is then a run's folder).
         split_files: folder of the official lists, where they do not lie beside the clips.
-        group_pattern: regular expression for groups in file names.
+        group_pattern: regular expression for groups in names; by default, with a split, the one of the model's run.
         out: a folder for ``metrics.json``, ``predictions.jsonl``, ``report.html`` and ``recipe.toml`` (the model's);
             nothing is written without.
         device, place: as for `videoclf.load`; a loaded model stays where it is.
@@ -67,13 +70,18 @@ def evaluate(
         _check_place(model, device, place)  # before a folder of any size is gone through
     if out is not None:
         refuse_unwritable(Path(out))
+    split, group_pattern = _as_the_run(model, split, group_pattern, on_notice)
     dataset = load_dataset(data, group_pattern=group_pattern)
     clips = dataset.clips
+    for warning in dataset.warnings:
+        on_notice(warning)
     if split:
         parts = make_split(dataset, split, split_files=split_files)
         clips = parts.test
         for warning in parts.warnings:
             on_notice(warning)
+    elif dataset.has_parts:
+        on_notice(f"{data} gives its clips to parts: all of them are evaluated; its test part alone: --split given")
     if not clips:
         raise DatasetInvalid(f"--split {split}: has no test part in {data}; leave --split out to evaluate on all clips")
     if out is not None and holds_run(Path(out)):
@@ -91,6 +99,12 @@ def evaluate(
         outcomes.append(outcome)
         on_clip(len(clips), outcome)
     metrics = metrics_of(outcomes, clips, loaded.labels, objective)
+    is_known = [False] * len(clips) if loaded.source is None else find_trained_on(loaded.source, clips)
+    notes = []
+    if any(is_known):
+        metrics = _with_new_clips_apart(metrics, outcomes, clips, is_known, loaded)
+        notes.append(describe_trained_on(metrics))
+        on_notice(notes[0])
     if folder is not None:
         truths = truths_of(clips, objective)
         recipe_toml = recipe_to_toml(loaded.recipe)
@@ -111,11 +125,53 @@ def evaluate(
             metrics=metrics,
             clips=judged_clips(outcomes, truths),
             parts={"evaluated": clips},
+            notes=notes,
             environment=describe_environment(loaded.computes_on, num_threads=num_threads),
             recipe_toml=recipe_toml,
             reading=reading,
         )
     return metrics
+
+
+def describe_trained_on(metrics: Metrics) -> str:
+    """One line, where the model was trained on some of the clips."""
+    num_clips, new = metrics.num_clips + metrics.num_failed, metrics.without_trained_on
+    said = f"{metrics.num_trained_on} of {num_clips} clips were in training (or validation) of this model"
+    if new is None:
+        return f"{said}: the figures say nothing of new videos; evaluate on other clips"
+    return f"{said}; without them: top-1 {new.top1:.3f} ({new.num_right} of {new.num_clips})"
+
+
+def _with_new_clips_apart(
+    metrics: Metrics,
+    outcomes: Sequence[Prediction | Failure],
+    clips: Sequence[LabelledClip],
+    is_known: Sequence[bool],
+    model: Model,
+) -> Metrics:
+    """The figures, and in them those of the clips that the model was not trained on."""
+    new = [(outcome, clip) for outcome, clip, known in zip(outcomes, clips, is_known, strict=True) if not known]
+    without = None
+    if any(isinstance(outcome, Prediction) for outcome, _ in new):
+        said, labelled = zip(*new, strict=True)
+        without = metrics_of(said, labelled, model.labels, model.header.objective)
+    return metrics.model_copy(update={"num_trained_on": sum(is_known), "without_trained_on": without})
+
+
+def _as_the_run(
+    model: str | Path | Model, split: str | None, group_pattern: str | None, on_notice: Callable[[str], object]
+) -> tuple[str | None, str | None]:
+    """The split and the pattern, where they are not given, as the model's run had them."""
+    path = model.source if isinstance(model, Model) else Path(model)
+    run = read_run_split(path) if path is not None and split is not None else None
+    if split == "run" and run is None:
+        raise UsageInvalid(f"--split run: {model} is no run's folder; name the split, such as group:0")
+    if run is None:
+        return split, group_pattern
+    if group_pattern is None and run.group_pattern is not None:
+        group_pattern = run.group_pattern
+        on_notice(f"groups are found as in the run: --group-regex {shlex.quote(group_pattern)}")
+    return (run.spec if split == "run" else split), group_pattern
 
 
 def _check_place(model: str | Path, device: str, place: str) -> None:

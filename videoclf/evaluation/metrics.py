@@ -85,6 +85,11 @@ class Metrics(BaseModel):
     confusion: tuple[tuple[int, ...], ...]
     """``[true class][called class]`` counts, in the order of `per_class`."""
     failed: tuple[FailedClip, ...]
+    num_trained_on: int = 0
+    """Of the clips, failed ones among them, those that the model was trained or validated on: they say nothing of new
+    videos."""
+    without_trained_on: Metrics | None = None
+    """The figures without them; None where there are none, or nothing else."""
 
     def describe_intervals(self) -> str:
         """The line below the figures."""

@@ -74,7 +74,9 @@ class _RunMetrics(Metrics):
 
     def describe(self) -> str:
         """The data, and which part of them."""
-        return f"{self.data}, " + ("all clips" if self.judged_on == "all" else f"{self.judged_on} of {self.split.spec}")
+        part = "all clips" if self.judged_on == "all" else f"{self.judged_on} of {self.split.spec}"
+        known = f", {self.num_trained_on} of them trained on" if self.num_trained_on else ""
+        return f"{self.data}, {part}{known}"
 
 
 class _SaidOfClip(BaseModel):

@@ -19,6 +19,7 @@ from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, Re
 from videoclf.media.reader import ReadWindow, read_clips
 from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Recipe
+from videoclf.zoo import downloadable_names, find_model
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,17 +61,21 @@ def load(
     """
     if engine not in set(EngineName):
         raise UsageInvalid(f"engine {engine!r}: there is none of that name; use {', '.join(EngineName)}")
-    return Model(
-        *open_engine(model, engine=EngineName(engine), device=device, place=place, backbone=backbone, notice=notice)
+    opened, header = open_engine(
+        model, engine=EngineName(engine), device=device, place=place, backbone=backbone, notice=notice
     )
+    is_downloaded = str(model) in downloadable_names()
+    return Model(opened, header, source=None if is_downloaded else find_model(model))
 
 
 class Model:
     """Weights, labels and the way a video must be prepared for them."""
 
-    def __init__(self, engine: Engine[Any], header: ModelHeader) -> None:
+    def __init__(self, engine: Engine[Any], header: ModelHeader, source: Path | None = None) -> None:
         self._engine = engine
         self.header = header
+        self.source = source
+        """The file that it was loaded from; None of a downloaded model."""
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -3,6 +3,8 @@ nothing is allocated by a number that the file merely claims."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -14,10 +16,19 @@ from videoclf.atomic import write_atomically
 from videoclf.errors import ModelFileInvalid, RecipeInvalid, WeightsUnavailable, one_line
 from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier, check_input_size
 from videoclf.recipe.header import ModelHeader, read_header
+from videoclf.recipe.trained_clips import to_metadata
 
 
-def save_model(path: Path, classifier: VideoClassifier, header: ModelHeader) -> None:
+def save_model(
+    path: Path, classifier: VideoClassifier, header: ModelHeader, trained_clips: Collection[str] = ()
+) -> None:
     """Write a model file; the old one stays whole until the new one is complete.
+
+    Args:
+        path: of the file.
+        classifier: its weights.
+        header: all else that a prediction needs.
+        trained_clips: hashes of the clips that it was trained on; see `videoclf.recipe.trained_clips`.
 
     Raises:
         RunFolderUnusable: the disk is full, or the folder cannot be written.
@@ -27,7 +38,18 @@ def save_model(path: Path, classifier: VideoClassifier, header: ModelHeader) -> 
         name: tensor.detach().to("cpu", dtype if tensor.is_floating_point() else None, copy=True).contiguous()
         for name, tensor in classifier.state_dict().items()
     }
-    write_atomically(path, save(weights, metadata=header.to_metadata()))
+    write_atomically(path, _in_order(save(weights, metadata=header.to_metadata() | to_metadata(trained_clips))))
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same file with its metadata sorted by name: safetensors orders several entries anew in every process, and
+    files of equal content are known by their bytes."""
+    num_header_bytes = int.from_bytes(content[:8], "little")
+    tree = json.loads(content[8 : 8 + num_header_bytes])
+    tree["__metadata__"] = dict(sorted(tree["__metadata__"].items()))
+    header = json.dumps(tree, ensure_ascii=False, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # tensors start at a multiple of 8, as the format wants
+    return len(header).to_bytes(8, "little") + header + content[8 + num_header_bytes :]
 
 
 def load_model(path: Path, *, backbone: Backbone | None = None) -> tuple[VideoClassifier, ModelHeader]:

@@ -48,6 +48,8 @@ class Job:
     header: ModelHeader
     """What the model file will say of the model."""
     parts: Split
+    group_pattern: str | None
+    """By which groups were found, where it was given."""
     folder: Path
     is_resumed: bool
     init: str | Path | None
@@ -103,7 +105,9 @@ def do_job(job: Job, fabric: Fabric, observer: Observer, check: Callable[[], Non
         team=team, placement=None if job.place is None else parse_placement(job.place),
     )  # fmt: skip
     if is_first and not job.is_resumed:
-        RunFolder(job.folder).begin(job.recipe, job.parts, identify_first_weights(job.recipe, job.init))
+        RunFolder(job.folder).begin(
+            job.recipe, job.parts, identify_first_weights(job.recipe, job.init), job.group_pattern
+        )
     team.gather(None)  # the others wait until the folder is as it should be
     environment = numeric_environment(fabric, job.precision)
     checkpoints = Checkpoints(

@@ -25,6 +25,7 @@ from videoclf.evaluation.evaluate import metrics_of, write_predictions
 from videoclf.evaluation.judged import judged_clips, label_names, truths_of, warn_of_joined_labels
 from videoclf.evaluation.metrics import Metrics
 from videoclf.evaluation.report import write_report
+from videoclf.evaluation.trained_on import hash_clips
 from videoclf.inference.model import Model
 from videoclf.inference.prediction import Failure
 from videoclf.inference.torch_engine import TorchEngine, describe_device
@@ -37,6 +38,7 @@ from videoclf.recipe.complaints import describe_validation
 from videoclf.recipe.header import Calibration, ModelHeader
 from videoclf.recipe.reading import recipe_to_toml
 from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.trained_clips import read_trained_clips
 from videoclf.training.bottleneck import describe_bottleneck
 from videoclf.training.checkpoints import DEFAULT_INTERVAL_SECONDS, remove_checkpoints
 from videoclf.training.examples import DEFAULT_MAX_UNREADABLE_SHARE
@@ -46,6 +48,7 @@ from videoclf.training.observer import Observer, SilentObserver
 from videoclf.training.processes import Precision, from_first, in_processes, is_first_process, make_fabric
 from videoclf.training.run_folder import JudgedOn, Run, RunFolder
 from videoclf.training.start import choose_recipe, identify_first_weights, with_custom_backbone
+from videoclf.zoo import downloadable_names, find_model
 
 FABRIC_PRECISION: dict[str, Precision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 """By the name that the command line knows."""
@@ -147,7 +150,8 @@ def train(
         outer.notice(line)
     header = _header(Path(out), settings, dataset)
     job = Job(
-        recipe=settings, header=header, parts=parts, folder=folder.path, is_resumed=is_resumed, init=init,
+        recipe=settings, header=header, parts=parts, group_pattern=group_pattern, folder=folder.path,
+        is_resumed=is_resumed, init=init,
         backbone=backbone, place=place, feature_cache=feature_cache, num_threads=max(1, num_threads // num_devices),
         reading=reading, precision=precision, checkpoint_seconds=checkpoint_seconds, max_unreadable=max_unreadable,
     )  # fmt: skip
@@ -192,7 +196,7 @@ def _judge(job: Job, outcome: Outcome, device: str, num_threads: int, watcher: O
         watcher.advance()
     metrics = metrics_of(outcomes, judging, header.labels, header.objective)
     figures = {f"{judged_on}_top1": metrics.top1, f"{judged_on}_num_clips": float(metrics.num_clips)}
-    save_model(model_path, classifier, header.model_copy(update={"figures": figures}))
+    save_model(model_path, classifier, header.model_copy(update={"figures": figures}), _trained_clips(job, outcome))
     truths = truths_of(judging, header.objective)
     write_predictions(folder / "predictions.jsonl", outcomes, truths)
     summary = {"data": source} | _summary(metrics, judged_on, outcome, header.calibration, parts)
@@ -216,6 +220,17 @@ def _judge(job: Job, outcome: Outcome, device: str, num_threads: int, watcher: O
     )
     remove_checkpoints(folder)
     return RunFolder(folder).read_run()
+
+
+def _trained_clips(job: Job, outcome: Outcome) -> set[str]:
+    """Hashes of the clips that were trained or validated on, and of those that the first weights were trained on."""
+    clips = [clip for clip in (*job.parts.train, *job.parts.validation) if clip not in outcome.unreadable]
+    hashes = set(hash_clips(clips))
+    first = str(job.init or job.recipe.backbone.weights)
+    path = find_model(first) if job.init is not None and first not in downloadable_names() else Path(first)
+    if path.is_file() and path.suffix == ".safetensors":
+        hashes |= read_trained_clips(path)
+    return hashes
 
 
 def check_precision(device: torch.device, precision: Precision) -> None:

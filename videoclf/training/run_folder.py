@@ -85,7 +85,7 @@ class RunFolder:
                 f"{self.path}: holds a run that is not finished; --resume goes on with it, --overwrite replaces it"
             )
 
-    def begin(self, recipe: Recipe, parts: Split, first_weights: str) -> None:
+    def begin(self, recipe: Recipe, parts: Split, first_weights: str, group_pattern: str | None = None) -> None:
         """Write what a run is about; all of an older run goes before anything of this one comes: never a mixture.
 
         Raises:
@@ -98,7 +98,7 @@ class RunFolder:
         for path in (self.path / TENSORBOARD_FOLDER).glob("events.out.*"):
             remove_file(path)
         write_atomically(self.path / "recipe.toml", recipe_to_toml(recipe).encode())
-        write_atomically(self.path / "split.json", _split_json(parts, first_weights).encode())
+        write_atomically(self.path / "split.json", _split_json(parts, first_weights, group_pattern).encode())
 
     def recipe(self, asked: Recipe | None, notice: Callable[[str], None]) -> Recipe:
         """Of the run that is to go on: it wins over what is asked for, with a notice.
@@ -127,7 +127,10 @@ class RunFolder:
             known = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunFolderUnusable(f"{path}: cannot be read ({error}); start anew with --overwrite") from error
-        asked = json.loads(_split_json(parts, first_weights))
+        asked = json.loads(_split_json(parts, first_weights, None))
+        for tree in (known, asked):  # how groups were found matters only for which clips stand where
+            if isinstance(tree, dict):
+                tree.pop("group_pattern", None)
         if isinstance(known, dict) and known.get("first_weights") != asked["first_weights"]:
             raise RunFolderUnusable(
                 f"{path}: the run began from other weights than are given now; give the same --init (and the same "
@@ -162,11 +165,12 @@ class RunFolder:
             raise RunFolderUnusable(f"{path}: cannot be read ({type(error).__name__}); see the model itself") from error
 
 
-def _split_json(parts: Split, first_weights: str) -> str:
+def _split_json(parts: Split, first_weights: str, group_pattern: str | None) -> str:
     named = {part: [str(clip.path) for clip in getattr(parts, part)] for part in ("train", "validation", "test")}
     labels = [clip.label for clip in (*parts.train, *parts.validation, *parts.test)]
     begun = {
         "labels_sha256": hashlib.sha256(json.dumps(labels).encode()).hexdigest(),
         "first_weights": first_weights,
     }
-    return json.dumps({"spec": parts.spec, **named, "missing": list(parts.missing), **begun}, indent=1)
+    how = {"spec": parts.spec, "group_pattern": group_pattern}
+    return json.dumps({**how, **named, "missing": list(parts.missing), **begun}, indent=1)

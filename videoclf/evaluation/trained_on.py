@@ -1,0 +1,75 @@
+"""Which of the clips that a model is measured on it was trained on: by content, or by the paths that its run noted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from videoclf.data.content_index import ContentIndex
+from videoclf.data.dataset import LabelledClip
+from videoclf.errors import ResultsInvalid, one_line
+from videoclf.recipe.trained_clips import clip_hash, read_trained_clips
+
+
+@dataclass(frozen=True)
+class RunSplit:
+    """What a run's folder remembers of its clips."""
+
+    spec: str
+    """As ``--split`` takes it."""
+    group_pattern: str | None
+    """``--group-regex``, where it was given."""
+    trained_paths: frozenset[str]
+    """Absolute paths of the clips that trained, or chose epoch, temperature and threshold."""
+
+
+def read_run_split(model: Path) -> RunSplit | None:
+    """Of the run that a model file or folder belongs to; None where it belongs to none.
+
+    Raises:
+        ResultsInvalid: the run's split.json is damaged.
+    """
+    path = (model if model.is_dir() else model.parent) / "split.json"
+    if not (model.is_dir() or model.name == "model.safetensors") or not path.is_file():
+        return None
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+        clips = (*tree["train"], *tree["validation"])
+        paths = frozenset(str(Path(clip).absolute()) for clip in clips)
+        return RunSplit(str(tree["spec"]), tree.get("group_pattern"), paths)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ResultsInvalid(
+            f"{path}: cannot be read ({one_line(error)}); evaluate the model file from another folder, or train again"
+        ) from error
+
+
+def find_trained_on(model: Path, clips: Sequence[LabelledClip]) -> list[bool]:
+    """Of each clip whether the model was trained on it (or validated, which chooses epoch, temperature and threshold).
+
+    The model file says it by content, wherever a clip lies now. Where it says nothing (files written before it was
+    kept, runs that were interrupted), the run beside it says it by path, if there is one.
+
+    Args:
+        model: its file.
+        clips: each is read whole, if the file knows any.
+
+    Raises:
+        ModelFileInvalid, ResultsInvalid: the file, or the run's split.json, is damaged.
+    """
+    hashes = read_trained_clips(model)
+    if hashes:
+        return [digest is not None and clip_hash(digest) in hashes for digest in _digests(clips)]
+    run = read_run_split(model)
+    return [run is not None and str(clip.path.absolute()) in run.trained_paths for clip in clips]
+
+
+def hash_clips(clips: Sequence[LabelledClip]) -> list[str]:
+    """What a model file says of clips; of those that can be read."""
+    return [clip_hash(digest) for digest in _digests(clips) if digest is not None]
+
+
+def _digests(clips: Sequence[LabelledClip]) -> list[str | None]:
+    index = ContentIndex(None)
+    return [index.sha256(clip.path) for clip in clips]

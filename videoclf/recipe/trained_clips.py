@@ -1,0 +1,65 @@
+"""Which clips a model was trained on: hashes of their content in the model file, beside its header.
+
+An entry of its own in the file's metadata: readers that do not know it pass it over. A clip takes 16 characters, the
+first 96 bits of its SHA-256 in base64: the chance that a foreign clip is taken for one of a million is below 10^-22.
+The hashes tell whether a clip that one has was trained on; they tell nothing of clips that one does not have.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Collection
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from videoclf.errors import ModelFileInvalid
+
+METADATA_KEY = "videoclf_trained_clips"
+
+_HASH_BYTES = 12
+_HASH_CHARACTERS = 16
+
+
+def clip_hash(content_sha256: str) -> str:
+    """16 characters that stand for a file's content.
+
+    Args:
+        content_sha256: 64 hexadecimal digits.
+    """
+    return base64.b64encode(bytes.fromhex(content_sha256)[:_HASH_BYTES]).decode()
+
+
+def to_metadata(hashes: Collection[str]) -> dict[str, str]:
+    """What safetensors stores; nothing where no clips are known."""
+    return {METADATA_KEY: "".join(sorted(set(hashes)))} if hashes else {}
+
+
+def parse_trained_clips(text: str, path: Path) -> frozenset[str]:
+    """The hashes in a metadata entry; the path names the file in messages.
+
+    Raises:
+        ModelFileInvalid: it is not what `to_metadata` gives.
+    """
+    try:
+        base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ModelFileInvalid(f"{path}: its list of trained clips is damaged; copy the file again") from error
+    if len(text) % _HASH_CHARACTERS:
+        raise ModelFileInvalid(f"{path}: its list of trained clips is cut short; copy the file again")
+    return frozenset(text[i : i + _HASH_CHARACTERS] for i in range(0, len(text), _HASH_CHARACTERS))
+
+
+def read_trained_clips(path: Path) -> frozenset[str]:
+    """The hashes in a model file; none where it was written before they were kept.
+
+    Raises:
+        ModelFileInvalid: no model file, or a damaged one.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ModelFileInvalid(f"{path}: is no model file, or one cut short; copy it again, or train one") from error
+    return parse_trained_clips(metadata.get(METADATA_KEY, ""), path)
