@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoclf.cli.console import EXIT_FAILED, ProgressBar, output, print_error, print_notice, print_result, printable
+from videoclf.cli.console import EXIT_FAILED, ProgressBar, print_error, print_notice, print_result, print_table
 from videoclf.cli.options import (
     Data,
     Decoder,
@@ -111,10 +111,9 @@ def _print_report(report: CheckReport) -> None:
 
 
 def _print_classes(report: CheckReport) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=escape(printable(report.source)), title_justify="left")
+    table = Table(title=report.source, title_justify="left")
     table.add_column("class")
     columns = ["clips", "usable", *(("train", "validation", "test") if report.split else ()), "minutes"]
     for column in columns:
@@ -122,8 +121,8 @@ def _print_classes(report: CheckReport) -> None:
     for each in report.classes:
         parts = (each.num_train, each.num_validation, each.num_test) if report.split else ()
         counts = map(str, (each.num_clips, each.num_usable, *parts))
-        table.add_row(escape(printable(each.label)), *counts, f"{each.duration_seconds / 60:.1f}")
-    output().print(table)
+        table.add_row(each.label, *counts, f"{each.duration_seconds / 60:.1f}")
+    print_table(table)
 
 
 def _print_odd(report: CheckReport) -> None:

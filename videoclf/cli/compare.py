@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoclf.cli.console import ProgressBar, output, print_result, printable
+from videoclf.cli.console import ProgressBar, print_result, print_table
 from videoclf.cli.options import Json
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ def compare(
 
 def _print(comparison: Comparison) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     from videoclf.evaluation.comparison_page import describe_pair, rows_of
 
@@ -54,8 +53,8 @@ def _print(comparison: Comparison) -> None:
         print_result(f"{number}: {run.run} ({run.judged_on})")
         table.add_column(str(number), justify="right")
     for heading, cells in rows_of(comparison):
-        table.add_row(heading, *(Text(printable(cell)) for cell in cells))
-    output().print(table)
+        table.add_row(heading, *cells)
+    print_table(table)
     for pair in comparison.pairs:
         print_result(describe_pair(pair))
     if not comparison.pairs:
