@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from videoclf.atomic import refuse_to_replace, refuse_unwritable
 from videoclf.cli.console import EXIT_FAILED, ProgressBar, print_error, print_notice, print_result, print_table
 from videoclf.cli.options import (
     Data,
@@ -52,6 +53,7 @@ def check(
         ),
     ] = True,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for check.html and check.json.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a check that DIR already holds.")] = False,
     workers: Workers = None,
     decoder: Decoder = DecoderName.PYAV,
     isolate: Isolate = False,
@@ -69,8 +71,11 @@ def check(
     with _Progress() as bar:
         bar.start("reading the list of clips", None)
         from videoclf.audit.check import check as check_data
-        from videoclf.audit.report import write_check
+        from videoclf.audit.report import HTML_NAME, JSON_NAME, write_check
 
+        if out is not None:  # before hours of decoding, not after
+            refuse_to_replace(out / HTML_NAME, out / JSON_NAME, overwrite=overwrite)
+            refuse_unwritable(out)
         found = check_data(
             data,
             split=split,

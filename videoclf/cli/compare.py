@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from videoclf.atomic import refuse_to_replace
 from videoclf.cli.console import ProgressBar, print_result, print_table
 from videoclf.cli.options import Json
 
@@ -19,6 +20,7 @@ def compare(
         list[Path], typer.Argument(metavar="RUN RUN...", help="Folders that train, evaluate --out or crossval left.")
     ],
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with a plot too.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a page that FILE already holds.")] = False,
     as_json: Json = False,
 ) -> None:
     """Put runs side by side: their figures with 95 % intervals, and the recipe's keys in which they differ.
@@ -26,6 +28,8 @@ def compare(
     Where two runs judged the same clips, their difference is taken clip by clip, which is much surer than two figures
     beside each other. Try: videoclf compare runs/a runs/b --html compare.html
     """
+    if html is not None:
+        refuse_to_replace(html, overwrite=overwrite)
     with ProgressBar() as bar:
         bar.start("loading torch", None)
         from videoclf.evaluation.compare import compare as compare_runs

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from videoclf.atomic import prepare_folder, refuse_unwritable, write_atomically
+from videoclf.atomic import prepare_folder, refuse_to_replace, refuse_unwritable, write_atomically
 from videoclf.data.dataset import LabelledClip, check_labels, load_dataset
 from videoclf.data.splits import make_split
 from videoclf.errors import DatasetInvalid, RunFolderUnusable
@@ -25,6 +25,8 @@ from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, Re
 from videoclf.recipe.reading import recipe_to_toml
 from videoclf.recipe.recipe import Objective
 
+_FILES = ("metrics.json", "recipe.toml", "predictions.jsonl", "report.html")
+
 
 def evaluate(
     model: str | Path | Model,
@@ -34,6 +36,7 @@ def evaluate(
     split_files: str | Path | None = None,
     group_pattern: str | None = None,
     out: str | Path | None = None,
+    overwrite: bool = False,
     device: str = "auto",
     place: str | None = None,
     num_threads: int = DEFAULT_NUM_THREADS,
@@ -51,6 +54,7 @@ def evaluate(
         group_pattern: regular expression for groups in file names.
         out: a folder for ``metrics.json``, ``predictions.jsonl``, ``report.html`` and ``recipe.toml`` (the model's);
             nothing is written without.
+        overwrite: whether another evaluation that ``out`` holds may be replaced.
         device, place: as for `videoclf.load`; a loaded model stays where it is.
         num_threads: videos decoded at once.
         reading: who decodes, and how.
@@ -60,7 +64,7 @@ def evaluate(
     Raises:
         DatasetInvalid: no clips, a class that the model does not know, or not one clip that can be read.
         ModelFileInvalid: the model cannot be loaded.
-        RunFolderUnusable: ``out`` cannot be written, or holds a run.
+        RunFolderUnusable: ``out`` cannot be written, or holds a run, or figures.
         DeviceUnavailable, UsageInvalid: ``device`` or ``place`` is not of this machine, or not for this model.
     """
     if place is not None and not isinstance(model, Model):
@@ -82,6 +86,8 @@ def evaluate(
         raise RunFolderUnusable(
             f"{out}: holds a cross-validation, whose figures would be replaced; choose another --out"
         )
+    if out is not None:
+        refuse_to_replace(*(Path(out) / name for name in _FILES), overwrite=overwrite)
     loaded = model if isinstance(model, Model) else load(model, device=device, place=place)
     objective = loaded.header.objective
     check_labels(clips, loaded.labels, model=loaded.header.name, has_several=objective == "sigmoid")
