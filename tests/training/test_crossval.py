@@ -283,3 +283,32 @@ def test_what_cannot_be_is_said_before_anything_is_trained(data: Path, tmp_path:
 
 def test_it_is_a_public_name() -> None:
     assert videoclf.crossval is crossval
+
+
+def test_what_kept_folds_do_not_follow_is_said(
+    done: tuple[Path, CrossvalMetrics, Counting], data: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(done[0], tmp_path / "again")
+    about = json.loads((out / "crossval.json").read_text())
+    (out / "crossval.json").write_text(json.dumps(about | {"computes_on": "another machine"}))
+    notices: list[str] = []
+    run(data, out, Counting(), num_seeds=1, observer=Noting(notices), group_pattern=r"_g0(\d)_")
+    assert notices[-4:-1] == [
+        f"{out}: kept folds were computed on another machine, the others are on {about['computes_on']}",
+        f"{out}: holds folds of 1 further seed, which the figures leave out; --seeds 2 takes them in",
+        f"{out}: kept folds were judged with other groups than clips have now; for intervals of the new groups, begin "
+        "anew with --overwrite",
+    ]
+
+
+def test_folds_that_were_kept_before_the_device_was_written_down_are_kept(
+    done: tuple[Path, CrossvalMetrics, Counting], data: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(done[0], tmp_path / "again")
+    about = json.loads((out / "crossval.json").read_text())
+    (out / "crossval.json").write_text(json.dumps({"format_version": 1, "fingerprint": about["fingerprint"]}))
+    notices: list[str] = []
+    counting = Counting()
+    run(data, out, counting, num_seeds=2, observer=Noting(notices))
+    assert counting.records == []
+    assert not any("computed on" in text for text in notices)
