@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videoclf.errors import DatasetInvalid, UsageInvalid, one_line
+from videoclf.label_names import refuse_look_alikes
 from videoclf.media.sources import videos_below, without_credentials
 
 UCF_GROUP_PATTERN = r"_(g\d+)_"
@@ -76,7 +77,7 @@ def load_dataset(source: str | Path, *, group_pattern: str | None = None) -> Dat
 
     Raises:
         UsageInvalid: the pattern is no regular expression.
-        DatasetInvalid: nothing there, no classes, no clips, or an unreadable line.
+        DatasetInvalid: nothing there, no classes, no clips, an unreadable line, or names that nobody can tell apart.
     """
     path = Path(source)
     pattern = _compile(group_pattern or UCF_GROUP_PATTERN)
@@ -86,6 +87,9 @@ def load_dataset(source: str | Path, *, group_pattern: str | None = None) -> Dat
         clips = _read_list(path, pattern)
     else:
         raise DatasetInvalid(f"{without_credentials(path)}: no such folder or list of path,label; check the path")
+    refuse_look_alikes((clip.label for clip in clips), "class", str(path))
+    refuse_look_alikes((name for clip in clips for name in clip.names), "class", str(path))
+    refuse_look_alikes((clip.group for clip in clips if clip.group is not None), "group", str(path))
     return Dataset(str(path), tuple(clips), group_pattern)
 
 
