@@ -85,7 +85,7 @@ class ResultsInvalid(VideoclfError):
 
 
 class RunFolderUnusable(VideoclfError):
-    """An output folder that holds another run, or cannot be written."""
+    """An output that is there already, that another training holds, or that cannot be written."""
 
 
 class MemoryExhausted(VideoclfError):

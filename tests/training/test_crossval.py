@@ -165,11 +165,14 @@ def test_what_was_done_in_another_way_is_not_taken_for_it(
         run(data, done[0], Counting(), num_seeds=2, **changed)
 
 
-def test_other_figures_are_left_alone_unless_asked(data: Path, tmp_path: Path) -> None:
-    (tmp_path / "metrics.json").write_text("{}")
-    with pytest.raises(RunFolderUnusable, match="holds other figures; choose another --out, or add --overwrite"):
+@pytest.mark.parametrize("name", ["metrics.json", "folds/first.json"])
+def test_other_figures_are_left_alone_unless_asked(data: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "folds").mkdir()
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(RunFolderUnusable) as caught:
         run(data, tmp_path, Counting())
-    assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
+    assert str(caught.value) == f"{tmp_path}: holds other figures ({name}); choose another --out, or add --overwrite"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
 
 
 def test_what_is_to_be_replaced_stays_until_there_is_something_else(

@@ -39,8 +39,11 @@ class CrossvalFolder:
             raise RunFolderUnusable(f"{path}: holds a training run; choose another --out")
         about = self._read_about(overwrite=overwrite)
         found = about.get("fingerprint")
-        if found is None and not overwrite and any((path / name).exists() for name in _RESULTS):
-            raise RunFolderUnusable(f"{path}: holds other figures; choose another --out, or add --overwrite")
+        others = [*(path / name for name in _RESULTS if (path / name).exists()), *(path / "folds").glob("*.json")]
+        if found is None and not overwrite and others:
+            raise RunFolderUnusable(
+                f"{path}: holds other figures ({others[0].relative_to(path)}); choose another --out, or add --overwrite"
+            )
         if found not in {None, fingerprint} and not overwrite:
             raise RunFolderUnusable(
                 f"{path}: holds the cross-validation of another recipe, of other weights, or of other clips; choose "

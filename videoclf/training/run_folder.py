@@ -95,10 +95,9 @@ class RunFolder:
             RunFolderUnusable: the folder cannot be written.
         """
         prepare_folder(self.path)
+        curves = list((self.path / TENSORBOARD_FOLDER).glob("events.out.*")) if self.has_begun else []  # else, not ours
         remove_checkpoints(self.path)
-        for name in _FILES:
-            remove_file(self.path / name)
-        for path in (self.path / TENSORBOARD_FOLDER).glob("events.out.*"):
+        for path in [*(self.path / name for name in _FILES), *curves]:
             remove_file(path)
         write_atomically(self.path / "recipe.toml", recipe_to_toml(recipe).encode())
         write_atomically(self.path / "split.json", _split_json(parts, first_weights).encode())
