@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from videoclf.atomic import refuse_unwritable
+from videoclf.atomic import refuse_to_replace, refuse_unwritable, write_atomically
 from videoclf.errors import RunFolderUnusable
 
 
@@ -33,3 +33,37 @@ def test_a_folder_that_is_read_only_is_named(tmp_path: Path, monkeypatch: pytest
     assert str(caught.value) == (
         f"{out}: cannot be written ({tmp_path} is read-only for you); choose another folder, or change its permissions"
     )
+
+
+def test_what_is_there_is_not_replaced_unasked(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    refuse_to_replace(path, overwrite=False)
+    path.touch()
+    refuse_to_replace(path, Path(os.devnull), overwrite=False)
+    path.write_text("mine")
+    refuse_to_replace(path, overwrite=True)
+    with pytest.raises(RunFolderUnusable) as caught:
+        refuse_to_replace(tmp_path / "new", path, overwrite=False)
+    assert str(caught.value) == f"{path}: is there already; choose another name, or add --overwrite"
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_folder_is_no_file(tmp_path: Path, overwrite: bool) -> None:
+    with pytest.raises(RunFolderUnusable, match="is a folder; name a file"):
+        refuse_to_replace(tmp_path, overwrite=overwrite)
+
+
+def test_a_device_is_written_to_and_stays_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = tmp_path / "null"
+    device.symlink_to(os.devnull)  # through a link: a fault here must not cost this machine its own
+    write_atomically(device, b"gone")
+    assert device.is_symlink()
+    assert device.is_char_device()
+
+
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "page.html").symlink_to(tmp_path / "disk" / "page.html")
+    write_atomically(tmp_path / "page.html", b"page")
+    assert (tmp_path / "disk" / "page.html").read_bytes() == b"page"
+    assert (tmp_path / "page.html").is_symlink()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from pathlib import Path
 
 from videoclf.errors import RunFolderUnusable
@@ -13,15 +14,19 @@ from videoclf.errors import RunFolderUnusable
 def write_atomically(path: Path, content: bytes) -> None:
     """Put content at a path so that a reader, a crash or a full disk never leaves half of it there.
 
+    A link is followed. What is no file, such as ``/dev/null`` or a pipe, is written to: replaced, it would be gone.
+
     Raises:
         RunFolderUnusable: the disk is full, or the folder cannot be written.
     """
     try:
-        _replace(path, path.with_name(f".{path.name}.part"), content, is_synced=True)
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+            return
+        target = Path(os.path.realpath(path))
+        _replace(target, target.with_name(f".{target.name}.part"), content, is_synced=True)
     except OSError as error:
-        raise RunFolderUnusable(
-            f"{path}: cannot be written ({error.strerror}); check the folder, its permissions and its free space"
-        ) from error
+        raise unwritable(path, error) from error
 
 
 def write_shared(path: Path, content: bytes) -> None:
@@ -63,12 +68,48 @@ def prepare_folder(folder: Path) -> Path:
     return folder
 
 
-def refuse_unwritable(folder: Path) -> None:
+def unwritable(path: Path, error: OSError) -> RunFolderUnusable:
+    """What is said of a path that the system does not let be written."""
+    return RunFolderUnusable(
+        f"{path}: cannot be written ({error.strerror}); check the folder, its permissions and its free space"
+    )
+
+
+def refuse_to_replace(*paths: Path, overwrite: bool) -> None:
+    """What a file holds stays, unless its replacement was asked for; nothing is lost of an empty one, as mktemp makes.
+
+    Args:
+        paths: of files that are to be written; pipes and devices are none that hold anything.
+        overwrite: whether it was asked for.
+
+    Raises:
+        RunFolderUnusable: one holds something, or is a folder.
+    """
+    for path in paths:
+        try:
+            status = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise unwritable(path, error) from error
+        if stat.S_ISDIR(status.st_mode):
+            raise RunFolderUnusable(f"{path}: is a folder; name a file")
+        if stat.S_ISREG(status.st_mode) and status.st_size and not overwrite:
+            raise RunFolderUnusable(f"{path}: is there already; choose another name, or add --overwrite")
+
+
+def refuse_unwritable(folder: Path, *, must_exist: bool = False) -> None:
     """Ask, before there is anything to lose, whether a folder for results can be made or written; nothing is made.
+
+    Args:
+        folder: the folder.
+        must_exist: whether it is not going to be made.
 
     Raises:
         RunFolderUnusable: it, or the folder it is to be made in, is a file, or cannot be written.
     """
+    if must_exist and not folder.exists():
+        raise RunFolderUnusable(f"{folder}: no such folder; make it, or choose another")
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise RunFolderUnusable(f"{folder}: cannot be written ({nearest} is a file); choose another folder")

@@ -25,6 +25,8 @@ A message is one line: it names the file or value, the cause, and what to try.
 
 from __future__ import annotations
 
+from unicodedata import category
+
 
 class VideoclfError(Exception):
     """The root of what videoclf raises; its text is one line meant for people."""
@@ -83,7 +85,7 @@ class ResultsInvalid(VideoclfError):
 
 
 class RunFolderUnusable(VideoclfError):
-    """An output folder that holds another run, or cannot be written."""
+    """An output that is there already, that another training holds, or that cannot be written."""
 
 
 class MemoryExhausted(VideoclfError):
@@ -105,6 +107,17 @@ class DeviceUnavailable(VideoclfError):
 UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp", *"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"})
 """Unicode categories and characters that no line of output may hold: control characters (a terminal would obey them),
 lone surrogates, line and paragraph separators, and what turns the direction of writing."""
+
+
+def printable(text: str) -> str:
+    """Foreign text on one line, without what a terminal would obey or what would turn the direction of writing.
+
+    >>> printable("red\\x1b[31m\\n")
+    'red\\\\x1b[31m\\\\n'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c not in UNPRINTABLE and category(c) not in UNPRINTABLE else ascii(c)[1:-1] for c in text)
 
 
 def one_line(text: object) -> str:

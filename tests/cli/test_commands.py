@@ -203,6 +203,33 @@ def test_evaluate_spares_a_run(tmp_path: Path, tiny_model: Path, demo_folder: Pa
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (("evaluate", "no model", "data", "--out", "out"), "metrics.json"),
+        (("check", "data", "--out", "out"), "check.html"),
+        (("compare", "gone", "gone", "--html", "out/page.html"), "page.html"),
+        (("export", "no model", "--out", "out/model.onnx"), "model.onnx"),
+        (("predict", "a.avi", "--model", "no model", "--csv", "out/table.csv"), "table.csv"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_what_is_there_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("data/A", "data/B", "out"):
+        Path(folder).mkdir(parents=True)
+    for label in "AB":
+        write_clip(Path("data", label, "a.avi"), 2)
+    Path("out", name).write_text("mine")
+    code, out, err = run(*command)
+    assert (code, out) == (1, "")
+    assert f"error: out/{name}: is there already; choose another name, or add --overwrite\n" == err
+    code, _, err = run(*command, "--overwrite")
+    assert "is there already" not in err
+
+
 def test_evaluate_counts_clips_that_fail(tmp_path: Path, tiny_model: Path) -> None:
     (tmp_path / "Clockwise").mkdir()
     write_clip(tmp_path / "Clockwise" / "a.avi", 5)

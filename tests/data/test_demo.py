@@ -95,9 +95,19 @@ def test_each_clip_written_is_announced_and_counted(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("one_small_group")
 def test_rendering_twice_into_a_folder_leaves_the_clips_of_one(tmp_path: Path) -> None:
-    for _ in range(2):
-        render_demo_data(tmp_path)
+    render_demo_data(tmp_path)
+    render_demo_data(tmp_path, overwrite=True)
     assert len(load_dataset(tmp_path).clips) == 4
+
+
+@pytest.mark.usefixtures("one_small_group")
+def test_clips_that_are_there_are_not_replaced_unasked(tmp_path: Path) -> None:
+    mine = tmp_path / "ZigzagDown" / "v_ZigzagDown_g01_c01.avi"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    with pytest.raises(RunFolderUnusable, match="g01_c01.avi: is there already; choose another name, or add --overw"):
+        render_demo_data(tmp_path, seed=4)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]
 
 
 @pytest.mark.usefixtures("one_small_group")

@@ -11,7 +11,7 @@ import pytest
 import videoclf
 from tests.conftest import write_clip
 from tests.inference.portable_models import openvino_or_skip
-from videoclf.errors import ModelFileInvalid, UsageInvalid
+from videoclf.errors import ModelFileInvalid, RunFolderUnusable, UsageInvalid
 from videoclf.media.video import read_video
 
 DOCS = Path(__file__).parents[2] / "docs" / "predicting.md"
@@ -55,6 +55,15 @@ def test_the_ten_lines_of_the_docs_predict_the_same(
     expected = videoclf.load(tiny_model).predict(clip)
     assert names["label"] == expected.label
     np.testing.assert_allclose(names["score"], expected.score, atol=1e-4)
+
+
+def test_a_file_that_is_there_is_refused_before_the_model_is_opened(tmp_path: Path) -> None:
+    for out, mine in (("model.onnx", "model.onnx"), ("model.xml", "model.bin")):
+        (tmp_path / mine).write_text("mine")
+        with pytest.raises(RunFolderUnusable, match=f"{mine}: is there already; choose another name, or add --overw"):
+            videoclf.export("no model of that name", tmp_path / out)
+        with pytest.raises(ModelFileInvalid, match="no model 'no model of that name'"):
+            videoclf.export("no model of that name", tmp_path / out, overwrite=True)
 
 
 def test_another_version_is_named(exported: Path, tmp_path: Path) -> None:

@@ -165,11 +165,14 @@ def test_what_was_done_in_another_way_is_not_taken_for_it(
         run(data, done[0], Counting(), num_seeds=2, **changed)
 
 
-def test_other_figures_are_left_alone_unless_asked(data: Path, tmp_path: Path) -> None:
-    (tmp_path / "metrics.json").write_text("{}")
-    with pytest.raises(RunFolderUnusable, match="holds other figures; choose another --out, or add --overwrite"):
+@pytest.mark.parametrize("name", ["metrics.json", "folds/first.json"])
+def test_other_figures_are_left_alone_unless_asked(data: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "folds").mkdir()
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(RunFolderUnusable) as caught:
         run(data, tmp_path, Counting())
-    assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
+    assert str(caught.value) == f"{tmp_path}: holds other figures ({name}); choose another --out, or add --overwrite"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
 
 
 def test_what_is_to_be_replaced_stays_until_there_is_something_else(
@@ -283,3 +286,32 @@ def test_what_cannot_be_is_said_before_anything_is_trained(data: Path, tmp_path:
 
 def test_it_is_a_public_name() -> None:
     assert videoclf.crossval is crossval
+
+
+def test_what_kept_folds_do_not_follow_is_said(
+    done: tuple[Path, CrossvalMetrics, Counting], data: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(done[0], tmp_path / "again")
+    about = json.loads((out / "crossval.json").read_text())
+    (out / "crossval.json").write_text(json.dumps(about | {"computes_on": "another machine"}))
+    notices: list[str] = []
+    run(data, out, Counting(), num_seeds=1, observer=Noting(notices), group_pattern=r"_g0(\d)_")
+    assert notices[-4:-1] == [
+        f"{out}: kept folds were computed on another machine, the others are on {about['computes_on']}",
+        f"{out}: holds folds of 1 further seed, which the figures leave out; --seeds 2 takes them in",
+        f"{out}: kept folds were judged with other groups than clips have now; for intervals of the new groups, begin "
+        "anew with --overwrite",
+    ]
+
+
+def test_folds_that_were_kept_before_the_device_was_written_down_are_kept(
+    done: tuple[Path, CrossvalMetrics, Counting], data: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(done[0], tmp_path / "again")
+    about = json.loads((out / "crossval.json").read_text())
+    (out / "crossval.json").write_text(json.dumps({"format_version": 1, "fingerprint": about["fingerprint"]}))
+    notices: list[str] = []
+    counting = Counting()
+    run(data, out, counting, num_seeds=2, observer=Noting(notices))
+    assert counting.records == []
+    assert not any("computed on" in text for text in notices)

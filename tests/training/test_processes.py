@@ -173,3 +173,46 @@ def test_under_torchrun_its_processes_train_together(data: Path, tmp_path: Path)
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
     assert (tmp_path / "run" / "report.html").exists(), done.stderr
     assert done.stdout.count("model: ") == 1
+
+
+ORPHAN = """
+import os, sys, time
+from pathlib import Path
+import torch
+from videoclf.training.observer import SilentObserver
+from videoclf.training.processes import in_processes, make_fabric
+
+def stay(fabric, observer, check):
+    Path(sys.argv[1], str(os.getpid())).touch()
+    time.sleep(60)
+
+if __name__ == "__main__":
+    in_processes(stay, make_fabric(torch.device("cpu"), "32-true", 2), SilentObserver(), lambda: None, lambda _: None)
+"""
+
+
+def test_killed_the_parent_takes_them_along(tmp_path: Path) -> None:
+    """It holds the folder's lock: they must not write there once another run may."""
+    script, ids = tmp_path / "orphan.py", tmp_path / "ids"
+    script.write_text(ORPHAN)
+    ids.mkdir()
+    parent = subprocess.Popen([sys.executable, str(script), str(ids)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(list(ids.iterdir())) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    children = [int(path.name) for path in ids.iterdir()]
+    assert len(children) == 2
+    deadline = time.monotonic() + 10
+    while any(is_running(child) for child in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(is_running(child) for child in children)
+
+
+def is_running(process: int) -> bool:
+    """A zombie that nobody has waited for yet is not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

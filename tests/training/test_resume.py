@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from safetensors.torch import load
 
 import videoclf
 from tests.conftest import write_clip
-from videoclf.errors import DatasetInvalid, RunFolderUnusable
+from videoclf.errors import DatasetInvalid, RunFolderUnusable, VideoclfError
 from videoclf.training.checkpoints import Checkpoints
 from videoclf.training.examples import Quarantine
 from videoclf.training.interruption import Interrupted
@@ -94,6 +95,47 @@ def test_of_a_finished_run_nothing_is_left_to_do(data: Path, tmp_path: Path) -> 
     assert notes.notes == [f"{tmp_path}: the run is finished; nothing is left to do"]
 
 
+@pytest.fixture(scope="module")
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    train(data, folder, (*TRAINED, "training.epochs=1"))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        (
+            {"recipe": "tiny", "overrides": [*TRAINED, "training.epochs=9"]},
+            "now (training.epochs is 1, not 9); choose",
+        ),
+        (
+            {"recipe": "resnet18-gru"},
+            "the run is finished, and by another recipe than is asked for now (",
+        ),
+        ({"split": "leave-out:g03"}, "the run began with other clips or labels, or another split"),
+        ({"init": "actions16"}, "the run is finished, and by another recipe"),
+        ({"overwrite": True}, "--resume and --overwrite exclude each other; give one of them"),
+    ],
+    ids=["setting", "recipe", "split", "init", "overwrite"],
+)
+def test_of_a_finished_run_nothing_else_can_be_had(
+    data: Path, finished: Path, asked: dict[str, object], complaint: str
+) -> None:
+    before = {path.name: path.read_bytes() for path in finished.iterdir()}
+    with pytest.raises(VideoclfError) as caught:
+        videoclf.train(data, out=finished, resume=True, **{"split": SPLIT} | asked)  # type: ignore[arg-type]
+    assert complaint in str(caught.value)
+    assert {path.name: path.read_bytes() for path in finished.iterdir()} == before
+
+
+def test_of_a_finished_run_other_clips_cannot_be_had(data: Path, finished: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(data, tmp_path / "other")
+    with pytest.raises(RunFolderUnusable, match="the run began with other clips or labels"):
+        videoclf.train(other, out=finished, resume=True, split=SPLIT)
+    assert videoclf.train(data, out=finished, resume=True, split=SPLIT).folder == finished
+
+
 def test_where_there_is_no_run_resuming_begins_one(data: Path, tmp_path: Path) -> None:
     assert train(data, tmp_path / "new", TRAINED, resume=True)
 
@@ -103,7 +145,8 @@ def test_the_runs_own_recipe_wins(data: Path, tmp_path: Path) -> None:
         train(data, tmp_path, TRAINED, observer=Stopping(9))
     notes = Stopping(0)
     train(data, tmp_path, (*TRAINED, "training.epochs=1"), resume=True, observer=notes)
-    assert f"{tmp_path / 'recipe.toml'}: the run goes on by its own recipe, not by the one asked for now" in notes.notes
+    own = f"{tmp_path / 'recipe.toml'}: the run goes on by its own recipe, not by the one asked for now"
+    assert f"{own} (training.epochs is 3, not 1)" in notes.notes
     assert json.loads((tmp_path / "metrics.json").read_text())["num_epochs"] == 3
 
 

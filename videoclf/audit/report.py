@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from importlib.resources import files
 from pathlib import Path
-
-import jinja2
 
 from videoclf.atomic import prepare_folder, write_atomically
 from videoclf.audit.check import Check
 from videoclf.audit.findings import CheckReport
+from videoclf.html_page import page_environment
 from videoclf.media.thumbnail import data_uri
 
 MAX_SHOWN = 50
@@ -29,15 +27,12 @@ def write_check(folder: Path, found: Check) -> None:
     """
     prepare_folder(folder)
     write_atomically(folder / JSON_NAME, found.report.to_json_line().encode())
-    write_atomically(folder / HTML_NAME, render(found).encode("utf-8", "backslashreplace"))  # names may be no UTF-8
+    write_atomically(folder / HTML_NAME, render(found).encode("utf-8"))
 
 
 def render(found: Check) -> str:
     """The page."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string(files("videoclf.audit").joinpath("report.html.j2").read_text(encoding="utf-8"))
+    template = page_environment("videoclf.audit").get_template("report.html.j2")
     report = found.report
     return template.render(
         report=report,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoclf.cli.console import EXIT_FAILED, ProgressBar, output, print_error, print_notice, print_result, printable
+from videoclf.atomic import refuse_to_replace, refuse_unwritable
+from videoclf.cli.console import EXIT_FAILED, ProgressBar, print_error, print_notice, print_result, print_table
 from videoclf.cli.options import (
     Data,
     Decoder,
@@ -52,6 +53,7 @@ def check(
         ),
     ] = True,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for check.html and check.json.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a check that DIR already holds.")] = False,
     workers: Workers = None,
     decoder: Decoder = DecoderName.PYAV,
     isolate: Isolate = False,
@@ -69,8 +71,11 @@ def check(
     with _Progress() as bar:
         bar.start("reading the list of clips", None)
         from videoclf.audit.check import check as check_data
-        from videoclf.audit.report import write_check
+        from videoclf.audit.report import HTML_NAME, JSON_NAME, write_check
 
+        if out is not None:  # before hours of decoding, not after
+            refuse_to_replace(out / HTML_NAME, out / JSON_NAME, overwrite=overwrite)
+            refuse_unwritable(out)
         found = check_data(
             data,
             split=split,
@@ -111,10 +116,9 @@ def _print_report(report: CheckReport) -> None:
 
 
 def _print_classes(report: CheckReport) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=escape(printable(report.source)), title_justify="left")
+    table = Table(title=report.source, title_justify="left")
     table.add_column("class")
     columns = ["clips", "usable", *(("train", "validation", "test") if report.split else ()), "minutes"]
     for column in columns:
@@ -122,8 +126,8 @@ def _print_classes(report: CheckReport) -> None:
     for each in report.classes:
         parts = (each.num_train, each.num_validation, each.num_test) if report.split else ()
         counts = map(str, (each.num_clips, each.num_usable, *parts))
-        table.add_row(escape(printable(each.label)), *counts, f"{each.duration_seconds / 60:.1f}")
-    output().print(table)
+        table.add_row(each.label, *counts, f"{each.duration_seconds / 60:.1f}")
+    print_table(table)
 
 
 def _print_odd(report: CheckReport) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoclf.cli.console import ProgressBar, output, print_notice, print_result, printable
+from videoclf.atomic import refuse_to_replace
+from videoclf.cli.console import ProgressBar, print_notice, print_result, print_table
 from videoclf.cli.options import Json
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def compare(
         list[Path], typer.Argument(metavar="RUN RUN...", help="Folders that train, evaluate --out or crossval left.")
     ],
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with a plot too.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a page that FILE already holds.")] = False,
     as_json: Json = False,
 ) -> None:
     """Put runs side by side: their figures with 95 % intervals, and the recipe's keys in which they differ.
@@ -26,6 +28,8 @@ def compare(
     Where two runs judged the same clips, their difference is taken clip by clip, which is much surer than two figures
     beside each other. Try: videoclf compare runs/a runs/b --html compare.html
     """
+    if html is not None:
+        refuse_to_replace(html, overwrite=overwrite)
     with ProgressBar() as bar:
         bar.start("loading torch", None)
         from videoclf.evaluation.compare import compare as compare_runs
@@ -44,7 +48,6 @@ def compare(
 
 def _print(comparison: Comparison) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     from videoclf.evaluation.comparison_page import describe_pair, rows_of
 
@@ -56,8 +59,8 @@ def _print(comparison: Comparison) -> None:
         print_result(f"{number}: {run.run} ({run.judged_on})")
         table.add_column(str(number), justify="right")
     for heading, cells in rows_of(comparison):
-        table.add_row(heading, *(Text(printable(cell)) for cell in cells))
-    output().print(table)
+        table.add_row(heading, *cells)
+    print_table(table)
     for pair in comparison.pairs:
         print_result(describe_pair(pair))
     if not comparison.pairs:

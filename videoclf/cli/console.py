@@ -6,50 +6,54 @@ import functools
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
-from unicodedata import category
 
-from videoclf.errors import UNPRINTABLE
+from videoclf.errors import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
+    from rich.table import Table
 
     from videoclf.evaluation.metrics import Metrics
     from videoclf.evaluation.report import EpochRecord
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+_UNLIMITED_WIDTH = 100_000
+"""In characters. rich takes 80 where there is no terminal, and a long class name would lose its end."""
 
 
 @functools.cache
 def output() -> Console:
     """Standard output; tables are as wide as they need to be where it is no terminal."""
-    from rich.console import Console
+    from videoclf.cli.plain_console import PlainConsole
 
-    return Console(highlight=False, soft_wrap=True)
+    return PlainConsole(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
 
 
 @functools.cache
 def messages() -> Console:
     """Standard error."""
-    from rich.console import Console
+    from videoclf.cli.plain_console import PlainConsole
 
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return PlainConsole(stderr=True, highlight=False, soft_wrap=True)
 
 
-def printable(text: str) -> str:
-    """The text on one line, without what a terminal would obey or turn around: file names may hold anything."""
-    return "".join(c if c not in UNPRINTABLE and category(c) not in UNPRINTABLE else ascii(c)[1:-1] for c in text)
+def print_table(table: Table) -> None:
+    """On standard output; on a terminal, what is too wide for it goes on in the next line: nothing is cut off."""
+    for column in table.columns:
+        column.overflow = "fold"  # rich would cut a long word, and names may differ at their ends only
+    output().print(table, soft_wrap=False)
 
 
 def print_error(text: str) -> None:
     """One line on standard error, in red where there are colours."""
-    messages().print(f"error: {printable(text)}", style="red", markup=False)
+    messages().print(f"error: {text}", style="red")
 
 
 def print_notice(text: str) -> None:
     """One line on standard error, in yellow where there are colours."""
-    messages().print(f"note: {printable(text)}", style="yellow", markup=False)
+    messages().print(f"note: {text}", style="yellow")
 
 
 def print_result(text: str) -> None:
@@ -66,8 +70,8 @@ class ProgressBar:
         from rich.progress import TimeRemainingColumn as Remaining
 
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"),
-            TimeElapsedColumn(), Remaining(),
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}", markup=False), TimeElapsedColumn(), Remaining(),
             console=messages(), transient=True, disable=not messages().is_terminal,
         )  # fmt: skip
         self._task: TaskID | None = None
@@ -83,7 +87,7 @@ class ProgressBar:
         """Begin a new bar in place of the one before; a total of None or 0 is unknown."""
         if self._task is not None:
             self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(description, total=total or None, figures="")
+        self._task = self._progress.add_task(printable(description), total=total or None, figures="")
 
     def advance(self) -> None:
         """One more is done."""
@@ -93,7 +97,7 @@ class ProgressBar:
     def show(self, figures: str) -> None:
         """A few words beside the bar."""
         if self._task is not None:
-            self._progress.update(self._task, figures=figures)
+            self._progress.update(self._task, figures=printable(figures))
 
 
 class TrainingDisplay(ProgressBar):
@@ -130,7 +134,7 @@ def print_metrics(metrics: Metrics, title: str) -> None:
         table.add_column(column, justify="right")
     for label, row in metrics.per_class.items():
         table.add_row(label, str(row.num_clips), str(row.num_right), f"{row.precision:.2f}", f"{row.recall:.2f}")
-    output().print(table)
+    print_table(table)
     print_result(describe_figures(metrics))
 
 

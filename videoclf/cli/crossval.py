@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoclf.cli.console import (
-    EXIT_FAILED,
-    TrainingDisplay,
-    messages,
-    output,
-    print_error,
-    print_result,
-    printable,
-)
+from videoclf.cli.console import EXIT_FAILED, TrainingDisplay, messages, print_error, print_result, print_table
 from videoclf.cli.options import (
     Cache,
     Data,
@@ -149,11 +141,8 @@ def crossval(
 def _print_fold(record: FoldRecord, num_done: int, num_folds: int) -> None:
     known = record.known
     messages().print(
-        printable(
-            f"{num_done:3} of {num_folds}  fold {record.fold}  seed {record.seed}  {record.num_right} of {len(known)} "
-            f"right  validation {record.validation_top1:.3f}  {record.seconds:.1f} s"
-        ),
-        markup=False,
+        f"{num_done:3} of {num_folds}  fold {record.fold}  seed {record.seed}  {record.num_right} of {len(known)} "
+        f"right  validation {record.validation_top1:.3f}  {record.seconds:.1f} s"
     )
 
 
@@ -183,7 +172,7 @@ def _print_metrics(metrics: CrossvalMetrics) -> None:
         each = " ".join(f"{value:.3f}" for value in spread.values)
         deviation = f"{spread.deviation:.3f}" if len(spread.values) > 1 else "–"
         table.add_row(name, f"{spread.mean:.3f}", deviation, each)
-    output().print(table)
+    print_table(table)
     pooled = metrics.pooled
     print_result(f"top-1 {metrics.top1} ({pooled.num_right} of {pooled.num_clips}, all seeds together)")
     print_result(f"{pooled.describe_intervals()}, clips of a group drawn together")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoclf.cli.console import output, print_result
+from videoclf.cli.console import print_result, print_table
 from videoclf.cli.options import Json
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _print_table(manifests: list[Manifest]) -> None:
     for manifest in manifests:
         splits = ", ".join(split.name for split in manifest.splits)
         table.add_row(manifest.name, manifest.title, str(len(manifest.classes)), f"{manifest.num_clips:,}", splits)
-    output().print(table)
+    print_table(table)
     print_result("Where to get them:")
     for manifest in manifests:
         print_result(f"  {manifest.name:12} {manifest.url}")  # in the table, a narrow terminal would cut it to pieces

@@ -13,6 +13,7 @@ from videoclf.cli.console import ProgressBar, print_result
 def demo_data(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put it; made if it is not there.")],
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clips.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace clips of the same names.")] = False,
 ) -> None:
     """Render a small UCF101-style data set: 4 classes that differ only in the order of events.
 
@@ -23,5 +24,5 @@ def demo_data(
 
     with ProgressBar() as bar:
         bar.start("rendering clips", len(ORDERS) * NUM_GROUPS * NUM_CLIPS_PER_GROUP)
-        num_clips = render_demo_data(folder, seed=seed, on_clip=bar.advance)
+        num_clips = render_demo_data(folder, seed=seed, overwrite=overwrite, on_clip=bar.advance)
     print_result(f"{num_clips} clips of {len(ORDERS)} classes in {NUM_GROUPS} groups: {folder}")

@@ -47,6 +47,9 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for metrics.json, predictions.jsonl and report.html.")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace another evaluation that DIR already holds.")
+    ] = False,
     device: Device = "auto",
     place: Place = None,
     workers: Workers = None,
@@ -85,6 +88,7 @@ def evaluate(
             split_files=split_files,
             group_pattern=group_regex,
             out=out,
+            overwrite=overwrite,
             device=device,
             place=place,
             num_threads=num_threads(workers),

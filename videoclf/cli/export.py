@@ -28,6 +28,7 @@ def export(
     file_format: Annotated[
         ExportFormat | None, typer.Option("--format", help="By default what the suffix of --out says.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what FILE already holds.")] = False,
 ) -> None:
     """Write a model, preprocessing included, to a file for ONNX Runtime or OpenVINO.
 
@@ -39,5 +40,5 @@ def export(
 
     if file_format is not None and out.suffix.lower() != _SUFFIXES[file_format]:
         raise UsageInvalid(f"--out {out}: --format {file_format} is written to a {_SUFFIXES[file_format]} file")
-    export_model(model, out)
+    export_model(model, out, overwrite=overwrite)
     print_result(f"{out}: predict with it: videoclf predict clip.mp4 --model {out}")

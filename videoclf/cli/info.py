@@ -9,7 +9,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from videoclf.cli.console import output, print_result
+from videoclf.cli.console import print_result, print_table
 from videoclf.cli.options import Json
 from videoclf.errors import EngineUnavailable, RunFolderUnusable, one_line
 
@@ -29,7 +29,7 @@ def info(as_json: Json = False) -> None:
     for section, entries in facts.items():
         for name, value in entries.items():
             table.add_row(section, name, str(value))
-    output().print(table)
+    print_table(table)
 
 
 def _facts() -> dict[str, dict[str, Any]]:

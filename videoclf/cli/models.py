@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from videoclf.cli.console import output, print_result
+from videoclf.cli.console import print_result, print_table
 from videoclf.cli.options import Json
 
 
@@ -39,7 +39,7 @@ def models(as_json: Json = False) -> None:
             f"{entry['network_ms']:.0f}",
             f"{entry['size_bytes'] / 1e6:.{0 if entry['size_bytes'] >= 1e8 else 1}f}",
         )
-    output().print(table)
+    print_table(table)
     print_result("")
     for entry in entries:
         default = "The default. " if entry["name"] == DEFAULT_MODEL_NAME else ""

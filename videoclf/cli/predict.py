@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from videoclf.cli.console import EXIT_FAILED, ProgressBar, messages, print_error, print_notice, print_result
+from videoclf.cli.csv_table import CsvTable
 from videoclf.cli.options import (
     Decoder,
     Device,
@@ -67,6 +66,7 @@ def predict(
         Path | None,
         typer.Option("--csv", metavar="FILE", help="Also write a table: a line a video with its best class."),
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a table that FILE already holds.")] = False,
 ) -> None:
     """Say what happens in videos.
 
@@ -80,9 +80,10 @@ def predict(
     from videoclf.zoo import DEFAULT_MODEL_NAME, EVERYDAY_MODEL_NAME
 
     reading = read_options(decoder, limit, isolate=isolate, fast=fast, video_stream=video_stream)
+    table = None if csv_file is None else CsvTable(csv_file, _CSV_COLUMNS, overwrite=overwrite, notice=print_notice)
     loaded = load(model, engine=engine, device=device, place=place, notice=print_notice)
     num_done = num_failed = num_unsure = 0
-    with _csv_writer(csv_file) as write_row, ProgressBar() as bar:
+    with table or contextlib.nullcontext(), ProgressBar() as bar:
         bar.start("videos", None)
         paths = expand_sources(sources, sys.stdin)
         for outcome in loaded.predict_many(paths, num_threads=num_threads(workers), reading=reading):
@@ -90,7 +91,8 @@ def predict(
             num_failed += isinstance(outcome, Failure)
             num_unsure += not isinstance(outcome, Failure) and outcome.uncertain
             _print(outcome, top_k, as_json=as_json)
-            write_row(outcome)
+            if table is not None:
+                table.write(_row(outcome))
             bar.advance()
     if num_done == 0:
         print_error("no source was named: the list on standard input is empty")
@@ -124,56 +126,12 @@ def _print(outcome: Prediction | Failure, top_k: int, *, as_json: bool) -> None:
         print_notice(f"{outcome.source}: {warning}")
 
 
-@contextlib.contextmanager
-def _csv_writer(path: Path | None) -> Iterator[Callable[[Prediction | Failure], Any]]:
-    """Gives what writes one row; each is on disk at once, so that an interruption loses none."""
-    if path is None:
-        yield lambda _outcome: None
-        return
-    from videoclf.errors import RunFolderUnusable
+def _row(outcome: Prediction | Failure) -> list[object]:
     from videoclf.inference.prediction import Failure
 
-    def unusable(error: OSError) -> RunFolderUnusable:
-        return RunFolderUnusable(
-            f"{path}: cannot be written ({error.strerror}); check the folder, its permissions and its free space"
-        )
-
-    _refuse_to_overwrite_a_video(path)
-    try:
-        file = path.open("w", newline="", encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise unusable(error) from error
-    writer = csv.writer(file)
-
-    def write_row(row: list[object]) -> None:
-        try:
-            writer.writerow(row)
-            file.flush()
-        except OSError as error:
-            raise unusable(error) from error
-
-    def write_outcome(outcome: Prediction | Failure) -> None:
-        if isinstance(outcome, Failure):
-            write_row([outcome.source, *[""] * 7, outcome.error.message])
-        else:
-            write_row(
-                [outcome.source, outcome.label, f"{outcome.score:.4f}", str(outcome.uncertain).lower(),
-                 outcome.num_frames, outcome.duration_seconds, outcome.model, "; ".join(outcome.warnings), ""]
-            )  # fmt: skip
-
-    try:
-        write_row(list(_CSV_COLUMNS))
-        yield write_outcome
-    finally:
-        with contextlib.suppress(OSError):  # what could not be flushed has been told
-            file.close()
-
-
-def _refuse_to_overwrite_a_video(path: Path) -> None:
-    """A forgotten value, as in ``--csv *.avi``, must not cost a video."""
-    from videoclf.errors import MediaError, UsageInvalid
-    from videoclf.media.gate import admit
-
-    with contextlib.suppress(MediaError):
-        admit(path)
-        raise UsageInvalid(f"--csv {path}: is a video, which the table would overwrite; name another file")
+    if isinstance(outcome, Failure):
+        return [outcome.source, *[""] * 7, outcome.error.message]
+    return [
+        outcome.source, outcome.label, f"{outcome.score:.4f}", str(outcome.uncertain).lower(), outcome.num_frames,
+        outcome.duration_seconds, outcome.model, "; ".join(outcome.warnings), "",
+    ]  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoclf.cli.console import EXIT_FAILED, TrainingDisplay, print_error, print_metrics, print_result
+from videoclf.cli.console import EXIT_FAILED, TrainingDisplay, print_error, print_metrics, print_notice, print_result
 from videoclf.cli.options import (
     Cache,
     Data,
@@ -95,10 +95,10 @@ def train(
         from videoclf.training.processes import is_first_process
         from videoclf.training.run import FABRIC_PRECISION
         from videoclf.training.run import train as train_model
+        from videoclf.training.run_folder import TENSORBOARD_FOLDER
 
         observer: Observer = display
         if tensorboard:
-            from videoclf.training.run_folder import TENSORBOARD_FOLDER
             from videoclf.training.tensorboard import TensorBoardObserver
 
             observer = TensorBoardObserver(display, out / TENSORBOARD_FOLDER)
@@ -127,6 +127,8 @@ def train(
         )
     if not is_first_process():
         return
+    if tensorboard and not any((out / TENSORBOARD_FOLDER).glob("events.out.*")):
+        print_notice("--tensorboard: no epoch was trained now, and the run has no curves from before")
     print_metrics(run.metrics, f"{run.judged_on} clips")
     print_result(run.metrics.describe_intervals())
     print_result(f"model: {run.model_path} · peak memory while training: {run.peak_memory_bytes / 1e9:.1f} GB")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from videoclf.data.clip_list import PART_OF_NAME, Part, read_clip_list
 from videoclf.errors import DatasetInvalid, UsageInvalid
+from videoclf.label_names import refuse_look_alikes
 from videoclf.media.sources import VIDEO_SUFFIXES, videos_below, without_credentials
 
 UCF_GROUP_PATTERN = r"_(g\d+)_"
@@ -91,7 +92,7 @@ def load_dataset(source: str | Path, *, group_pattern: str | None = None) -> Dat
 
     Raises:
         UsageInvalid: the pattern is no regular expression, or is nowhere to be found.
-        DatasetInvalid: nothing there, no classes, no clips, or an unreadable line.
+        DatasetInvalid: nothing there, no classes, no clips, an unreadable line, or names that nobody can tell apart.
     """
     path = Path(source)
     pattern = None if group_pattern is None else _compile(group_pattern)
@@ -107,10 +108,13 @@ def load_dataset(source: str | Path, *, group_pattern: str | None = None) -> Dat
         groups = _find_groups(clips, pattern, str(path))
         if all(found.clip.group is not None for found in clips):
             warnings.append(f"--group-regex {group_pattern!r}: is not used: {path} names the group of every clip")
-    grouped = (
+    grouped = [
         found.clip if found.clip.group is not None else replace(found.clip, group=group)
         for found, group in zip(clips, groups, strict=True)
-    )
+    ]
+    refuse_look_alikes((clip.label for clip in grouped), "class", str(path))
+    refuse_look_alikes((name for clip in grouped for name in clip.names), "class", str(path))
+    refuse_look_alikes((clip.group for clip in grouped if clip.group is not None), "group", str(path))
     return Dataset(str(path), tuple(grouped), group_pattern, tuple(warnings))
 
 

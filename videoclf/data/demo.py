@@ -7,6 +7,7 @@ heap, can therefore do no better than chance: what it gets right beyond that, th
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any
 import av
 import numpy as np
 
+from videoclf.atomic import refuse_to_replace
 from videoclf.errors import DeviceUnavailable, RunFolderUnusable, one_line
 from videoclf.media.frames import UInt8Array
 
@@ -49,25 +51,29 @@ class _Look:
     background: UInt8Array
     colour: tuple[int, int, int]
     radius: int
-    suffix: str
 
 
-def render_demo_data(folder: Path, *, seed: int = 0, on_clip: Callable[[], object] = lambda: None) -> int:
+def render_demo_data(
+    folder: Path, *, seed: int = 0, overwrite: bool = False, on_clip: Callable[[], object] = lambda: None
+) -> int:
     """Render ``folder/CLASS/v_CLASS_gNN_cMM.avi`` (and ``.mp4``): 4 classes, 12 groups, 288 clips.
 
     Args:
-        folder: made if it is not there; files of the same names are replaced.
+        folder: made if it is not there.
         seed: the same seed gives the same clips.
+        overwrite: whether files of the same names may be replaced.
         on_clip: called after each clip.
 
     Returns:
         How many clips were written.
 
     Raises:
-        RunFolderUnusable: the folder cannot be written.
+        RunFolderUnusable: the folder cannot be written, or holds such files.
         DeviceUnavailable: OpenCV, which draws, cannot be imported.
     """
     cv2 = _import_opencv()
+    clips = [folder / label / _name(label, group, clip) for label, group, clip in _all_clips()]
+    refuse_to_replace(*clips, overwrite=overwrite)
     try:
         for label in ORDERS:
             (folder / label).mkdir(parents=True, exist_ok=True)
@@ -79,6 +85,15 @@ def render_demo_data(folder: Path, *, seed: int = 0, on_clip: Callable[[], objec
         raise RunFolderUnusable(
             f"{folder}: cannot be written ({reason}); free some space or choose another folder"
         ) from error
+
+
+def _all_clips() -> Iterator[tuple[str, int, int]]:
+    """Class, group and number of each."""
+    return itertools.product(ORDERS, range(1, NUM_GROUPS + 1), range(1, NUM_CLIPS_PER_GROUP + 1))
+
+
+def _name(label: str, group: int, clip: int) -> str:
+    return f"v_{label}_g{group:02}_c{clip:02}{'.avi' if group % 2 else '.mp4'}"
 
 
 def _import_opencv() -> Any:
@@ -98,7 +113,7 @@ def _render_group(folder: Path, group: int, seed: int, cv2: Any, on_clip: Callab
     num_clips = 0
     for clip in range(1, NUM_CLIPS_PER_GROUP + 1):
         for label, places in ORDERS.items():
-            path = folder / label / f"v_{label}_g{group:02}_c{clip:02}{look.suffix}"
+            path = folder / label / _name(label, group, clip)
             _encode(path, _draw_frames(places, look, rng, cv2), look)
             on_clip()
             num_clips += 1
@@ -117,7 +132,6 @@ def _draw_look(rng: np.random.Generator, group: int, cv2: Any) -> _Look:
         background=background,
         colour=(int(bright[0]), int(bright[1]), int(bright[2])),
         radius=round(min(width, height) * rng.uniform(0.12, 0.17)),
-        suffix=".avi" if group % 2 else ".mp4",
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from videoclf.atomic import prepare_folder, refuse_unwritable, write_atomically
+from videoclf.atomic import prepare_folder, refuse_to_replace, refuse_unwritable, write_atomically
 from videoclf.data.dataset import LabelledClip, check_labels, load_dataset
 from videoclf.data.splits import make_split
 from videoclf.errors import DatasetInvalid, RunFolderUnusable, UsageInvalid
@@ -27,6 +27,8 @@ from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, Re
 from videoclf.recipe.reading import recipe_to_toml
 from videoclf.recipe.recipe import Objective
 
+_FILES = ("metrics.json", "recipe.toml", "predictions.jsonl", "report.html")
+
 
 def evaluate(
     model: str | Path | Model,
@@ -36,6 +38,7 @@ def evaluate(
     split_files: str | Path | None = None,
     group_pattern: str | None = None,
     out: str | Path | None = None,
+    overwrite: bool = False,
     device: str = "auto",
     place: str | None = None,
     num_threads: int = DEFAULT_NUM_THREADS,
@@ -54,6 +57,7 @@ def evaluate(
         group_pattern: regular expression for groups in names; by default, with a split, the one of the model's run.
         out: a folder for ``metrics.json``, ``predictions.jsonl``, ``report.html`` and ``recipe.toml`` (the model's);
             nothing is written without.
+        overwrite: whether another evaluation that ``out`` holds may be replaced.
         device, place: as for `videoclf.load`; a loaded model stays where it is.
         num_threads: videos decoded at once.
         reading: who decodes, and how.
@@ -63,7 +67,7 @@ def evaluate(
     Raises:
         DatasetInvalid: no clips, a class that the model does not know, or not one clip that can be read.
         ModelFileInvalid: the model cannot be loaded.
-        RunFolderUnusable: ``out`` cannot be written, or holds a run.
+        RunFolderUnusable: ``out`` cannot be written, or holds a run, or figures.
         DeviceUnavailable, UsageInvalid: ``device`` or ``place`` is not of this machine, or not for this model.
     """
     if place is not None and not isinstance(model, Model):
@@ -84,12 +88,8 @@ def evaluate(
         on_notice(f"{data} gives its clips to parts: all of them are evaluated; its test part alone: --split given")
     if not clips:
         raise DatasetInvalid(f"--split {split}: has no test part in {data}; leave --split out to evaluate on all clips")
-    if out is not None and holds_run(Path(out)):
-        raise RunFolderUnusable(f"{out}: holds a run, whose figures would be replaced; choose another --out")
-    if out is not None and (Path(out) / "crossval.json").exists():
-        raise RunFolderUnusable(
-            f"{out}: holds a cross-validation, whose figures would be replaced; choose another --out"
-        )
+    if out is not None:
+        _refuse_to_replace(Path(out), overwrite=overwrite)
     loaded = model if isinstance(model, Model) else load(model, device=device, place=place)
     objective = loaded.header.objective
     check_labels(clips, loaded.labels, model=loaded.header.name, has_several=objective == "sigmoid")
@@ -131,6 +131,13 @@ def evaluate(
             reading=reading,
         )
     return metrics
+
+
+def _refuse_to_replace(out: Path, *, overwrite: bool) -> None:
+    for holds_it, what in ((holds_run(out), "run"), ((out / "crossval.json").exists(), "cross-validation")):
+        if holds_it:
+            raise RunFolderUnusable(f"{out}: holds a {what}, whose figures would be replaced; choose another --out")
+    refuse_to_replace(*(out / name for name in _FILES), overwrite=overwrite)
 
 
 def describe_trained_on(metrics: Metrics) -> str:

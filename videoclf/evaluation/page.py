@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import io
 
-import jinja2
 import matplotlib as mpl
 from matplotlib.figure import Figure
+
+from videoclf.html_page import page_environment
 
 
 def render(template: str, **values: object) -> bytes:
     """A page from a template beside this module, which extends ``page.html.j2``."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("videoclf.evaluation", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return (
-        environment.get_template(template).render(values).encode("utf-8", "backslashreplace")
-    )  # names may be no UTF-8
+    return page_environment("videoclf.evaluation").get_template(template).render(values).encode("utf-8")
 
 
 def svg(figure: Figure) -> str:

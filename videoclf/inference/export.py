@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from videoclf.atomic import write_atomically
+from videoclf.atomic import refuse_to_replace, write_atomically
 from videoclf.errors import UsageInvalid
 from videoclf.inference.open import EXPORT_SUFFIXES
 from videoclf.inference.options import EngineName
 
 
-def export(model: str | Path | None, out: str | Path) -> None:
+def export(model: str | Path | None, out: str | Path, *, overwrite: bool = False) -> None:
     """Write a model, preprocessing included, to one file (``.onnx``), or two (``.xml`` and the ``.bin`` beside it).
 
     From ``frames``, ``T×H×W×3`` uint8 RGB of any number and size, it gives ``logits`` and calibrated ``probabilities``,
@@ -20,17 +20,20 @@ def export(model: str | Path | None, out: str | Path) -> None:
     Args:
         model: as `load` takes it, but no exported file.
         out: its suffix says for whom: ``.onnx`` for ONNX runtimes, ``.xml`` for OpenVINO.
+        overwrite: whether files that are there already may be replaced.
 
     Raises:
         UsageInvalid: another suffix.
         ModelFileInvalid, WeightsUnavailable: as `load`.
         EngineUnavailable: what writes the file is not installed, or cannot follow the model.
-        RunFolderUnusable: the file cannot be written.
+        RunFolderUnusable: a file is there already, or cannot be written.
     """
     path = Path(out)
     target = EXPORT_SUFFIXES.get(path.suffix.lower())
     if target is None:
         raise UsageInvalid(f"--out {path}: its suffix must say what it is for: {' or '.join(EXPORT_SUFFIXES)}")
+    files = [path] if target is EngineName.ONNX else [path, path.with_suffix(".bin")]
+    refuse_to_replace(*files, overwrite=overwrite)
     from videoclf.inference.convert import to_onnx, to_openvino
     from videoclf.modeling.pretrained import open_model
 

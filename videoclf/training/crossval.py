@@ -36,6 +36,7 @@ from videoclf.recipe.recipe import Augment, Objective, Recipe, Testing
 from videoclf.training.crossval_folder import CrossvalFolder, to_json
 from videoclf.training.examples import Examples, Quarantine
 from videoclf.training.fit import ClipLogits
+from videoclf.training.folder_lock import alone_in_out
 from videoclf.training.learn import learn
 from videoclf.training.observer import Observer, SilentObserver
 from videoclf.training.processes import Precision, make_fabric
@@ -62,6 +63,7 @@ _Judge = Callable[[Split, int], _Judged]
 """Trains on a split with a seed, and looks at its test part, once."""
 
 
+@alone_in_out
 def crossval(
     data: str | Path,
     *,
@@ -142,12 +144,13 @@ def crossval(
     for warning in dict.fromkeys([*warnings, *warn_of_joined_labels(dataset.clips, objective)]):
         watcher.notice(warning)
     fingerprint = _fingerprint(settings, identify_first_weights(settings, init), baseline, folds, precision, reading)
-    folder = CrossvalFolder(Path(out), fingerprint, overwrite=overwrite)
-    refuse_unwritable(folder.path)
     torch_device = find_device(device)
     check_precision(torch_device, precision)
+    folder = CrossvalFolder(Path(out), fingerprint, describe_device(torch_device), overwrite=overwrite)
+    refuse_unwritable(folder.path)
     seeds = [settings.training.seed + i for i in range(1 if baseline else num_seeds)]
     records = folder.records()
+    _tell_of_what_is_kept(folder, records, dataset, seeds, watcher.notice, computes_on=describe_device(torch_device))
     missing = [
         (number, fold, seed)
         for seed in seeds
@@ -188,6 +191,27 @@ def crossval(
         environment=describe_environment(describe_device(torch_device), precision=precision, num_threads=num_threads),
         reading=reading,
     )  # fmt: skip
+
+
+def _tell_of_what_is_kept(
+    folder: CrossvalFolder, records: Mapping[str, FoldRecord], dataset: Dataset, seeds: Sequence[int],
+    notice: Callable[[str], object], *, computes_on: str,
+) -> None:  # fmt: skip
+    """Folds that are done stay as they are: what is asked for now and holds for later ones only is said."""
+    if folder.began_on not in {None, computes_on}:
+        notice(f"{folder.path}: kept folds were computed on {folder.began_on}, the others are on {computes_on}")
+    others = {record.seed for record in records.values()} - set(seeds)
+    if others:
+        notice(
+            f"{folder.path}: holds folds of {counted(len(others), 'further seed')}, which the figures leave out; "
+            f"--seeds {max(others) - seeds[0] + 1} takes them in"
+        )
+    groups = {str(clip.path): clip.group for clip in dataset.clips}
+    if any(clip.group != groups.get(clip.source, clip.group) for record in records.values() for clip in record.clips):
+        notice(
+            f"{folder.path}: kept folds were judged with other groups than clips have now; for intervals of the new "
+            "groups, begin anew with --overwrite"
+        )
 
 
 def _known_labels(dataset: Dataset, unknown: Sequence[str], objective: Objective) -> tuple[str, ...]:

@@ -23,37 +23,45 @@ class CrossvalFolder:
 
     Args:
         path: need not exist.
-        fingerprint: of all that a fold's record depends on but its seed.
+        fingerprint: of all that a fold's record depends on but its seed, and what computes it.
+        computes_on: the device; kept with the folds.
         overwrite: whether another cross-validation, or this one, may be begun anew there.
 
     Raises:
         RunFolderUnusable: it holds something else.
     """
 
-    def __init__(self, path: Path, fingerprint: str, *, overwrite: bool) -> None:
+    def __init__(self, path: Path, fingerprint: str, computes_on: str, *, overwrite: bool) -> None:
         self.path = path
         self._about = path / "crossval.json"
-        self._fingerprint = fingerprint
+        self._fingerprint, self._computes_on = fingerprint, computes_on
         if holds_run(path):
             raise RunFolderUnusable(f"{path}: holds a training run; choose another --out")
-        found = self._read_fingerprint(overwrite=overwrite)
-        if found is None and not overwrite and any((path / name).exists() for name in _RESULTS):
-            raise RunFolderUnusable(f"{path}: holds other figures; choose another --out, or add --overwrite")
+        about = self._read_about(overwrite=overwrite)
+        found = about.get("fingerprint")
+        others = [*(path / name for name in _RESULTS if (path / name).exists()), *(path / "folds").glob("*.json")]
+        if found is None and not overwrite and others:
+            raise RunFolderUnusable(
+                f"{path}: holds other figures ({others[0].relative_to(path)}); choose another --out, or add --overwrite"
+            )
         if found not in {None, fingerprint} and not overwrite:
             raise RunFolderUnusable(
                 f"{path}: holds the cross-validation of another recipe, of other weights, or of other clips; choose "
                 "another --out, or add --overwrite"
             )
         self._is_begun = found == fingerprint and not overwrite
+        self.began_on: str | None = about.get("computes_on") if self._is_begun else None
+        """The device of the first fold that is kept; None where there is none, or it was not written down."""
 
-    def _read_fingerprint(self, *, overwrite: bool) -> Any:
+    def _read_about(self, *, overwrite: bool) -> dict[str, Any]:
         try:
-            return json.loads(self._about.read_text(encoding="utf-8"))["fingerprint"]
+            about = json.loads(self._about.read_text(encoding="utf-8"))
+            return {"fingerprint": about["fingerprint"], "computes_on": about.get("computes_on")}
         except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             if overwrite:
-                return None
+                return {}
             raise RunFolderUnusable(
                 f"{self._about}: is damaged, so that it cannot be told of what its folds are; choose another --out, or "
                 "add --overwrite"
@@ -79,7 +87,7 @@ class CrossvalFolder:
             prepare_folder(self.path / "folds")
             for path in [*(self.path / "folds").glob("*.json"), *(self.path / name for name in _RESULTS)]:
                 remove_file(path)
-            about = {"format_version": 1, "fingerprint": self._fingerprint}
+            about = {"format_version": 1, "fingerprint": self._fingerprint, "computes_on": self._computes_on}
             write_atomically(self._about, json.dumps(about).encode())
             write_atomically(self.path / "recipe.toml", recipe_to_toml(recipe).encode())
             self._is_begun = True

@@ -138,8 +138,16 @@ def _is_under_torchrun() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ and "LOCAL_WORLD_SIZE" in os.environ
 
 
+def _end_with_parent() -> None:
+    """The parent holds the lock on the run's folder: once it was killed, another run may begin there."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _in_child(fabric: Fabric, work: Work[Any], channel: Queue[Any], is_asked_to_stop: Event) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and says what to do
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     if fabric.device.type == "cpu":
         torch.set_num_threads(max(1, torch.get_num_threads() // fabric.world_size))
     is_first = fabric.is_global_zero

@@ -42,6 +42,7 @@ from videoclf.recipe.trained_clips import read_trained_clips
 from videoclf.training.bottleneck import describe_bottleneck
 from videoclf.training.checkpoints import DEFAULT_INTERVAL_SECONDS, remove_checkpoints
 from videoclf.training.examples import DEFAULT_MAX_UNREADABLE_SHARE
+from videoclf.training.folder_lock import alone_in_out
 from videoclf.training.interruption import InterruptibleObserver, interruptible
 from videoclf.training.job import Job, Outcome, do_job
 from videoclf.training.observer import Observer, SilentObserver
@@ -54,6 +55,7 @@ FABRIC_PRECISION: dict[str, Precision] = {"32": "32-true", "bf16": "bf16-mixed",
 """By the name that the command line knows."""
 
 
+@alone_in_out
 def train(
     data: str | Path,
     *,
@@ -108,7 +110,8 @@ def train(
         overwrite: whether a run that is already in ``out`` may be replaced.
         resume: go on with the run in ``out``, by its own recipe, from its last checkpoint; the same weights come out as
             of a run that was never interrupted (to the bit, with as many threads and in the same precision). Of a run
-            that is finished, what it left is returned; where there is none, one is started.
+            that is finished, what it left is returned, unless other things are asked for now; where there is none, one
+            is started.
         checkpoint_seconds: how often it is written down how far the run is.
         max_unreadable: the share of the clips that may be unreadable (ten clips may in any case).
         allow_leaks: whether to go on, with a notice, where a group, or a clip and its copy, stands on two sides of the
@@ -116,18 +119,20 @@ def train(
         observer: is told of the progress.
 
     Raises:
+        RunFolderUnusable: another training is at work in ``out``, or it holds a run that is not to be gone on with.
         SplitLeaks: the split leaks, and ``allow_leaks`` was not said.
         VideoclfError: a recipe, dataset, model file, weights, device or folder that cannot be used. The best model
             so far stays in ``out``.
     """
     outer = observer if observer is not None and is_first_process() else SilentObserver()
     folder = RunFolder(Path(out))
-    if resume and folder.is_finished:
-        outer.notice(f"{folder.path}: the run is finished; nothing is left to do")
-        return folder.read_run()
+    if resume and overwrite:
+        raise UsageInvalid("--resume and --overwrite exclude each other; give one of them")
     if not (resume or overwrite):
         folder.refuse_to_replace()
-    refuse_unwritable(folder.path)
+    is_finished = resume and folder.is_finished
+    if not is_finished:
+        refuse_unwritable(folder.path)
     is_resumed = resume and folder.has_begun
     settings = choose_recipe(recipe, init, overrides)
     if backbone is not None:
@@ -135,6 +140,11 @@ def train(
     if is_resumed:
         is_asked = recipe is not None or init is not None or bool(overrides)
         settings = folder.recipe(settings if is_asked else None, outer.notice)
+    if is_finished:
+        asked = make_split(load_dataset(data, group_pattern=group_pattern), split, split_files=split_files)
+        folder.check(asked, identify_first_weights(settings, init))
+        outer.notice(f"{folder.path}: the run is finished; nothing is left to do")
+        return folder.read_run()
     placement = choose_placement(device, place)  # what can be refused without a look at the clips is refused before it
     check_placement(placement, settings, backbone)
     check_precision(placement.first, precision)

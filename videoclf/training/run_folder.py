@@ -15,6 +15,7 @@ from videoclf.atomic import prepare_folder, remove_file, write_atomically
 from videoclf.data.splits import Split
 from videoclf.errors import RunFolderUnusable
 from videoclf.evaluation.metrics import Metrics
+from videoclf.recipe.complaints import shortened
 from videoclf.recipe.reading import load_recipe, recipe_to_toml
 from videoclf.recipe.recipe import Recipe
 from videoclf.training.checkpoints import has_checkpoint, remove_checkpoints
@@ -23,6 +24,8 @@ _BEGIN = ("recipe.toml", "split.json")
 """Written before the first clip is read."""
 _END = "report.html"
 """Written last: a run that has it is finished."""
+_MAX_KEYS = 5
+"""That a message names."""
 TENSORBOARD_FOLDER = "tensorboard"
 """Of a run's folder, where curves for TensorBoard are asked for."""
 _FILES = (*_BEGIN, "log.csv", "model.safetensors", "predictions.jsonl", "metrics.json", _END)
@@ -92,24 +95,31 @@ class RunFolder:
             RunFolderUnusable: the folder cannot be written.
         """
         prepare_folder(self.path)
+        curves = list((self.path / TENSORBOARD_FOLDER).glob("events.out.*")) if self.has_begun else []  # else, not ours
         remove_checkpoints(self.path)
-        for name in _FILES:
-            remove_file(self.path / name)
-        for path in (self.path / TENSORBOARD_FOLDER).glob("events.out.*"):
+        for path in [*(self.path / name for name in _FILES), *curves]:
             remove_file(path)
         write_atomically(self.path / "recipe.toml", recipe_to_toml(recipe).encode())
         write_atomically(self.path / "split.json", _split_json(parts, first_weights, group_pattern).encode())
 
     def recipe(self, asked: Recipe | None, notice: Callable[[str], None]) -> Recipe:
-        """Of the run that is to go on: it wins over what is asked for, with a notice.
+        """Of the run that is to go on: it wins over what is asked for, with a notice. A finished run does not go on:
+        who asks for another recipe does not want what is there.
 
         Raises:
+            RunFolderUnusable: the run is finished, and another recipe is asked for.
             RecipeInvalid: the file is not there, or no recipe.
         """
         path = self.path / "recipe.toml"
         recipe = load_recipe(path)
-        if asked is not None and recipe != asked:
-            notice(f"{path}: the run goes on by its own recipe, not by the one asked for now")
+        differing = _differing_keys(recipe, asked) if asked is not None else ""
+        if differing and self.is_finished:
+            raise RunFolderUnusable(
+                f"{self.path}: the run is finished, and by another recipe than is asked for now ({differing}); choose "
+                "another --out, or replace the run with --overwrite"
+            )
+        if differing:
+            notice(f"{path}: the run goes on by its own recipe, not by the one asked for now ({differing})")
         return recipe
 
     def check(self, parts: Split, first_weights: str) -> None:
@@ -163,6 +173,19 @@ class RunFolder:
             )
         except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
             raise RunFolderUnusable(f"{path}: cannot be read ({type(error).__name__}); see the model itself") from error
+
+
+def _differing_keys(own: Recipe, asked: Recipe) -> str:
+    """The keys with the run's own value and the other; empty where the two train alike."""
+    own_tree, asked_tree = own.model_dump(exclude={"description"}), asked.model_dump(exclude={"description"})
+    differing = [
+        f"{section}.{key} is {shortened(value)}, not {shortened(asked_tree[section][key])}"
+        for section, keys in own_tree.items()
+        for key, value in keys.items()
+        if value != asked_tree[section][key]
+    ]
+    more = f", and {len(differing) - _MAX_KEYS} more" if len(differing) > _MAX_KEYS else ""
+    return ", ".join(differing[:_MAX_KEYS]) + more
 
 
 def _split_json(parts: Split, first_weights: str, group_pattern: str | None) -> str:

@@ -1,0 +1,123 @@
+"""The table of ``predict --csv``: a row is on disk at once, and what the file held stays until there is one."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import stat
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from videoclf.atomic import refuse_to_replace, refuse_unwritable, unwritable
+from videoclf.errors import MediaError, RunFolderUnusable, UsageInvalid
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet takes a cell that begins so for a formula, and works it out when the table is opened."""
+
+
+class CsvTable:
+    """A table in a file, a pipe, or standard output (``/dev/stdout``, in line with what else is printed there).
+
+    Cells are written as they are, also ``=HYPERLINK(...)``: a label is data that programs read back and compare, and
+    the apostrophe or blank that would stop a spreadsheet is another label. What a spreadsheet would obey is told once.
+
+    Args:
+        path: a file that is not there or empty; with ``overwrite`` one that holds something. It is opened now, where it
+            is there, and made or emptied with the first row: a command that comes to nothing costs no table.
+        columns: the first line.
+        overwrite: whether a file that holds something may be replaced.
+        notice: told once of a cell that a spreadsheet would obey.
+
+    Raises:
+        RunFolderUnusable: the file holds something, is a folder, or cannot be written.
+        UsageInvalid: it is a video.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str], *, overwrite: bool, notice: Callable[[str], object]) -> None:
+        self._path, self._columns, self._notice = path, columns, notice
+        self._file: TextIO | None = None
+        self._is_formula_told = False
+        self._descriptor = _own_stream(path)
+        self._holds_old_rows = False
+        if self._descriptor is None:
+            _refuse_video(path)
+            refuse_to_replace(path, overwrite=overwrite)
+            self._descriptor = self._open_if_there()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        with contextlib.suppress(OSError):  # what could not be flushed has been told
+            if self._file is not None:
+                self._file.close()
+            elif self._descriptor is not None:
+                os.close(self._descriptor)
+
+    def write(self, row: Sequence[object]) -> None:
+        """Put one row on disk; before the first one, the names of the columns.
+
+        Raises:
+            RunFolderUnusable: the disk is full, or somebody else has made the file meanwhile.
+        """
+        try:
+            if self._file is None:
+                self._file = self._begin()
+                csv.writer(self._file).writerow(self._columns)
+            csv.writer(self._file).writerow(row)
+            self._file.flush()
+            if self._holds_old_rows:  # they go once the new table has a row, not before
+                os.ftruncate(self._file.fileno(), os.lseek(self._file.fileno(), 0, os.SEEK_CUR))
+                self._holds_old_rows = False
+        except FileExistsError as error:
+            raise RunFolderUnusable(f"{self._path}: has been made by another process; name another file") from error
+        except OSError as error:
+            raise unwritable(self._path, error) from error
+        self._tell_of_formulas(row)
+
+    def _open_if_there(self) -> int | None:
+        try:
+            descriptor = os.open(self._path, os.O_WRONLY)  # a pipe waits here for its reader
+        except FileNotFoundError:
+            refuse_unwritable(self._path.parent, must_exist=True)
+            return None
+        except OSError as error:
+            raise unwritable(self._path, error) from error
+        self._holds_old_rows = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        return descriptor
+
+    def _begin(self) -> TextIO:
+        if self._descriptor is None:
+            target = os.path.realpath(self._path)  # of a link that leads nowhere yet
+            self._descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        return open(self._descriptor, "w", newline="", encoding="utf-8", errors="backslashreplace")  # noqa: PTH123
+
+    def _tell_of_formulas(self, row: Sequence[object]) -> None:
+        obeyed = next((cell for cell in row if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS)), None)
+        if obeyed is not None and not self._is_formula_told:
+            self._is_formula_told = True
+            self._notice(
+                f"{self._path}: a spreadsheet takes {obeyed[:40]!r} for a formula; import the table's columns as text"
+            )
+
+
+def _own_stream(path: Path) -> int | None:
+    """A descriptor of this process's output where the path leads there (``/dev/stdout``): opened anew, a file behind it
+    would be emptied, and written over by what else is printed."""
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            if os.path.samestat(path.stat(), os.fstat(descriptor)):
+                return os.dup(descriptor)
+    return None
+
+
+def _refuse_video(path: Path) -> None:
+    """A forgotten value, as in ``--csv *.avi``, must not cost a video."""
+    from videoclf.media.gate import admit
+
+    with contextlib.suppress(MediaError):
+        admit(path)
+        raise UsageInvalid(f"--csv {path}: is a video, which the table would overwrite; name another file")
