@@ -22,7 +22,8 @@ from videoclf.media.limits import DEFAULT_LIMITS, Limits
 from videoclf.media.options import DEFAULT_READ_OPTIONS, DecoderName, Picking, ReadOptions, num_cores
 from videoclf.media.packets import PacketTable, ShownTimes, stamp_rounding_seconds
 from videoclf.media.picking import cheap_frames_nearby, frames_on_display, max_fast_shift_seconds, shift_seconds
-from videoclf.media.pyav_decoder import PacketsMislead, PyavDecoder
+from videoclf.media.pyav_decoder import PyavDecoder
+from videoclf.media.pyav_stream import PacketsMislead
 from videoclf.media.sampling import SamplingPlan, plan_constant_rate
 from videoclf.media.stamps import trusted_stamps
 
@@ -272,7 +273,8 @@ class Video:
             shown, shown_at = frame, at
         if shown is not None:
             until = shown_at + (shown.duration * tick_seconds or frame_seconds)
-            yield shown, shown_at, until, until
+            # what damage took may have begun then
+            yield shown, shown_at, until - rounding_seconds if self._budget.num_damaged else until, until
 
     def _describe(self) -> VideoInfo:
         return VideoInfo(
