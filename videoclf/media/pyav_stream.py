@@ -252,7 +252,8 @@ class OpenStream:
         except av.error.FFmpegError as error:
             if self._num_threads > 1:
                 raise PacketsMislead from None
-            self._budget.note_damage(error.strerror)
+            # some decoders say -1, which FFmpeg takes for "operation not permitted"
+            self._budget.note_damage("not a picture" if isinstance(error, PermissionError) else error.strerror)
             tracker.fail()
             return
         for frame in frames:
