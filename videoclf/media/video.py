@@ -68,6 +68,8 @@ class Video:
             self._frames_in_order = chain([first], frames) if self._scan.table is None else None
             self._display = Display.of(first, self._decoder.pixel_aspect)
             self._budget.check_size(self._display.width, self._display.height)
+            if self._display.ignored:
+                self._notes.append(f"{self._display.ignored} is ignored")
             self.info = self._describe()
         except BaseException:
             self._decoder.close()
