@@ -210,6 +210,8 @@ def numbers_served(path: Path, clean: Sequence[UInt8Array], wanted: Collection[i
     ("coding", "number", "change", "lost"),
     [
         pytest.param(PLAIN, 16, noise, range(16, 32), id="a keyframe"),
+        pytest.param(PLAIN, 0, noise, range(16), id="the first keyframe"),
+        pytest.param(PYRAMID, 0, noise, range(16), id="the first keyframe, B-frames"),
         pytest.param(PLAIN, 21, noise, range(21, 32), id="a frame in between"),
         pytest.param(PLAIN, 21, cut, range(21, 32), id="a frame that does not come out"),
         pytest.param(PYRAMID, 20, noise, [19], id="a B-frame that nothing refers to"),
@@ -291,6 +293,15 @@ def test_what_a_transport_stream_lost_costs_the_frames_that_it_hits(
     assert served == set(range(NUM_MOVING)) - set(lost)
     served = numbers_served(tmp_path / "clip.ts", clean, range(2, NUM_MOVING, 7))
     assert served == set(range(2, NUM_MOVING, 7)) - set(lost)
+
+
+def test_another_decoder_refuses_a_transport_stream_that_lost_packets(tmp_path: Path) -> None:
+    without_transport_packets(tmp_path / "clip.ts", PLAIN, 16, MIDDLE)
+    with (
+        Video(tmp_path / "clip.ts", ReadOptions(decoder=DecoderName.OPENCV)) as video,
+        pytest.raises(DecodeFailed, match="OpenCV does not tell which frames lack something .*--decoder pyav"),
+    ):
+        list(video.frames(video.plan(5)))
 
 
 @pytest.mark.parametrize(

@@ -58,10 +58,13 @@ class PyavDecoder:
         self._streams: list[OpenStream] = []
         """All that were opened; to be closed at the end, whoever still holds them."""
         self._idle: OpenStream | None = None
+        self.first_damaged_pts: int | None = None
+        """When the first keyframe that came out damaged is displayed, in ticks."""
         try:
             self._idle = first = self._take_stream()
             self.scan = first.scan()
-            self._has_marks = first.has_marks
+            self.has_marks = first.has_marks
+            """The demuxer found that packets are missing."""
             codec, aspect = first.codec, first.stream.sample_aspect_ratio
             budget.check_size(codec.width, codec.height)
             self.marks_keyframes = first.marks_keyframes
@@ -155,6 +158,8 @@ class PyavDecoder:
                 raise PacketsMislead
             else:
                 self._budget.note_damage(_REFERS_TO_MISSING)
+                if self.first_damaged_pts is None and frame.key_frame:
+                    self.first_damaged_pts = frame.pts
 
     def fetch(self, table: PacketTable, display_ordinals: Sequence[int], convert: Convert[T]) -> Iterator[Fetched[T]]:
         """Only these frames (strictly ascending), converted in the threads that decode them.
@@ -162,7 +167,7 @@ class PyavDecoder:
         Raises:
             PacketsMislead: a frame did not come, or not whole, or out of order.
         """
-        if self._has_marks:  # the packets say nothing of frames that are missing
+        if self.has_marks:  # the packets say nothing of frames that are missing
             raise PacketsMislead
         runs = plan_runs(table, display_ordinals)
         num_workers = self._num_workers(runs)
