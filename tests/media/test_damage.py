@@ -220,6 +220,9 @@ def numbers_served(path: Path, clean: Sequence[UInt8Array], wanted: Collection[i
         pytest.param(PYRAMID, 21, noise, range(21, 32), id="a P-frame, B-frames before it"),
         pytest.param(OPEN_GOP, 9, noise, range(9, 16), id="before an open group, whose first frames refer back"),
         pytest.param(REFRESHED, 20, noise, range(20, 34), id="refreshed stripe by stripe"),
+        pytest.param(PLAIN, 16, gone, range(16, 32), id="a keyframe is missing"),
+        pytest.param(PLAIN, 21, gone, range(21, 32), id="a frame is missing"),
+        pytest.param(PYRAMID, 20, gone, [19], id="a B-frame that nothing refers to is missing"),
         pytest.param(HEVC, 22, cut, {*range(21, 32)} - {24}, id="hevc"),
         pytest.param(HEVC, 20, cut, [19], id="hevc, nothing refers to it"),
         pytest.param(HEVC, 22, gone, {*range(21, 32)} - {24}, id="hevc, a packet is missing"),
@@ -242,7 +245,7 @@ def test_what_refers_to_damage_is_left_out_and_nothing_else(
 ) -> None:
     monkeypatch.setattr(pyav_decoder, "_SMALL_FRAME_PIXELS", 0)  # else no codec gets threads
     clean = with_packet_changed(tmp_path / "clip.mkv", coding, number, change)
-    every_frame, every_seventh = range(NUM_MOVING), range(2, NUM_MOVING, 7)
+    every_frame, every_seventh = range(NUM_MOVING), range(3, NUM_MOVING, 7)
     served = numbers_served(tmp_path / "clip.mkv", clean, every_frame, num_threads)
     assert served == set(every_frame) - set(lost)
     served = numbers_served(tmp_path / "clip.mkv", clean, every_seventh, num_threads)

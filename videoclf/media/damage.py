@@ -86,6 +86,8 @@ class DamageTracker:
         self._headers.pop(number - _MAX_HEADERS, None)
         if header.gives_a_frame and packet.pts is not None and not packet.is_discard:
             self._expected[number] = packet.pts
+        if header.is_after_gap:
+            self._damaged.append(number - 0.5)
         self._follow_recovery(number, header)
         self._follow_marks(number, header, packet)
         is_marked_itself = is_marked(packet, self._demuxer)

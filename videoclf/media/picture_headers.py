@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from videoclf.media.bits import Bits, BitsEnded
+from videoclf.media.h264_frame_numbers import FrameNumbers
+
 _READ_BYTES = 16_384
 """Parameter sets and messages stand before the picture; more of them are not looked through."""
 
@@ -23,6 +26,8 @@ class PictureHeader:
     """Whether pictures decoded later may refer to it."""
     gives_a_frame: bool = False
     """Whether it certainly holds a picture of its own that a decoder shows if nothing is wrong."""
+    is_after_gap: bool = False
+    """Whether a picture that others refer to is missing before it."""
     num_recovery_pictures: int | None = None
     """After so many more pictures that are referred to, nothing of before this one shows any longer; None where the
     packet does not say. A picture that is refreshed stripe by stripe has no keyframes, but this."""
@@ -42,27 +47,37 @@ class PictureHeaders:
     def __init__(self, codec_name: str, extradata: bytes | None) -> None:
         extradata = extradata or b""
         self._read = _READERS.get(codec_name)
+        self._codec_name = codec_name
+        self._frame_numbers = FrameNumbers()
         self._length_bytes = 0
         """Of the number before each unit; 0 where start codes divide them."""
         length_at = {"h264": 4, "hevc": 21}.get(codec_name, 0)
         if length_at and extradata[:1] == b"\x01" and len(extradata) > length_at:
             self._length_bytes = (extradata[length_at] & 3) + 1
+        if codec_name == "h264":
+            for unit in _parameter_sets(extradata):
+                self._frame_numbers.take_parameter_set(unit)
 
     def of(self, packet: memoryview) -> PictureHeader:
         """What the packet's content says."""
+        if self._codec_name == "h264":
+            return _h264(bytes(packet[:_READ_BYTES]), self._length_bytes, self._frame_numbers)
         if self._read is None:
             return UNKNOWN
         return self._read(bytes(packet[:_READ_BYTES]), self._length_bytes)
 
 
-def _h264(content: bytes, length_bytes: int) -> PictureHeader:
+def _h264(content: bytes, length_bytes: int, frame_numbers: FrameNumbers) -> PictureHeader:
     num_recovery_pictures = None
     for unit in _units(content, length_bytes):
         kind = unit[0] & 0x1F
-        if kind == 6:
+        if kind == 7:
+            frame_numbers.take_parameter_set(unit)
+        elif kind == 6:
             num_recovery_pictures = _recovery_count(unit[1:], is_signed=False)
         elif 1 <= kind <= 5:
-            return PictureHeader(bool(unit[0] & 0x60), num_recovery_pictures=num_recovery_pictures)
+            is_after_gap = frame_numbers.is_after_gap(unit)
+            return PictureHeader(bool(unit[0] & 0x60), False, is_after_gap, num_recovery_pictures)
     return UNKNOWN
 
 
@@ -74,7 +89,8 @@ def _hevc(content: bytes, length_bytes: int) -> PictureHeader:
             num_recovery_pictures = _recovery_count(unit[2:], is_signed=True)
         elif kind < 32:
             is_skipped_leading = kind in {8, 9}  # of an open group of pictures (RASL), where decoding starts with it
-            return PictureHeader(kind >= 16 or kind % 2 == 1, not is_skipped_leading, num_recovery_pictures)
+            is_referred_to = kind >= 16 or kind % 2 == 1
+            return PictureHeader(is_referred_to, not is_skipped_leading, False, num_recovery_pictures)
     return UNKNOWN
 
 
@@ -89,7 +105,7 @@ def _mpeg2(content: bytes, _length_bytes: int) -> PictureHeader:
 
 
 _READERS: dict[str, Callable[[bytes, int], PictureHeader]] = {
-    "h264": _h264, "hevc": _hevc, "mpeg4": _mpeg4, "mpeg1video": _mpeg2, "mpeg2video": _mpeg2,
+    "hevc": _hevc, "mpeg4": _mpeg4, "mpeg1video": _mpeg2, "mpeg2video": _mpeg2,
 }  # fmt: skip
 
 
@@ -109,6 +125,19 @@ def _units(content: bytes, length_bytes: int) -> Iterator[bytes]:
         yield content[begin : at if at >= 0 else None]
 
 
+def _parameter_sets(extradata: bytes) -> Iterator[bytes]:
+    """The sequence parameter sets that H.264 has beside its packets."""
+    if extradata[:1] != b"\x01":
+        yield from (unit for unit in _units(extradata, 0) if unit[0] & 0x1F == 7)
+        return
+    at = 6
+    for _ in range(extradata[5] & 0x1F if len(extradata) > at else 0):
+        begin = at + 2
+        at = begin + int.from_bytes(extradata[at:begin], "big")
+        if at > begin:
+            yield extradata[begin:at]
+
+
 def _recovery_count(messages: bytes, *, is_signed: bool) -> int | None:
     messages = messages.replace(b"\x00\x00\x03", b"\x00\x00")
     at = 0
@@ -116,7 +145,7 @@ def _recovery_count(messages: bytes, *, is_signed: bool) -> int | None:
         kind, at = _summed(messages, at)
         num_bytes, at = _summed(messages, at)
         if kind == _RECOVERY_POINT:
-            return _exp_golomb(messages[at : at + num_bytes], is_signed=is_signed)
+            return _recovery_number(messages[at : at + num_bytes], is_signed=is_signed)
         at += num_bytes
     return None
 
@@ -129,12 +158,9 @@ def _summed(content: bytes, at: int) -> tuple[int, int]:
     return number + int.from_bytes(content[at : at + 1], "big"), at + 1
 
 
-def _exp_golomb(content: bytes, *, is_signed: bool) -> int | None:
-    """A number in Exp-Golomb code: so many zeros, a one, and as many more digits."""
-    bits = bin(int.from_bytes(b"\x01" + content, "big"))[3:]
-    num_zeros = len(bits) - len(bits.lstrip("0"))
-    digits = bits[num_zeros : 2 * num_zeros + 1]
-    if len(digits) != num_zeros + 1:
+def _recovery_number(content: bytes, *, is_signed: bool) -> int | None:
+    bits = Bits(content)
+    try:
+        return max(0, bits.signed_exp_golomb()) if is_signed else bits.exp_golomb()
+    except BitsEnded:
         return None
-    number = int(digits, 2) - 1
-    return max(0, (number + 1) // 2 if number % 2 else -number // 2) if is_signed else number
