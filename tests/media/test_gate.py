@@ -6,10 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from av.format import ContainerFormat
 
 from tests.conftest import write_clip
-from videoclf.errors import SourceMissing, SourceRefused
-from videoclf.media.gate import admit
+from videoclf.errors import DecodeFailed, SourceMissing, SourceRefused
+from videoclf.media import container, damage, pyav_stream, torchcodec_decoder
+from videoclf.media.gate import CONTAINERS, admit
 from videoclf.media.video import read_video
 
 CONCAT_SCRIPT = "ffconcat version 1.0\nfile '{}'\n"
@@ -43,6 +45,29 @@ def test_a_video_is_known_by_its_content_whatever_its_name(
     disguised = clip.rename(tmp_path / "notes.txt")
     assert admit(disguised).demuxer == demuxer
     assert len(read_video(disguised, fps=25).rgb) >= 10
+
+
+@pytest.mark.parametrize("demuxer", [demuxer for demuxer, _ in CONTAINERS])
+def test_every_demuxer_named_is_one_of_ffmpegs(demuxer: str) -> None:
+    assert ContainerFormat(demuxer, "r").is_input
+
+
+def test_what_is_said_of_demuxers_is_said_of_those_that_the_gate_names() -> None:
+    said = (
+        container._WITHOUT_PRESENTATION_STAMPS
+        | pyav_stream._SEEKABLE
+        | damage._MARKED_LATE
+        | torchcodec_decoder._SOUGHT_BY_BISECTION
+    )
+    assert said <= {demuxer for demuxer, _ in CONTAINERS}
+
+
+def test_a_vc1_test_file_is_opened(tmp_path: Path) -> None:
+    """No encoder of it is at hand: its one picture is empty."""
+    header = "010000c5 04000000 4e291a01 f0000000 40010000 0c000000 00000000 00000000 19000000 64000080 00000000"
+    (tmp_path / "clip.rcv").write_bytes(bytes.fromhex(header) + bytes(100))
+    with pytest.raises(DecodeFailed, match=r"no frame of its wmv3 video could be decoded \(not a picture\)"):
+        read_video(tmp_path / "clip.rcv", fps=5)
 
 
 def test_a_concat_script_named_mp4_does_not_read_the_file_it_names(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import resource
 import shutil
 import signal
@@ -20,11 +22,13 @@ import pytest
 
 from tests.conftest import read_number, write_clip, write_sound
 from videoclf.errors import DecodeFailed, DeviceUnavailable, MediaError, SourceMissing, SourceRefused
+from videoclf.media import isolated
 from videoclf.media.frames import RgbFrame
 from videoclf.media.isolated import IsolatedVideo
 from videoclf.media.isolated_pool import ChildPool
 from videoclf.media.limits import Limits
 from videoclf.media.options import ReadOptions
+from videoclf.media.reader import ClipRequest, ReadEnd, read_clips
 from videoclf.media.video import Video
 
 ROOT = Path(__file__).parents[2]
@@ -268,19 +272,122 @@ next(busy.frames(busy.plan(25)))
     assert not any(map(is_running, pids))
 
 
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChildPool]:
+    """Without a child yet."""
+    pool = ChildPool()
+    monkeypatch.setattr(isolated, "children", lambda: pool)
+    yield pool
+    pool.close()
+
+
+def after_ready(then: str) -> str:
+    """What a shell runs to have a child that gets ready and dies of something else."""
+    program = """
+import os, sys
+from videoclf.media.isolated_messages import Ready
+from videoclf.media.isolated_wire import Wire
+wire = Wire(int(sys.argv[1]), int(sys.argv[2]))
+wire.send(Ready())
+"""
+    return f"exec {sys.executable} -c '{program}{then}' $4 $5"
+
+
+DEATHS = {
+    "before anything": "kill -KILL $$",
+    "in an import": "echo 'ImportError: no such codec' >&2; exit 1",
+    "without a word": "exit 3",
+    "speaking nonsense": 'printf "0123456789abcdefghijklmnop" > /proc/self/fd/$5; exit',
+    "before the request": after_ready(""),
+    "within the answer": after_ready("wire.receive(); os.write(int(sys.argv[2]), bytes(5))"),
+    "before the answer": after_ready("wire.receive(); os.kill(os.getpid(), 9)"),
+}
+
+
+def python_that_dies(path: Path, how: str, num_times: int) -> str:
+    """A program that does so the first times, and then is Python."""
+    script = f"""#!/bin/sh
+echo >> {path}.starts
+if [ $(wc -l < {path}.starts) -le {num_times} ]; then {how}; fi
+exec {sys.executable} "$@"
+"""
+    path.write_text(script)
+    path.chmod(0o755)
+    return str(path)
+
+
+def failures_of(clips: list[Path]) -> list[MediaError | None]:
+    requests = [ClipRequest(clip, fps=1, max_frames=2) for clip in clips]
+    items = read_clips(requests, lambda chunks: len(list(chunks)), num_threads=1, options=ReadOptions(isolate=True))
+    return [item.failure for item in items if isinstance(item, ReadEnd)]
+
+
+@pytest.mark.parametrize("moment", DEATHS)
+def test_a_child_that_dies_at_its_start_costs_its_clip_only(
+    tmp_path: Path, clip: Path, pool: ChildPool, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    del pool
+    monkeypatch.setattr(sys, "executable", python_that_dies(tmp_path / "python", DEATHS[moment], num_times=1))
+    first, *others = failures_of([clip, clip, clip])
+    assert isinstance(first, DecodeFailed)
+    assert str(first).startswith(f"{clip}: ")
+    assert "\n" not in str(first)
+    assert others == [None, None]
+
+
 @pytest.mark.parametrize(
-    ("program", "error", "says"),
+    ("how", "says"),
     [
-        ("/nowhere/python", DeviceUnavailable, "cannot be started .*decode without isolation"),
-        (shutil.which("false"), RuntimeError, "did not start"),
+        ("kill -KILL $$", r"did not start \(it was killed by SIGKILL\); free memory"),
+        ("echo 'ImportError: no such codec' >&2; exit 1", r"did not start \(ImportError: no such codec\)"),
+        ("exit 3", r"did not start \(it ended with exit status 3\)"),
     ],
 )
-def test_a_machine_that_starts_no_child_is_told_of(
-    monkeypatch: pytest.MonkeyPatch, program: str, error: type[Exception], says: str
+def test_how_a_child_died_is_told(
+    tmp_path: Path, clip: Path, pool: ChildPool, monkeypatch: pytest.MonkeyPatch, how: str, says: str
 ) -> None:
-    monkeypatch.setattr(sys, "executable", program)
-    with pytest.raises(error, match=says):
-        ChildPool().take()
+    monkeypatch.setattr(sys, "executable", python_that_dies(tmp_path / "python", how, num_times=1))
+    with pytest.raises(DecodeFailed, match=says):
+        IsolatedVideo(clip)
+    assert pool.take().is_alive
+
+
+def test_a_process_that_the_system_does_not_start_costs_its_clip_only(
+    clip: Path, pool: ChildPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = subprocess.Popen
+    errors = [BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")]
+
+    def start_or_fail(*arguments: Any, **options: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return start(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", start_or_fail)
+    first, second = failures_of([clip, clip])
+    assert re.search(r"did not start \(Resource temporarily unavailable\)", str(first))
+    assert second is None
+    assert pool.take().num_clips == 1
+
+
+@pytest.mark.parametrize("how", [DEATHS["before anything"], DEATHS["in an import"]])
+def test_where_no_child_can_ever_start_it_is_told_once(
+    tmp_path: Path, clip: Path, pool: ChildPool, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    del pool
+    monkeypatch.setattr(sys, "executable", python_that_dies(tmp_path / "python", how, num_times=1000))
+    with pytest.raises(
+        DeviceUnavailable, match=r"^no process for isolated .*3 in a row .*without isolation$"
+    ) as failure:
+        failures_of([clip] * 100)
+    assert "\n" not in str(failure.value)
+    assert len((tmp_path / "python.starts").read_text().splitlines()) < 10
+
+
+def test_a_program_that_is_not_there_is_told_at_once(pool: ChildPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(DeviceUnavailable, match="can be started .*No such file.*decode without isolation"):
+        pool.take()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 """Of what a cache holds. Raise it whenever other features, or other bytes, would be stored under the same settings: a
 change to picking, preprocessing or encoding, or to the layout of a file."""
 

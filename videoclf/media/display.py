@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Any
 
 import av
 import numpy as np
-from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import VideoReformatter
 
 from videoclf.media.frames import ColourMatrix, UInt8Array, YuvPlanes
+from videoclf.media.orientation import Orientation
 
 _MATRICES = {1: ColourMatrix.BT709, 9: ColourMatrix.BT2020, 10: ColourMatrix.BT2020}
 """FFmpeg's AVColorSpace; all others are read as BT.601, as its own conversion does, untagged ones included."""
@@ -35,15 +34,17 @@ class Display:
     """Columns are reversed, before the rotation."""
     is_interlaced: bool = False
     """Odd and even rows are half a frame apart; they stay as they are."""
+    ignored: str = ""
+    """What the file asks for and does not get, in words."""
 
     @classmethod
     def of(cls, first: av.VideoFrame, pixel_aspect: float) -> Display:
         """As the first frame of a video and its pixels' width over height ask for."""
+        asked = Orientation.of(first)
+        if asked.ignored_aspect and abs(pixel_aspect / asked.ignored_aspect - 1) < 0.01:
+            pixel_aspect = 1.0
         width, height = _square_pixel_size(first.width, first.height, pixel_aspect)
-        is_mirrored = _mirrors(first)
-        # FFmpeg's angle of a matrix that mirrors is that of the matrix as if it did not
-        rotation_degrees = round(first.rotation / 90) * 90 % 360
-        return cls(width, height, (rotation_degrees + 180 * is_mirrored) % 360, is_mirrored, first.interlaced_frame)
+        return cls(width, height, asked.rotation_degrees, asked.is_mirrored, first.interlaced_frame, asked.ignored)
 
     @property
     def width(self) -> int:
@@ -94,19 +95,6 @@ def _reformatter() -> VideoReformatter:
         _kept.reformatter = VideoReformatter()
     reformatter: VideoReformatter = _kept.reformatter
     return reformatter
-
-
-def _mirrors(frame: av.VideoFrame) -> bool:
-    """Whether the display matrix reverses the picture: whether its determinant is negative."""
-    try:
-        all_side_data: Any = frame.side_data
-        side_data = all_side_data.get(SideDataType.DISPLAYMATRIX)
-    except ValueError:  # PyAV lists none at all where one is of a kind that it does not know
-        return False
-    if side_data is None:
-        return False
-    matrix = np.frombuffer(memoryview(side_data), dtype="<i4")[:9].reshape(3, 3).astype(np.float64)
-    return bool(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0] < 0)
 
 
 def _resized(rgb: UInt8Array, width: int, height: int) -> UInt8Array:

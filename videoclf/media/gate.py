@@ -85,7 +85,7 @@ def _is_dv(head: bytes) -> bool:
     return head[:3] in {b"\x1f\x07\x00", b"\x1f\x07\x80"}
 
 
-_CONTAINERS: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
+CONTAINERS: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
     ("mov", _is_mov),
     ("matroska", _starts(b"\x1a\x45\xdf\xa3")),
     ("avi", lambda head: _riff(b"AVI ")(head) or _riff(b"AVIX")(head) or _starts(b"ON2 ")(head)),
@@ -103,7 +103,7 @@ _CONTAINERS: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
     ("mpegvideo", _start_code(b"\xb3")),
     ("m4v", _start_code(b"\xb0", b"\xb5", b"\x00", b"\x20")),
     ("vc1", _start_code(b"\x0f")),
-    ("rcv", lambda head: head[3:8] == b"\xc5\x04\x00\x00\x00"),
+    ("vc1test", lambda head: head[3:8] == b"\xc5\x04\x00\x00\x00"),
     ("h264", _is_annex_b(frozenset({7, 9}), hevc=False)),
     ("hevc", _is_annex_b(frozenset({32, 33, 35}), hevc=True)),
     ("dv", _is_dv),
@@ -206,7 +206,7 @@ def _lists_videos(folder: Path) -> bool:
 
 
 def _demuxer_for(head: bytes, path: Path) -> str:
-    for demuxer, matches in _CONTAINERS:
+    for demuxer, matches in CONTAINERS:
         if matches(head):
             return demuxer
     for kind, matches in _NOT_VIDEO:

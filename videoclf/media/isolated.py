@@ -29,7 +29,7 @@ from videoclf.media.isolated_messages import (
     OpenRequest,
     OutOfMemory,
 )
-from videoclf.media.isolated_pool import Child, children
+from videoclf.media.isolated_pool import Child, ChildNotReady, children, signal_name
 from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.sampling import SamplingPlan, plan_constant_rate
 
@@ -52,9 +52,10 @@ class IsolatedVideo:
 
     Raises:
         VideoclfError: as `Video` does.
-        DecodeFailed: also where the codec crashed or was stuck; the frames it gave before are good.
+        DecodeFailed: also where the codec crashed or was stuck, or its process did not start; the frames it gave before
+            are good.
         SourceRefused: also where decoding needs more memory than allowed.
-        DeviceUnavailable: no process can be started.
+        DeviceUnavailable: no process can be started, whatever the video.
         RuntimeError: a bug; the text holds the child's traceback.
     """
 
@@ -215,6 +216,11 @@ class IsolatedVideo:
                 f"{self.path}: decoding was stuck for {self._limits.max_stall_seconds:g} s {self._when()} and was "
                 "ended; get the file again, or convert it with: ffmpeg -i IN out.mp4"
             ) from None
+        except ChildNotReady as error:
+            raise DecodeFailed(
+                f"{self.path}: the process that was to decode it did not start ({error}); free memory, or decode "
+                "without isolation"
+            ) from None
         except ValueError as error:
             self._discard()
             raise DecodeFailed(self._nonsense(str(error))) from None
@@ -230,7 +236,7 @@ class IsolatedVideo:
             )
         if status is not None and status < 0:
             return (
-                f"{self.path}: the codec crashed ({_signal_name(-status)}) {self._when()}; the file is damaged or "
+                f"{self.path}: the codec crashed ({signal_name(-status)}) {self._when()}; the file is damaged or "
                 "hostile: get it again, or convert it with: ffmpeg -i IN out.mp4"
             )
         return (
@@ -256,13 +262,6 @@ def _error_classes(root: type[VideoclfError]) -> dict[str, type[VideoclfError]]:
 
 
 _ERRORS = _error_classes(VideoclfError)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _current_folder() -> Path:

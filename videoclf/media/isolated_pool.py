@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import fcntl
 import functools
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,7 +16,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from videoclf.errors import DeviceUnavailable
+from videoclf.errors import DeviceUnavailable, one_line
 from videoclf.media.isolated_wire import Wire
 
 _MAX_START_SECONDS = 60.0
@@ -27,11 +29,26 @@ _PIPE_BYTES = 1 << 20
 """How far a child may run ahead: 13 frames of 180×144, less than one of 1920×1080. Linux's default is 64 KB."""
 
 
+_MAX_FAILED_STARTS = 3
+"""Where none was ever ready: one may have been killed for want of memory, so many tell that none can start."""
+
+_NO_SUCH_PROGRAM = frozenset({errno.ENOENT, errno.EACCES, errno.ENOEXEC})
+"""Errors that the next attempt meets again."""
+
+
+class ChildNotReady(Exception):
+    """A new process ended, or was stuck, before it could take a clip; the text says how. Never leaves this room."""
+
+
 class Child:
     """One decoding process, and the wire to it.
 
     A plain new interpreter: forking a process with threads is unsafe, and multiprocessing's spawn would run the user's
     main script again.
+
+    Raises:
+        ChildNotReady: the system starts no process now.
+        DeviceUnavailable: it never will.
     """
 
     def __init__(self) -> None:
@@ -53,10 +70,9 @@ class Child:
             )
         except OSError as error:
             _close(fds)
-            raise DeviceUnavailable(
-                f"a process for isolated decoding cannot be started ({error.strerror}); "
-                "free processes, files or memory, or decode without isolation"
-            ) from error
+            if error.errno in _NO_SUCH_PROGRAM:
+                raise _none_can_start(one_line(error)) from error
+            raise ChildNotReady(one_line(error.strerror)) from error
         _close(passed_fds)
         self._fds = read_fd, write_fd, _ = fds[0], fds[3], fds[5]
         if sys.platform == "linux":
@@ -80,13 +96,18 @@ class Child:
         """Wait for the imports.
 
         Raises:
-            RuntimeError: they failed; the text has the child's traceback.
+            ChildNotReady: they failed, or the process was killed meanwhile.
         """
         try:
             self.wire.receive(time.monotonic() + _MAX_START_SECONDS)
-        except (EOFError, TimeoutError, ValueError) as error:
+        except EOFError:
+            raise ChildNotReady(self._last_words(self.kill(_MAX_END_SECONDS))) from None
+        except TimeoutError:
             self.kill()
-            raise RuntimeError(f"a decoding child did not start: {self._last_words() or repr(error)}") from None
+            raise ChildNotReady(f"it was stuck for {_MAX_START_SECONDS:g} s") from None
+        except ValueError as error:
+            self.kill()
+            raise ChildNotReady(f"it spoke nonsense: {one_line(error)}") from None
 
     def kill(self, grace_seconds: float = 0.0) -> int | None:
         """End the process unless it ends by itself within the grace; the exit status as `subprocess` has it."""
@@ -104,10 +125,13 @@ class Child:
         self._process.stderr.close()
         _close(self._fds)
 
-    def _last_words(self) -> str:
-        """What a child that never got ready wrote to standard error, and has ended."""
+    def _last_words(self, status: int | None) -> str:
+        """How a child that never got ready ended: its signal, or the last line that it wrote to standard error."""
         assert self._process.stderr is not None
-        return self._process.stderr.read().decode(errors="replace").strip()
+        if status is not None and status < 0:
+            return f"it was killed by {signal_name(-status)}"
+        lines = self._process.stderr.read().decode(errors="replace").strip().splitlines()
+        return one_line(lines[-1]) if lines else f"it ended with exit status {status}"
 
 
 class ChildPool:
@@ -118,6 +142,8 @@ class ChildPool:
         self._idle: list[Child] = []
         self._busy: set[Child] = set()
         self._is_closed = False
+        self._was_one_ready = False
+        self._num_failed_starts = 0
         self._process_id = os.getpid()
         atexit.register(self.close)
 
@@ -125,7 +151,8 @@ class ChildPool:
         """A living child of one's own, until it is given back or discarded.
 
         Raises:
-            DeviceUnavailable, RuntimeError: none can be started.
+            ChildNotReady: the one that was started died.
+            DeviceUnavailable: none can be started.
         """
         while child := self._pop_idle():
             if child.is_alive:
@@ -138,14 +165,28 @@ class ChildPool:
         with self._lock:  # under it, so that `close` misses no child
             if self._is_closed:
                 raise RuntimeError("the interpreter is shutting down")
-            child = Child()
+            try:
+                child = Child()
+            except ChildNotReady as error:
+                raise self._failed_start(error) from error
             self._busy.add(child)
         try:
             child.wait_until_ready()
+        except ChildNotReady as error:
+            self.discard(child)
+            raise self._failed_start(error) from error
         except BaseException:
             self.discard(child)
             raise
+        self._was_one_ready = True
         return child
+
+    def _failed_start(self, error: ChildNotReady) -> ChildNotReady | DeviceUnavailable:
+        """What to raise: after several, that it is no use."""
+        self._num_failed_starts += 1
+        if self._was_one_ready or self._num_failed_starts < _MAX_FAILED_STARTS:
+            return error
+        return _none_can_start(f"{self._num_failed_starts} in a row were not ready; of the last one: {error}")
 
     def give_back(self, child: Child) -> None:
         """The child is between two clips; no more idle ones than cores are kept."""
@@ -204,6 +245,21 @@ def _environment() -> dict[str, str]:
     """The child finds what the parent finds; and starts no threads for linear algebra that it will not do."""
     folders = [str(Path(folder).absolute()) for folder in sys.path]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(folders), "OPENBLAS_NUM_THREADS": "1"}
+
+
+def signal_name(number: int) -> str:
+    """As in ``SIGKILL``."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _none_can_start(reason: str) -> DeviceUnavailable:
+    return DeviceUnavailable(
+        f"no process for isolated decoding can be started ({reason}); free processes, files or memory, or decode "
+        "without isolation"
+    )
 
 
 def _close(fds: Iterable[int]) -> None:

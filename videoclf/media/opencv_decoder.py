@@ -52,6 +52,8 @@ class OpencvDecoder:
         self._stale_is_interlaced: bool | None = None
         """Of a row of equal pictures; None where the last one differed from the one before."""
         self._budget = budget
+        if known.has_marks:
+            raise self._failure("does not tell which frames lack something of this file, which lost packets")
         parameters = [cv2.CAP_PROP_N_THREADS, num_threads]
         if known.has_several_video_streams:  # OpenCV cannot open all files when told which stream to take
             parameters += [cv2.CAP_PROP_VIDEO_STREAM, known.video_stream]

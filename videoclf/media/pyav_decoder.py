@@ -9,38 +9,22 @@ each other, so several are decoded at once where there are cores. Elsewhere all 
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from functools import partial
-from itertools import chain
-from typing import Any, TypeAlias, TypeVar
+from itertools import islice
 
 import av
 import av.error
 import numpy as np
 
-from videoclf.errors import DecodeFailed, one_line
+from videoclf.errors import DecodeFailed
 from videoclf.media.budget import Budget, codec_memory_bytes
-from videoclf.media.container import (
-    StreamScan,
-    choose_video_stream,
-    iterate_packets,
-    open_container,
-    scan_packets,
-    shows_a_frame,
-)
 from videoclf.media.gate import Admission
-from videoclf.media.lanes import LaneLimits, Stopped, work_in_lanes
+from videoclf.media.lanes import LaneLimits, work_in_lanes
 from videoclf.media.options import ReadOptions
 from videoclf.media.packets import PacketTable, Run, plan_runs
-
-_SEEKABLE = frozenset({"avi", "matroska", "mov"})
-"""Demuxers with an index of where keyframes lie; the others look for them by bisection, and err."""
-
-_CHEAP_TO_READ_PACKETS = 300
-"""Up to so many packets are read and dropped rather than sought over."""
+from videoclf.media.pyav_stream import Convert, Fetched, OpenStream, PacketsMislead, T
 
 _SMALL_FRAME_PIXELS = 400 * 300
 """Up to this size, handing packets to a codec's threads takes longer than decoding them."""
@@ -48,31 +32,10 @@ _SMALL_FRAME_PIXELS = 400 * 300
 _SHORT_RUN_PACKETS = 30
 """Less work than this is not worth opening the file a second time for."""
 
-_HELD_PACKET_BYTES = 8 << 20
-"""Of packets that are kept from the scan to decoding."""
-
 _HELD_BYTES = 48 << 20
 """Of frames that wait for their turn while several runs are decoded at once."""
 
-_KEYFRAMES_ARE_KEYFRAMES = frozenset({
-    "av1", "dnxhd", "dvvideo", "ffv1", "flv", "h263", "h264", "hevc", "huffyuv", "libdav1d", "mjpeg", "mpeg1video",
-    "mpeg2video", "mpeg4", "msmpeg4", "msmpeg4v2", "png", "prores", "theora", "vp8", "vp9", "wmv1", "wmv2",
-})  # fmt: skip
-"""Codecs whose packets are marked by parsers or muxers that know; in old AVI files of others, deltas are marked too."""
-
-_REFERS_TO_MISSING = "a frame refers to missing ones"
-
-T = TypeVar("T")
-Fetched: TypeAlias = tuple[int, T]
-"""A wanted frame's place in the order of display, and what it was converted to."""
-Convert = Callable[[av.VideoFrame], T]
-
-
-class PacketsMislead(Exception):
-    """The packets did not give the frames that they announced: all must be decoded, in order.
-
-    Never leaves this room.
-    """
+_REFERS_TO_MISSING = "a frame is damaged, or refers to one that is"
 
 
 class PyavDecoder:
@@ -86,18 +49,22 @@ class PyavDecoder:
     """
 
     def __init__(self, admission: Admission, options: ReadOptions, budget: Budget, num_threads: int) -> None:
-        self._open = partial(_OpenStream, admission, options, budget)
+        self._open = partial(OpenStream, admission, options, budget)
         self._path = admission.path
         self._budget = budget
         self._num_threads = num_threads
         self._max_memory_bytes = options.limits.max_memory_bytes
         self._lock = threading.Lock()
-        self._streams: list[_OpenStream] = []
+        self._streams: list[OpenStream] = []
         """All that were opened; to be closed at the end, whoever still holds them."""
-        self._idle: _OpenStream | None = None
+        self._idle: OpenStream | None = None
+        self.first_damaged_pts: int | None = None
+        """When the first keyframe that came out damaged is displayed, in ticks."""
         try:
             self._idle = first = self._take_stream()
             self.scan = first.scan()
+            self.has_marks = first.has_marks
+            """The demuxer found that packets are missing."""
             codec, aspect = first.codec, first.stream.sample_aspect_ratio
             budget.check_size(codec.width, codec.height)
             self.marks_keyframes = first.marks_keyframes
@@ -120,7 +87,7 @@ class PyavDecoder:
                 stream.close()
             self._idle = None
 
-    def _take_stream(self) -> _OpenStream:
+    def _take_stream(self) -> OpenStream:
         """The stream that is open already, or one more; who takes it closes it, or sets it idle."""
         with self._lock:
             idle, self._idle = self._idle, None
@@ -139,7 +106,7 @@ class PyavDecoder:
             idle.close()
 
     @contextmanager
-    def _stream(self) -> Iterator[_OpenStream]:
+    def _stream(self) -> Iterator[OpenStream]:
         stream = self._take_stream()
         try:
             yield stream
@@ -155,26 +122,44 @@ class PyavDecoder:
         Raises:
             DecodeFailed: there is none.
         """
-        num_frames, num_damaged = 0, self._budget.num_damaged
-        refers_to_damage = False
+        num_frames = 0
         with self._stream() as stream:
-            stream.go_to(0, self.scan.table)
-            stream.set_threads(1 if only_first or self._is_small else self._num_threads)
-            for frame in stream.frames():
-                refers_to_damage |= self._budget.num_damaged > num_damaged and self.marks_keyframes
-                num_damaged = self._budget.num_damaged
-                refers_to_damage &= not frame.key_frame
-                if frame.is_corrupt or refers_to_damage:
-                    self._budget.note_damage(_REFERS_TO_MISSING)
-                    num_damaged = self._budget.num_damaged
-                    continue
-                num_frames += 1
-                yield frame
+            is_damaged = True  # for all that is known
+            if self._num_threads > 1 and not (only_first or self._is_small or self._budget.num_damaged):
+                try:
+                    for frame in self._sound_frames(stream, self._num_threads):
+                        num_frames += 1
+                        yield frame
+                    is_damaged = False
+                except PacketsMislead:
+                    pass
+            if is_damaged:  # one thread tells exactly what it hits
+                for frame in islice(self._sound_frames(stream, 1), num_frames, None):
+                    num_frames += 1
+                    yield frame
         if num_frames == 0:
             raise DecodeFailed(
                 f"{self._path}: no frame of its {self.codec_name} video could be decoded "
                 f"({self._budget.damage or 'no frame in it'}); it is damaged, encrypted or cut short: get it again"
             )
+
+    def _sound_frames(self, stream: OpenStream, num_threads: int) -> Iterator[av.VideoFrame]:
+        """From the start. With several threads there must be no damage, with one it is counted.
+
+        Raises:
+            PacketsMislead: there is damage.
+        """
+        stream.go_to(0, self.scan.table)
+        stream.set_threads(num_threads)
+        for frame, is_sound in stream.frames():
+            if is_sound:
+                yield frame
+            elif num_threads > 1:
+                raise PacketsMislead
+            else:
+                self._budget.note_damage(_REFERS_TO_MISSING)
+                if self.first_damaged_pts is None and frame.key_frame:
+                    self.first_damaged_pts = frame.pts
 
     def fetch(self, table: PacketTable, display_ordinals: Sequence[int], convert: Convert[T]) -> Iterator[Fetched[T]]:
         """Only these frames (strictly ascending), converted in the threads that decode them.
@@ -182,6 +167,8 @@ class PyavDecoder:
         Raises:
             PacketsMislead: a frame did not come, or not whole, or out of order.
         """
+        if self.has_marks:  # the packets say nothing of frames that are missing
+            raise PacketsMislead
         runs = plan_runs(table, display_ordinals)
         num_workers = self._num_workers(runs)
         if num_workers > 1:
@@ -235,236 +222,6 @@ class PyavDecoder:
         codec_bytes = codec_memory_bytes(self._num_pixels)
         num_workers = max(1, min(num_workers, self._max_memory_bytes // (2 * max(1, codec_bytes))))
         return num_workers if sum(num_packets) >= 0.75 * num_workers * max(num_packets) else 1
-
-
-class _OpenStream:
-    """One open container, its video stream and that stream's codec; for one thread."""
-
-    def __init__(self, admission: Admission, options: ReadOptions, budget: Budget) -> None:
-        self.admission = admission
-        self._options = options
-        self._budget = budget
-        self._num_threads = 1
-        self._beginning: tuple[Any, ...] | None = None
-        self._held: list[Any] = []
-        """All packets of a small file, from the scan on: they need not be sought and read again."""
-        self._held_starts: list[int] = []
-        """For each decoding ordinal its place there, what an edit list leaves out before it included."""
-        self._hands_palette_once = False
-        """The demuxer does so with the first packet it reads, and never again."""
-        self._open()
-
-    def _open(self) -> None:
-        self.container: Any = open_container(self.admission, self._options.limits)
-        try:
-            self.stream: Any = choose_video_stream(self.container, self.admission, self._options)
-        except BaseException:
-            self.close()
-            raise
-        self.codec: Any = self.stream.codec_context
-        self._packets: Iterator[Any] = iterate_packets(self.container, self.stream)
-        self._next_ordinal: int | None = 0
-        self._is_after_discarded = False
-
-    def close(self) -> None:
-        self.container.close()
-
-    def set_threads(self, num_threads: int) -> None:
-        """For the codec, once it is opened; a codec that runs already is opened anew."""
-        if self.codec.is_open and num_threads != self._num_threads:
-            self._reopen()
-        if not self.codec.is_open:
-            self._num_threads = num_threads
-            self.codec.thread_count = num_threads
-            self.stream.thread_type = "NONE" if num_threads == 1 else "AUTO"
-            # at once: some codecs (dav1d) look at skip_frame when they are opened, and never again
-            self.codec.skip_frame = "DEFAULT"
-            try:
-                self.codec.open(strict=False)
-            except av.error.MemoryError:
-                raise self._budget.out_of_memory() from None
-            except (av.error.FFmpegError, ValueError) as error:
-                raise DecodeFailed(
-                    f"{self.admission.path}: its {self.codec.name} codec cannot be opened ({one_line(error)}); it is "
-                    "damaged: get it again"
-                ) from error
-
-    def scan(self) -> StreamScan:
-        """Read all packets, decoding none; afterwards the container stands at its end."""
-        self._next_ordinal = None
-        first = next(self._packets, None)
-        if first is not None and not isinstance(first, av.error.FFmpegError):
-            self._hands_palette_once = first.has_sidedata("palette")
-            self._beginning = _place(first)
-        packets = chain([first], self._packets) if first is not None else self._packets
-        scan = scan_packets(
-            self._held_while_few(packets), self.container, self.stream, self.admission, self._options.limits
-        )
-        if scan.table is not None and not self.marks_keyframes:
-            no_keyframes = np.zeros_like(scan.table.is_keyframe)
-            return replace(scan, table=replace(scan.table, is_keyframe=no_keyframes))
-        return scan
-
-    def _held_while_few(self, packets: Iterable[Any]) -> Iterator[Any]:
-        held: list[Any] = []
-        starts = [0]
-        num_bytes = 0
-        for packet in packets:
-            if num_bytes <= _HELD_PACKET_BYTES:
-                held.append(packet)
-                if not isinstance(packet, av.error.FFmpegError):
-                    num_bytes += packet.size
-                    if shows_a_frame(packet):
-                        starts.append(len(held))
-            yield packet
-        if num_bytes <= _HELD_PACKET_BYTES:
-            self._held, self._held_starts = held, starts
-
-    @property
-    def marks_keyframes(self) -> bool:
-        """Whether decoding can start at packets that are marked as keyframes."""
-        return not self._hands_palette_once and self._codec_marks_keyframes
-
-    @property
-    def _codec_marks_keyframes(self) -> bool:
-        return self.codec.name in _KEYFRAMES_ARE_KEYFRAMES or bool(self.codec.codec.intra_only)
-
-    def frames(self) -> Iterator[av.VideoFrame]:
-        """All from here on, in the order of display."""
-        self.codec.skip_frame = "DEFAULT"
-        for packet in self._packets:
-            self._count(packet)
-            yield from self._decode(packet)
-
-    def fetch(
-        self, run: Run, table: PacketTable, convert: Convert[T], stopped: threading.Event | None = None
-    ) -> Iterator[Fetched[T]]:
-        """The wanted frames of one run."""
-        wanted = {int(table.shown_ticks[ordinal]): ordinal for ordinal in run.display_ordinals}
-        awaited = deque(wanted)
-        last_pts: int | None = None
-        for frame in self._frames_of(run, table, wanted):
-            if stopped is not None and stopped.is_set():
-                raise Stopped
-            is_first = last_pts is None
-            if frame.pts is None or (last_pts is not None and frame.pts <= last_pts) or frame.pts > awaited[0]:
-                raise PacketsMislead
-            if frame.is_corrupt or (is_first and run.first_ordinal > 0 and not frame.key_frame):
-                raise PacketsMislead
-            last_pts = frame.pts
-            if frame.pts == awaited[0]:
-                yield wanted[awaited.popleft()], convert(frame)
-                if not awaited:
-                    return
-        raise PacketsMislead
-
-    def _frames_of(self, run: Run, table: PacketTable, wanted: Container[int]) -> Iterator[av.VideoFrame]:
-        """What the codec gives of a run, in the order of display: the wanted frames and those that others refer to."""
-        self.go_to(run.first_ordinal, table)
-        for packet in self._packets:
-            ordinal = self._next_ordinal
-            is_counted = self._count(packet)
-            if is_counted:
-                if ordinal is None or packet.pts != table.pts_ticks[ordinal]:
-                    raise PacketsMislead
-                self.codec.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
-            yield from self._decode(packet)
-            if is_counted and ordinal == run.last_ordinal:
-                break
-        self.codec.skip_frame = "DEFAULT"
-        yield from self._decode(None)
-
-    def _count(self, packet: Any) -> bool:
-        """Keep account of where the container stands; whether the packet has a place in decoding order."""
-        if isinstance(packet, av.error.FFmpegError) or packet.size == 0:  # broken off, or the end
-            self._next_ordinal = None
-            return False
-        self._is_after_discarded = packet.is_discard
-        if packet.is_discard:
-            return False
-        if self._next_ordinal is not None:
-            self._next_ordinal += 1
-        return True
-
-    def _decode(self, packet: Any) -> list[av.VideoFrame]:
-        """The frames that come of one packet (None: those that are still inside); damage is counted."""
-        try:
-            if isinstance(packet, av.error.FFmpegError):
-                raise packet
-            frames: list[av.VideoFrame] = self._budget.timed(self.codec.decode, packet)
-        except av.error.MemoryError:
-            raise self._budget.out_of_memory() from None
-        except av.error.EOFError:
-            return []  # the codec had been told of the end already
-        except av.error.FFmpegError as error:
-            self._budget.note_damage(error.strerror)
-            return []
-        for frame in frames:
-            self._budget.check_size(frame.width, frame.height)
-        return frames
-
-    def go_to(self, ordinal: int, table: PacketTable | None) -> None:
-        """The next packet is the one with this place in decoding order; without a table only 0 can be gone to."""
-        if self.codec.is_open:
-            self.codec.flush_buffers()
-        at = self._next_ordinal
-        if at == ordinal and not self._is_after_discarded:
-            return
-        if self._held:
-            self._packets = iter(self._held[self._held_starts[ordinal] :])
-            self._next_ordinal, self._is_after_discarded = ordinal, False
-            return
-        if table is None:
-            self._reopen()
-        elif at is not None and at < ordinal <= at + _CHEAP_TO_READ_PACKETS:
-            self._drop_until(ordinal, table)
-        else:
-            if self.admission.demuxer not in _SEEKABLE or not self._seek(ordinal, table):
-                self._reopen()
-            self._drop_until(ordinal, table)
-
-    def _reopen(self) -> None:
-        num_threads = self._num_threads
-        self.close()
-        self._open()
-        self.set_threads(num_threads)
-
-    def _drop_until(self, ordinal: int, table: PacketTable) -> None:
-        while self._next_ordinal != ordinal:
-            at = self._next_ordinal
-            packet = next(self._packets, None)
-            if packet is None or (self._count(packet) and (at is None or packet.pts != table.pts_ticks[at])):
-                raise PacketsMislead
-
-    def _seek(self, ordinal: int, table: PacketTable) -> bool:
-        """Whether the demuxer's index led to the packet, or to one before it. (Some indexes go by presentation stamps,
-        some by decoding stamps.)"""
-        for stamp in (table.pts_ticks[ordinal], table.dts_ticks[ordinal]):
-            try:
-                self.container.seek(int(stamp), stream=self.stream, backward=True)
-            except (av.error.FFmpegError, OverflowError):
-                return False
-            packets = iterate_packets(self.container, self.stream)
-            skipped: list[Any] = []
-            for packet in packets:
-                skipped.append(packet)
-                if isinstance(packet, av.error.FFmpegError) or shows_a_frame(packet):
-                    break
-            if not skipped or isinstance(skipped[-1], av.error.FFmpegError) or skipped[-1].pts is None:
-                return False
-            at = table.ordinal_of(skipped[-1].pts)
-            if ordinal == 0 and (self._hands_palette_once or _place(skipped[0]) != self._beginning):
-                return False  # what an edit list leaves out may be needed to decode what follows
-            if at is not None and at <= ordinal:
-                self._packets = chain(skipped, packets)
-                self._next_ordinal = at
-                self._is_after_discarded = False
-                return True
-        return False
-
-
-def _place(packet: Any) -> tuple[Any, ...]:
-    return packet.pos, packet.dts, packet.size
 
 
 def _is_interlaced(frame: av.VideoFrame) -> bool:

@@ -75,6 +75,11 @@ class TorchcodecDecoder:
         """
         if display.is_mirrored:
             raise self._failure("does not mirror pictures, as this file asks for")
+        turned_degrees = round(getattr(self._decoder.metadata, "rotation", None) or 0) % 360
+        if turned_degrees != display.rotation_degrees:
+            raise self._failure(
+                f"turns pictures by {turned_degrees} degrees where the file asks for {display.rotation_degrees}"
+            )
         for ordinal in display_ordinals:
             pts_seconds = shown.start_seconds + float(shown.seconds[ordinal])
             frame = self._frame(ordinal + shown.num_before, pts_seconds, shown.tick_seconds)

@@ -22,7 +22,8 @@ from videoclf.media.limits import DEFAULT_LIMITS, Limits
 from videoclf.media.options import DEFAULT_READ_OPTIONS, DecoderName, Picking, ReadOptions, num_cores
 from videoclf.media.packets import PacketTable, ShownTimes, stamp_rounding_seconds
 from videoclf.media.picking import cheap_frames_nearby, frames_on_display, max_fast_shift_seconds, shift_seconds
-from videoclf.media.pyav_decoder import PacketsMislead, PyavDecoder
+from videoclf.media.pyav_decoder import PyavDecoder
+from videoclf.media.pyav_stream import PacketsMislead
 from videoclf.media.sampling import SamplingPlan, plan_constant_rate
 from videoclf.media.stamps import trusted_stamps
 
@@ -63,10 +64,16 @@ class Video:
         try:
             frames = self._decoder.all_frames(only_first=self._decoder.scan.table is not None)
             first = next(frames)
-            self._scan = self._decoder.scan.from_frame(first.pts)
+            # a damaged picture is left out, but the video begins with it all the same
+            damaged_pts = self._decoder.first_damaged_pts
+            self._begins_damaged = damaged_pts is not None and first.pts is not None and damaged_pts < first.pts
+            self._begin_ticks = damaged_pts if self._begins_damaged else first.pts
+            self._scan = self._decoder.scan.from_frame(self._begin_ticks)
             self._frames_in_order = chain([first], frames) if self._scan.table is None else None
             self._display = Display.of(first, self._decoder.pixel_aspect)
             self._budget.check_size(self._display.width, self._display.height)
+            if self._display.ignored:
+                self._notes.append(f"{self._display.ignored} is ignored")
             self.info = self._describe()
         except BaseException:
             self._decoder.close()
@@ -228,11 +235,12 @@ class Video:
     ) -> Iterator[tuple[T, float] | None]:
         """Decodes all, and believes the frames rather than the packets. None: damage took the moment's frame."""
         moments = plan.timestamps_seconds
+        rounding_seconds = stamp_rounding_seconds(self._decoder.tick_seconds)
         num_done = 0
         for shown, from_seconds, until_seconds, next_seconds in self._shown_intervals():
             converted: list[T] = []
             while num_done < len(moments) and moments[num_done] < next_seconds:
-                if moments[num_done] < until_seconds:
+                if from_seconds - rounding_seconds <= moments[num_done] < until_seconds:
                     converted = converted or [convert(shown)]
                     yield converted[0], from_seconds
                 else:
@@ -255,8 +263,10 @@ class Video:
         is_guessed = self._scan.presentation_is_guessed
         for frame, stamp in trusted_stamps(frames, presentation_is_guessed=is_guessed):
             if shown is None:
-                zero = stamp * tick_seconds if stamp is not None else 0.0
-                at = 0.0
+                is_later = self._begins_damaged and stamp is not None and not is_guessed
+                begin = self._begin_ticks if is_later else stamp
+                zero = begin * tick_seconds if begin is not None else 0.0
+                at = stamp * tick_seconds - zero if stamp is not None else 0.0
             elif stamp is None:
                 at = shown_at + (shown.duration * tick_seconds or frame_seconds)
             else:
@@ -272,7 +282,8 @@ class Video:
             shown, shown_at = frame, at
         if shown is not None:
             until = shown_at + (shown.duration * tick_seconds or frame_seconds)
-            yield shown, shown_at, until, until
+            # what damage took may have begun then
+            yield shown, shown_at, until - rounding_seconds if self._budget.num_damaged else until, until
 
     def _describe(self) -> VideoInfo:
         return VideoInfo(

@@ -1,0 +1,41 @@
+"""Numbers of any number of bits, as video codecs write them."""
+
+from __future__ import annotations
+
+
+class BitsEnded(Exception):
+    """There are no more bits."""
+
+
+class Bits:
+    """Reads a unit of H.264 or HEVC, without its header, bit by bit.
+
+    Raises:
+        BitsEnded: more is asked for than there is.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        content = content.replace(b"\x00\x00\x03", b"\x00\x00")
+        self._digits = bin(int.from_bytes(b"\x01" + content, "big"))[3:]
+        self._at = 0
+
+    def take(self, num_bits: int) -> int:
+        """A number of so many bits."""
+        begin, self._at = self._at, self._at + num_bits
+        if self._at > len(self._digits):
+            raise BitsEnded
+        return int(self._digits[begin : self._at] or "0", 2)
+
+    def exp_golomb(self) -> int:
+        """A number in Exp-Golomb code: so many zeros, a one, and as many more digits."""
+        one = self._digits.find("1", self._at)
+        if one < 0:
+            raise BitsEnded
+        num_zeros = one - self._at
+        self._at = one
+        return self.take(num_zeros + 1) - 1
+
+    def signed_exp_golomb(self) -> int:
+        """The same for a number of either sign: 1, -1, 2, -2, ..."""
+        number = self.exp_golomb()
+        return (number + 1) // 2 if number % 2 else -(number // 2)
