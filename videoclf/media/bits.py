@@ -15,7 +15,7 @@ class Bits:
     """
 
     def __init__(self, content: bytes) -> None:
-        content = content.replace(b"\x00\x00\x03", b"\x00\x00")
+        content = content.replace(b"\x00\x00\x03", b"\x00\x00")  # codecs put a 3 where two zeros would mean more
         self._digits = bin(int.from_bytes(b"\x01" + content, "big"))[3:]
         self._at = 0
 

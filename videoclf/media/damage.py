@@ -9,8 +9,7 @@ out.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import av
@@ -72,12 +71,24 @@ class DamageTracker:
         self._all_out_before = 0
         """All packets up to this one have given their frames, or failed, or are no longer waited for."""
 
-    @contextmanager
-    def entering(self, packet: Any) -> Iterator[None]:
-        """While the codec takes a packet (None, or one of no bytes: the end)."""
+    def decoded(self, packet: Any, decode: Callable[[Any], list[av.VideoFrame]]) -> list[av.VideoFrame]:
+        """What the codec gives for a packet (None, or one of no bytes: the end).
+
+        Args:
+            packet: the next one.
+            decode: hands it to the codec.
+        """
         if packet is None or packet.size == 0:
-            yield
-            return
+            return decode(packet)
+        is_marked_itself = self._enter(packet)
+        try:
+            return decode(packet)
+        finally:
+            if is_marked_itself:
+                packet.is_corrupt = True  # it may be decoded once more
+
+    def _enter(self, packet: Any) -> bool:
+        """Whether the packet is marked; its mark is taken away."""
         number = self._num_packets
         self._num_packets += 1
         packet.opaque = number
@@ -88,16 +99,16 @@ class DamageTracker:
             self._expected[number] = packet.pts
         if header.is_after_gap:
             self._damaged.append(number - 0.5)
-        self._follow_recovery(number, header)
-        self._follow_marks(number, header, packet)
+        if self._recoveries or header.num_recovery_pictures is not None:
+            self._follow_recovery(number, header)
+        if self._is_next_marked or self._hit:
+            self._follow_marks(number, header, packet)
+        self._last_dts = packet.dts
         is_marked_itself = is_marked(packet, self._demuxer)
         self._is_next_marked = is_marked_itself
         if is_marked_itself:  # else the frame of a sound packet comes out as a corrupt one
             packet.is_corrupt = False
-        try:
-            yield
-        finally:
-            packet.is_corrupt |= is_marked_itself  # it may be decoded once more
+        return is_marked_itself
 
     def fail(self) -> None:
         """The codec told of an error instead of giving the last packet's frame. (One with threads tells it later.)"""
@@ -134,7 +145,6 @@ class DamageTracker:
             self._damaged.append(number + 0.5)
         elif number - 1 in self._hit and 0 < (packet.dts or 0) - (self._last_dts or 0) <= 1.5 * (packet.duration or 0):
             self._damaged = [at for at in self._damaged if at != number - 0.5]  # no picture is missing between the two
-        self._last_dts = packet.dts
 
     def _took_out(self, number: int) -> PictureHeader:
         self._out.add(number)
@@ -173,8 +183,10 @@ class DamageTracker:
         return True
 
     def _judged(self, frame: av.VideoFrame, number: int) -> tuple[av.VideoFrame, bool]:
-        if frame.pts is not None:
+        if self._expected and frame.pts is not None:
             self._count_lost(frame.pts)
+        if not (self._damaged or self._hit):
+            return frame, not frame.is_corrupt
         if self._damaged and not frame.is_corrupt:
             begin = number if frame.key_frame and number not in self._damaged else self._recovered.get(number, 0)
             self._damaged = [at for at in self._damaged if at >= begin]

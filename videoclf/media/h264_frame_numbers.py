@@ -29,6 +29,8 @@ class FrameNumbers:
     def __init__(self) -> None:
         self._layouts: dict[int, _Layout] = {}
         """By the number of the parameter set."""
+        self._layout: _Layout | None = None
+        """Of all of them; None where they differ: which one a slice follows, only a picture parameter set tells."""
         self._last: int | None = None
 
     def take_parameter_set(self, unit: bytes) -> None:
@@ -38,16 +40,16 @@ class FrameNumbers:
         except BitsEnded:
             return
         self._layouts[set_number] = layout
+        self._layout = layout if len(set(self._layouts.values())) == 1 else None
 
     def is_after_gap(self, slice_unit: bytes) -> bool:
         """Whether a picture, given its first slice, does not follow the one before."""
         kind, is_referred_to = slice_unit[0] & 0x1F, bool(slice_unit[0] & 0x60)
-        layouts = set(self._layouts.values())  # which one a slice follows, only a picture parameter set tells
-        layout = layouts.pop() if len(layouts) == 1 else None
+        layout = self._layout
         if layout is None or layout.num_bits is None:
             return False
         try:
-            bits = Bits(slice_unit[1:64])
+            bits = Bits(slice_unit[1:24])  # some 60 bits in all
             for _ in range(3):  # place of the slice, its type, its picture parameter set
                 bits.exp_golomb()
             bits.take(2 * layout.has_separate_planes)

@@ -243,8 +243,7 @@ class OpenStream:
             self._budget.note_damage(packet.strerror)
             return
         try:
-            with tracker.entering(packet):
-                frames: list[av.VideoFrame] = self._budget.timed(self.codec.decode, packet)
+            frames: list[av.VideoFrame] = self._budget.timed(tracker.decoded, packet, self.codec.decode)
         except av.error.MemoryError:
             raise self._budget.out_of_memory() from None
         except av.error.EOFError:
