@@ -12,7 +12,17 @@ import numpy.typing as npt
 
 from videoclf.errors import EngineUnavailable, ModelFileInvalid, one_line
 from videoclf.inference.engine import Float32Array
-from videoclf.inference.portable_engine import METADATA_KEYS, NUM_AT_ONCE, Part, PortableFile, parse_metadata
+from videoclf.inference.graph_check import complaint_about_ir
+from videoclf.inference.keeping import keep_for_ever
+from videoclf.inference.portable_engine import (
+    MAX_RUN_SECONDS,
+    METADATA_KEYS,
+    NUM_AT_ONCE,
+    TOOK_TOO_LONG,
+    Part,
+    PortableFile,
+    parse_metadata,
+)
 from videoclf.media.options import num_cores
 from videoclf.recipe.complaints import shortened
 
@@ -56,9 +66,11 @@ def open_openvino(graph: bytes, weights: bytes, path: Path) -> PortableFile:
 
     Raises:
         EngineUnavailable: OpenVINO cannot be used.
-        ModelFileInvalid: damaged, foreign, or of another version.
+        ModelFileInvalid: damaged, foreign, of another version, or one that might read other files or never end.
     """
     openvino = import_openvino()
+    if complaint := complaint_about_ir(graph):  # by itself OpenVINO reads whatever it recognises, ONNX for one
+        raise ModelFileInvalid(f"{path}: is no OpenVINO model that can be trusted: {complaint}; export it again")
     core = openvino.Core()
     try:
         model = core.read_model(graph, weights)
@@ -106,6 +118,7 @@ class OpenvinoGraph:
         import openvino
         from openvino import opset13
 
+        stretch = f"from {start} to {end}"
         model = self._model.clone()  # shares the weights
         tensors = {name: out for node in model.get_ops() for out in node.outputs() for name in out.names}
         try:
@@ -120,16 +133,16 @@ class OpenvinoGraph:
             num_streams = 1 if num_rows is None else NUM_AT_ONCE
             compiled = self._core.compile_model(whole, "CPU", {**_SETTINGS, "NUM_STREAMS": num_streams})
         except (KeyError, RuntimeError) as error:
-            raise ModelFileInvalid(
-                f"{self._path}: cannot be run from {start} to {end} ({shortened(one_line(error))}); export it again"
-            ) from error
-        return _Requests(compiled, num_streams)
+            raise _failure(self._path, stretch, one_line(error)) from error
+        return _Requests(compiled, num_streams, self._path, stretch)
 
 
 class _Requests:
     """A request serves one thread at a time; there are as many as may be under way at once."""
 
-    def __init__(self, compiled: Any, num_requests: int) -> None:
+    def __init__(self, compiled: Any, num_requests: int, path: Path, stretch: str) -> None:
+        self._compiled = compiled
+        self._path, self._stretch = path, stretch
         self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(num_requests):
             self._free.put(compiled.create_infer_request())
@@ -137,7 +150,20 @@ class _Requests:
     def __call__(self, array: npt.NDArray[Any]) -> Float32Array:
         request = self._free.get()
         try:
-            result: Float32Array = request.infer([np.ascontiguousarray(array)])[0]
+            request.start_async([np.ascontiguousarray(array)])
+            if not request.wait_for(round(1000 * MAX_RUN_SECONDS)):
+                # it is left to end by itself: to cancel it only says so, and who frees it waits for it; until it has
+                # ended, whoever asks it again is told that it is busy
+                keep_for_ever((request, self._compiled))
+                raise _failure(self._path, self._stretch, TOOK_TOO_LONG)
+            request.wait()  # raises what it ended with
+            result: Float32Array = request.get_output_tensor(0).data.copy()
+        except RuntimeError as error:
+            raise _failure(self._path, self._stretch, one_line(error)) from error
         finally:
             self._free.put(request)
         return result
+
+
+def _failure(path: Path, stretch: str, reason: str) -> ModelFileInvalid:
+    return ModelFileInvalid(f"{path}: cannot be run {stretch} ({shortened(reason)}); export it again")

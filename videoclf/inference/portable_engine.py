@@ -47,8 +47,15 @@ NUM_AT_ONCE = min(4, num_cores())
 """Passes of a per-frame backbone under way at once, each with its share of the cores: several threads within one pass
 would wait for each other whenever the reader's threads, or another process, take a core."""
 
+MAX_RUN_SECONDS = 600.0
+"""How long one call of a `Part` may take: a file can ask for more than any machine can do, without a loop. The slowest
+of ours takes some seconds."""
+
+TOOK_TOO_LONG = f"it took longer than {MAX_RUN_SECONDS:.0f} s"
+
 Part = Callable[[npt.NDArray[Any]], Float32Array]
-"""A stretch of the graph, from one stage to another; any number of threads may call it."""
+"""A stretch of the graph, from one stage to another; any number of threads may call it. It raises `ModelFileInvalid`
+where the graph fails, or takes too long."""
 
 
 class Graph(Protocol):
@@ -105,13 +112,10 @@ class PortableEngine:
 
     def logits(self, windows: Sequence[Float32Array]) -> Float32Array:
         """``B×C`` of windows of any lengths; nothing is computed for padding, but to fill the last pass."""
-        logits_BC = np.stack([self._classify(features) for features in self._run(windows)])
-        if logits_BC.shape[1:] != (len(self._header.labels),):
-            raise ModelFileInvalid(
-                f"model {self._header.name}: its graph gives scores of shape {logits_BC.shape[1:]} for "
-                f"{len(self._header.labels)} labels; export it again"
-            )
-        return logits_BC
+        logits = [self._classify(features) for features in self._run(windows)]
+        for logits_C in logits:
+            self._check(logits_C, (len(self._header.labels),), "scores")
+        return np.stack(logits)
 
     def features(self, window: Float32Array) -> Float32Array:
         """``T'×D``: what the backbone makes of one window."""
@@ -119,10 +123,23 @@ class PortableEngine:
         sequence: Float32Array = join(self._run([window])[0])[0]  # a second one is its mirror image's
         return sequence
 
+    def _check(self, found: Float32Array, shape: tuple[int, ...], what: str) -> None:
+        if found.shape != shape or found.dtype != np.float32:
+            raise ModelFileInvalid(
+                f"model {self._header.name}: its graph gives {what} of shape {found.shape} ({found.dtype}) in place of "
+                f"{shape} (float32); export it again"
+            )
+
     def _run(self, windows: Sequence[Float32Array]) -> list[Float32Array]:
         """The features of each window's items."""
         if not self._is_one_by_one:
             return [self._encode(self._arrange(window)) for window in windows]
+
+        def encode(group: Float32Array) -> Float32Array:
+            features = self._encode(group)
+            self._check(features, (len(group), *features.shape[1:]), "features")  # else they would be other pictures'
+            return features
+
         nums_items: list[int] = []
 
         def items() -> Iterator[Float32Array]:
@@ -131,7 +148,7 @@ class PortableEngine:
                 nums_items.append(len(arranged))
                 yield from arranged
 
-        features = np.concatenate(list(self._pool.map(self._encode, _full_groups(items(), _ITEMS_PER_PASS))))
+        features = np.concatenate(list(self._pool.map(encode, _full_groups(items(), _ITEMS_PER_PASS))))
         ends = np.cumsum(nums_items)
         return np.split(features[: ends[-1]], ends[:-1])
 
