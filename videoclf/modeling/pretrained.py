@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from videoclf.errors import WeightsUnavailable, one_line
-from videoclf.modeling.checkpoint import load_model, mismatch
+from videoclf.modeling.checkpoint import WEIGHT_DTYPES, load_model, mismatch
 from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier
 from videoclf.modeling.inflate import inflate_weight
 from videoclf.recipe.backbones import backbone_facts
@@ -94,7 +94,8 @@ def _fill(classifier: VideoClassifier, tensors: dict[str, Tensor], spec: Backbon
     for key, tensor in tensors.items():
         name = _find(key, wanted)
         if name is not None:
-            found[name] = inflate_weight(tensor, wanted[name])
+            is_inflatable = tensor.dtype in WEIGHT_DTYPES  # others torch may not calculate with; they are refused below
+            found[name] = inflate_weight(tensor, wanted[name]) if is_inflatable else tensor
     problem = mismatch(wanted, found)
     if problem:
         raise WeightsUnavailable(f"{spec.weights}: does not hold the weights of {spec.name} ({problem}); {remedy}")
