@@ -29,7 +29,7 @@ import videoclf.evaluation.metrics
 clip, model, folder = map(Path, sys.argv[1:])
 _facts()
 videoclf.export(model, folder / "m.onnx")
-conversions._convert(model)
+conversions._convert(model, print)
 videoclf.load(folder / "m.onnx").predict(clip)
 openvino = videoclf.load(model, engine="openvino")
 openvino.predict(clip)
