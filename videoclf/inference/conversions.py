@@ -44,7 +44,9 @@ def open_converted(model: str | Path | None, notice: Callable[[str], None]) -> P
     kept = _read(path)
     if kept is None:
         _check_writable(path.parent)
-        kept = _convert(model, notice)
+        from videoclf.modeling.threads import beside_lost_threads
+
+        kept = beside_lost_threads(_convert, model, notice)
         try:
             write_shared(path, _zipped(kept))
         except OSError as error:

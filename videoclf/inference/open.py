@@ -64,7 +64,11 @@ def open_engine(
             if not is_automatic:
                 raise
             unfit.append(f"{error}; torch does the work")
-    torch_engine, header, slow_because = _open_torch(model, engine, device, place, backbone, notice)
+    from videoclf.modeling.threads import beside_lost_threads
+
+    torch_engine, header, slow_because = beside_lost_threads(
+        _open_torch, model, engine, device, place, backbone, notice
+    )
     for reason in (*unfit, *slow_because):
         notice(reason)
     return torch_engine, header

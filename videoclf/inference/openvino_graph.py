@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import sys
 from pathlib import Path
@@ -35,12 +36,22 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
+_computed_in: set[int] = set()
+"""The process in which OpenVINO has threads; a forked one inherits the number, and not the threads."""
+
+
 def import_openvino() -> Any:
     """The package, which reports nothing over the network: by itself it tells its makers whenever it is imported.
 
     Raises:
-        EngineUnavailable: it is not installed, broken, or too old.
+        EngineUnavailable: it is not installed, broken, or too old; or it computed before this process was forked.
     """
+    if _computed_in and os.getpid() not in _computed_in:
+        # to open models anew is no way out: OpenVINO gives them idle threads of the parent's, and waits for ever
+        raise EngineUnavailable(
+            "OpenVINO was used before os.fork(), and its threads stayed with the parent; load the model in the child "
+            "only (gunicorn: without --preload), or use --engine torch, which goes on in a forked process"
+        )
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # hides it; there is a stub for it
     try:
         import openvino
@@ -114,8 +125,10 @@ class OpenvinoGraph:
 
         Raises:
             ModelFileInvalid: the file lacks these stages, or OpenVINO cannot run them.
+            EngineUnavailable: OpenVINO computed before this process was forked.
         """
-        import openvino
+        openvino = import_openvino()
+        _computed_in.add(os.getpid())
         from openvino import opset13
 
         stretch = f"from {start} to {end}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 from videoclf.errors import ModelFileInvalid
 from videoclf.inference.engine import Float32Array
+from videoclf.inference.keeping import PerProcess
 from videoclf.inference.resize import resize_frames
 from videoclf.media.options import num_cores
 from videoclf.media.reader import Chunks
@@ -81,8 +83,26 @@ class PortableFile:
     header: ModelHeader
 
 
+class _Parts:
+    """What runs a graph, with threads of its own.
+
+    Args:
+        graph: the model's.
+        num_rows: of one pass of the backbone; see `Graph.part`.
+    """
+
+    def __init__(self, graph: Graph, num_rows: int | None) -> None:
+        self.pool = ThreadPoolExecutor(NUM_AT_ONCE)
+        with ThreadPoolExecutor() as pool:  # compiling them takes long beside all else before the first prediction
+            arrange = pool.submit(graph.part, "resized", "items")
+            encode = pool.submit(graph.part, "items", "features", num_rows=num_rows)
+            classify = pool.submit(graph.part, "features", "logits")
+        self.arrange, self.encode, self.classify = arrange.result(), encode.result(), classify.result()
+
+
 class PortableEngine:
-    """Predicts with an exported model.
+    """Predicts with an exported model; in a forked process, too, which opens it anew when it first does, if the runtime
+    can.
 
     Args:
         file: the model.
@@ -93,12 +113,7 @@ class PortableEngine:
         backbone = file.header.recipe.backbone
         self._is_one_by_one = backbone_facts(backbone.name).kind == "2d" and not backbone.temporal_shift
         num_rows = _ITEMS_PER_PASS if self._is_one_by_one else None
-        self._pool = ThreadPoolExecutor(NUM_AT_ONCE)
-        with ThreadPoolExecutor() as pool:  # compiling them takes long beside all else before the first prediction
-            arrange = pool.submit(file.graph.part, "resized", "items")
-            encode = pool.submit(file.graph.part, "items", "features", num_rows=num_rows)
-            classify = pool.submit(file.graph.part, "features", "logits")
-        self._arrange, self._encode, self._classify = arrange.result(), encode.result(), classify.result()
+        self._opened = PerProcess(partial(_Parts, file.graph, num_rows))
 
     @property
     def computes_on(self) -> str:
@@ -112,7 +127,8 @@ class PortableEngine:
 
     def logits(self, windows: Sequence[Float32Array]) -> Float32Array:
         """``B×C`` of windows of any lengths; nothing is computed for padding, but to fill the last pass."""
-        logits = [self._classify(features) for features in self._run(windows)]
+        parts = self._opened.get()
+        logits = [parts.classify(features) for features in self._run(parts, windows)]
         for logits_C in logits:
             self._check(logits_C, (len(self._header.labels),), "scores")
         return np.stack(logits)
@@ -120,7 +136,9 @@ class PortableEngine:
     def features(self, window: Float32Array) -> Float32Array:
         """``T'×D``: what the backbone makes of one window."""
         join = self._file.graph.part("features", "sequences")
-        sequence: Float32Array = join(self._run([window])[0])[0]  # a second one is its mirror image's
+        sequence: Float32Array = join(self._run(self._opened.get(), [window])[0])[
+            0
+        ]  # a second one is its mirror image's
         return sequence
 
     def _check(self, found: Float32Array, shape: tuple[int, ...], what: str) -> None:
@@ -130,13 +148,13 @@ class PortableEngine:
                 f"{shape} (float32); export it again"
             )
 
-    def _run(self, windows: Sequence[Float32Array]) -> list[Float32Array]:
+    def _run(self, parts: _Parts, windows: Sequence[Float32Array]) -> list[Float32Array]:
         """The features of each window's items."""
         if not self._is_one_by_one:
-            return [self._encode(self._arrange(window)) for window in windows]
+            return [parts.encode(parts.arrange(window)) for window in windows]
 
         def encode(group: Float32Array) -> Float32Array:
-            features = self._encode(group)
+            features = parts.encode(group)
             self._check(features, (len(group), *features.shape[1:]), "features")  # else they would be other pictures'
             return features
 
@@ -144,11 +162,11 @@ class PortableEngine:
 
         def items() -> Iterator[Float32Array]:
             for window in windows:
-                arranged = self._arrange(window)
+                arranged = parts.arrange(window)
                 nums_items.append(len(arranged))
                 yield from arranged
 
-        features = np.concatenate(list(self._pool.map(encode, _full_groups(items(), _ITEMS_PER_PASS))))
+        features = np.concatenate(list(parts.pool.map(encode, _full_groups(items(), _ITEMS_PER_PASS))))
         ends = np.cumsum(nums_items)
         return np.split(features[: ends[-1]], ends[:-1])
 
