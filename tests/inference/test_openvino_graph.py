@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from importlib import import_module
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.inference.portable_models import openvino_or_skip
+from tests.inference.portable_models import openvino_or_skip, small_model
 from videoclf.errors import ModelFileInvalid
 from videoclf.inference import openvino_graph
-from videoclf.inference.openvino_graph import OpenvinoGraph
+from videoclf.inference.convert import to_openvino
+from videoclf.inference.openvino_graph import OpenvinoGraph, open_openvino
 from videoclf.inference.portable_engine import Part
 
 
@@ -45,3 +47,21 @@ def test_what_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
         part(np.zeros((1000, 1000), np.float32))
     del part  # it is not waited for
     assert time.monotonic() - started < 1
+
+
+def test_weights_of_another_export_are_refused(tmp_path: Path) -> None:
+    """The two files of an export are written one after the other, and may be copied apart."""
+    openvino_or_skip()
+    classifier, header = small_model("2d, last")
+    graph, weights = to_openvino(classifier, header)
+    changed = bytearray(weights)
+    changed[-1] ^= 1
+    with pytest.raises(ModelFileInvalid) as caught:
+        open_openvino(graph, bytes(changed), tmp_path / "m.xml")
+    assert str(caught.value) == (
+        f"{tmp_path / 'm.xml'}: was written with other weights than those in m.bin; keep the two files of one export "
+        "together, or export it again"
+    )
+    old = re.sub(rb"<videoclf_weights_sha256[^>]*/>", b"", graph)
+    assert len(old) < len(graph)
+    assert open_openvino(old, weights, tmp_path / "m.xml").header == header

@@ -6,6 +6,7 @@ on frames of others before anybody is given it.
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import warnings
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from videoclf.errors import EngineUnavailable, ModelFileInvalid, one_line
 from videoclf.inference.onnx_graph import read_onnx
-from videoclf.inference.openvino_graph import import_openvino, read_openvino
+from videoclf.inference.openvino_graph import WEIGHTS_KEY, import_openvino, read_openvino
 from videoclf.inference.portable_engine import (
     INPUT,
     OUTPUTS,
@@ -61,6 +62,8 @@ def to_openvino(classifier: VideoClassifier, header: ModelHeader) -> tuple[bytes
         for key, value in portable_metadata(header).items():
             model.set_rt_info(value, [key])
         path = Path(folder, "model.xml")
+        openvino.save_model(model, path, compress_to_fp16=False)
+        model.set_rt_info(hashlib.sha256(path.with_suffix(".bin").read_bytes()).hexdigest(), [WEIGHTS_KEY])
         openvino.save_model(model, path, compress_to_fp16=False)
         _check("OpenVINO", portable, path, header)
         return path.read_bytes(), path.with_suffix(".bin").read_bytes()

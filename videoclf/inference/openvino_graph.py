@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import queue
 import sys
@@ -29,6 +30,9 @@ from videoclf.recipe.complaints import shortened
 
 MIN_VERSION = (2025, 0)
 """The oldest that is asked for by the extra ``cpu``."""
+
+WEIGHTS_KEY = "videoclf_weights_sha256"
+"""In a graph's metadata, of the ``.bin`` it was written with; files of before have none."""
 
 _SETTINGS: dict[str, Any] = {
     "INFERENCE_PRECISION_HINT": "f32",  # by itself it takes bfloat16 where the CPU has it: features 15 % off
@@ -77,7 +81,8 @@ def open_openvino(graph: bytes, weights: bytes, path: Path) -> PortableFile:
 
     Raises:
         EngineUnavailable: OpenVINO cannot be used.
-        ModelFileInvalid: damaged, foreign, of another version, or one that might read other files or never end.
+        ModelFileInvalid: damaged, foreign, of another version, with another model's weights, or one that might read
+            other files or never end.
     """
     openvino = import_openvino()
     if complaint := complaint_about_ir(graph):  # by itself OpenVINO reads whatever it recognises, ONNX for one
@@ -85,12 +90,20 @@ def open_openvino(graph: bytes, weights: bytes, path: Path) -> PortableFile:
     core = openvino.Core()
     try:
         model = core.read_model(graph, weights)
-        entries = {key: model.get_rt_info([key]).value for key in METADATA_KEYS if model.has_rt_info([key])}
+        keys = (*METADATA_KEYS, WEIGHTS_KEY)
+        entries = {key: model.get_rt_info([key]).value for key in keys if model.has_rt_info([key])}
     except RuntimeError as error:
         raise ModelFileInvalid(
             f"{path}: is no OpenVINO model, or a damaged one ({shortened(one_line(error))}); export it again"
         ) from error
-    header = parse_metadata({key: str(value) for key, value in entries.items()}, path)
+    entries = {key: str(value) for key, value in entries.items()}
+    written_with = entries.pop(WEIGHTS_KEY, None)
+    header = parse_metadata(entries, path)
+    if written_with is not None and written_with != hashlib.sha256(weights).hexdigest():
+        raise ModelFileInvalid(
+            f"{path}: was written with other weights than those in {path.with_suffix('.bin').name}; keep the two files "
+            "of one export together, or export it again"
+        )
     return PortableFile(OpenvinoGraph(core, model, path), header)
 
 
