@@ -76,6 +76,18 @@ def test_weights_of_a_kind_of_numbers_that_is_not_listed_are_refused(
         pretrained(backbone, tmp_path / "r.safetensors")
 
 
+def test_a_file_with_two_tensors_for_one_place_is_refused(tmp_path: Path) -> None:
+    weights = torchvision.models.resnet18().state_dict()
+    weights["backbone.conv1.weight"] = weights["conv1.weight"] + 1
+    save_file(weights, tmp_path / "r.safetensors")
+    with pytest.raises(WeightsUnavailable) as caught:
+        pretrained("resnet18", tmp_path / "r.safetensors")
+    assert str(caught.value) == (
+        f"{tmp_path / 'r.safetensors'}: has two tensors for conv1.weight of resnet18, 'backbone.conv1.weight' and "
+        "'conv1.weight'; remove those that are not meant, or name another file"
+    )
+
+
 def test_a_missing_weights_file_says_what_is_allowed() -> None:
     with pytest.raises(
         WeightsUnavailable, match="'imagnet': no such file; allowed are none, imagenet, kinetics400, a shipped"

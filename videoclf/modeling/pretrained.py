@@ -23,6 +23,7 @@ from videoclf.modeling.checkpoint import WEIGHT_DTYPES, load_model, mismatch
 from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier
 from videoclf.modeling.inflate import inflate_weight
 from videoclf.recipe.backbones import backbone_facts
+from videoclf.recipe.complaints import shortened
 from videoclf.recipe.header import ModelHeader, read_header
 from videoclf.recipe.reading import load_recipe
 from videoclf.recipe.recipe import Backbone as BackboneSpec
@@ -91,9 +92,15 @@ def _fill(classifier: VideoClassifier, tensors: dict[str, Tensor], spec: Backbon
     wanted = {name: weights[place] for name, place in place_of.items()}
     # counts of batches are dropped by some exporters; nothing reads them where momentum is fixed
     found = {name: tensor for name, tensor in wanted.items() if name.endswith("num_batches_tracked")}
+    keys: dict[str, str] = {}
     for key, tensor in tensors.items():
         name = _find(key, wanted)
         if name is not None:
+            if keys.setdefault(name, key) != key:
+                raise WeightsUnavailable(
+                    f"{spec.weights}: has two tensors for {name} of {spec.name}, {shortened(keys[name])} and "
+                    f"{shortened(key)}; remove those that are not meant, or {remedy}"
+                )
             is_inflatable = tensor.dtype in WEIGHT_DTYPES  # others torch may not calculate with; they are refused below
             found[name] = inflate_weight(tensor, wanted[name]) if is_inflatable else tensor
     problem = mismatch(wanted, found)
