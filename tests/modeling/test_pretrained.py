@@ -88,6 +88,15 @@ def test_a_file_with_two_tensors_for_one_place_is_refused(tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.parametrize("backbone", ["resnet18", "inflated:resnet18"])
+def test_weights_of_a_deeper_network_are_refused(tmp_path: Path, backbone: str) -> None:
+    """ResNet-34 has all the names and shapes of ResNet-18."""
+    save_file(torchvision.models.resnet34().state_dict(), tmp_path / "r.safetensors")
+    complaint = rf"the weights of {backbone} \('layer1\.2\.\S+' is not part of it\); name another file"
+    with pytest.raises(WeightsUnavailable, match=complaint):
+        pretrained(backbone, tmp_path / "r.safetensors")
+
+
 def test_a_missing_weights_file_says_what_is_allowed() -> None:
     with pytest.raises(
         WeightsUnavailable, match="'imagnet': no such file; allowed are none, imagenet, kinetics400, a shipped"

@@ -33,6 +33,9 @@ from videoclf.zoo import downloadable_names, find_model, find_recipe, model_name
 _LOADING_ERRORS = (OSError, RuntimeError, ValueError, EOFError, AttributeError, pickle.UnpicklingError, HTTPException)
 """What torch and the hubs raise for networks that fail and for files that are not what they should be."""
 
+_CLASSIFIERS = frozenset({"fc", "classifier", "head", "heads"})
+"""How torchvision, timm and we call what comes behind a backbone."""
+
 _PARTS = ("network.", "tail.")
 """Of a backbone; their names are ours, what follows them is torchvision's."""
 
@@ -103,7 +106,8 @@ def _fill(classifier: VideoClassifier, tensors: dict[str, Tensor], spec: Backbon
                 )
             is_inflatable = tensor.dtype in WEIGHT_DTYPES  # others torch may not calculate with; they are refused below
             found[name] = inflate_weight(tensor, wanted[name]) if is_inflatable else tensor
-    problem = mismatch(wanted, found)
+    extra = next((key for key in tensors if key not in keys.values() and _is_of_a_network(key, wanted)), None)
+    problem = mismatch(wanted, found) or (f"{shortened(extra)} is not part of it" if extra else "")
     if problem:
         raise WeightsUnavailable(f"{spec.weights}: does not hold the weights of {spec.name} ({problem}); {remedy}")
     classifier.backbone.load_state_dict({place_of[name]: tensor for name, tensor in found.items()})
@@ -123,6 +127,15 @@ def _find(key: str, wanted: dict[str, Tensor]) -> str | None:
         if candidate in wanted:
             return candidate
     return None
+
+
+def _is_of_a_network(key: str, wanted: dict[str, Tensor]) -> bool:
+    """Whether a tensor that has no place in ours is a weight of such a network all the same, of a deeper one, say:
+    ResNet-34 holds all that ResNet-18 does, but half of one network is none. Classifiers may be anything."""
+    short = _without_part(key.removeprefix("backbone."))
+    top = "0" if short.startswith("features.") else short.partition(".")[0]
+    is_a_weight = key.endswith((".weight", ".bias"))  # of older timm's files, some hold tables, too
+    return is_a_weight and top not in _CLASSIFIERS and any(name.startswith(f"{top}.") for name in wanted)
 
 
 def _open_kinetics400(name: str) -> tuple[VideoClassifier, ModelHeader]:
