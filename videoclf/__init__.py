@@ -10,6 +10,7 @@ The public names are loaded when first used, so that ``import videoclf`` takes m
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from videoclf.training.extract import Extraction as Extraction
     from videoclf.training.extract import extract as extract
     from videoclf.training.run import train as train
+
+# ONNX Runtime reports to its makers from some seconds after its import on, unless this stands in the environment by
+# then: its own function comes too late. Here, because others import it for us, torchmetrics for one. "0" is respected.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _PUBLIC = {
     "check": "videoclf.audit.check",

@@ -11,8 +11,8 @@ import pytest
 import videoclf
 from tests.conftest import write_clip
 from tests.inference.portable_models import openvino_or_skip
-from videoclf.errors import EngineUnavailable
-from videoclf.inference import conversions
+from videoclf.errors import EngineUnavailable, ModelFileInvalid
+from videoclf.inference import conversions, convert
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -24,7 +24,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, content: dict[str, bytes]) -> list[obj
     """Replaces the conversion, which takes seconds; returns what it was asked for."""
     asked: list[object] = []
 
-    def convert(model: object) -> dict[str, bytes]:
+    def convert(model: object, _notice: object) -> dict[str, bytes]:
         asked.append(model)
         return content
 
@@ -48,6 +48,35 @@ def test_a_model_is_converted_once_and_said_so(
         conversions.open_converted(tiny_model, notices.append)
     assert asked == [tiny_model]
     assert notices == [f"{tiny_model} is converted for OpenVINO, once; kept in {engine_folder}"]
+
+
+def test_that_a_model_is_converted_is_said_when_it_is(
+    tiny_model: Path, engine_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notices: list[str] = []
+
+    def to_openvino(*_: object) -> tuple[bytes, bytes]:
+        notices.append("conversion")
+        return b"<net/>", b""
+
+    monkeypatch.setattr(convert, "to_openvino", to_openvino)
+    with pytest.raises(ModelFileInvalid):  # what was made here is none
+        conversions.open_converted(tiny_model, notices.append)
+    assert notices == [
+        f"{tiny_model} is being converted for OpenVINO: some seconds",
+        "conversion",
+        f"{tiny_model} is converted for OpenVINO, once; kept in {engine_folder}",
+    ]
+
+
+def test_of_a_model_that_is_refused_nothing_is_said_before(
+    tmp_path: Path, tiny_model: Path, engine_folder: Path
+) -> None:
+    torn, notices = tmp_path / "torn", list[str]()
+    torn.write_bytes(tiny_model.read_bytes()[:-1])
+    with pytest.raises(ModelFileInvalid, match="cut short"):
+        conversions.open_converted(torn, notices.append)
+    assert notices == []
 
 
 def test_a_torn_entry_is_converted_anew(

@@ -98,6 +98,18 @@ def test_an_old_openvino_gives_way_with_a_notice(tiny_model: Path, monkeypatch: 
     assert notice.startswith("OpenVINO 2023.1.0 is too old; pip install --upgrade 'videoclf[cpu]'")
 
 
+def test_that_torch_does_the_work_is_not_said_of_a_model_that_it_cannot_open(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.setattr(opening, "find_spec", lambda _name: True)
+    (tmp_path / "torn").write_bytes(tiny_model.read_bytes()[:-1])
+    notices: list[str] = []
+    with pytest.raises(ModelFileInvalid, match="cut short"):
+        videoclf.load(tmp_path / "torn", device="cpu", notice=notices.append)
+    assert notices == []
+
+
 @pytest.mark.parametrize(
     ("model", "settings", "complaint"),
     [

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.forked import in_a_forked_process
 from videoclf.media.lanes import LaneLimits, Stopped, work_in_lanes
 
 
@@ -105,3 +106,13 @@ def test_a_consumer_who_does_not_want_to_wait_gets_none() -> None:
     results = list(work_in_lanes(range(1), worker, LaneLimits(1, 2, 1), max_wait_seconds=0.05))
     assert results[-1] == 0
     assert results[0] is None
+
+
+def test_results_are_for_the_process_that_asked_for_them() -> None:
+    results = work_in_lanes(range(9), repeater, LaneLimits(2, 4, 2))
+    next(results)
+    assert in_a_forked_process(lambda: next(results)).splitlines()[-1] == (
+        "videoclf.errors.UsageInvalid: these clips were begun before os.fork(), by threads that stayed with the "
+        "parent; ask for them anew in the child"
+    )
+    assert len(list(results)) == 89

@@ -116,14 +116,64 @@ def test_a_recipe_larger_than_the_weights_is_refused_before_anything_is_allocate
         load_model(with_header(tmp_path / "large", tiny_model, change))
 
 
-@pytest.mark.parametrize("spoil", [lambda t: t * torch.nan, lambda t: t.to(torch.int32)], ids=["NaN", "integers"])
-def test_weights_that_are_no_numbers_are_refused(
-    tmp_path: Path, tiny_model: Path, spoil: Callable[[torch.Tensor], torch.Tensor]
+def with_weight(path: Path, source: Path, name: str, change: Callable[[torch.Tensor], torch.Tensor]) -> Path:
+    """A copy of a model file with one tensor changed."""
+    weights = load_file(source)
+    weights[name] = change(weights[name])
+    save_file(weights, path, metadata=read_header(source).to_metadata())
+    return path
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, tiny_model: Path) -> None:
+    path = with_weight(tmp_path / "m", tiny_model, "head.1.bias", lambda tensor: tensor * torch.nan)
+    with pytest.raises(ModelFileInvalid, match=r"recipe \(head.1.bias holds values that are no numbers\); get"):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        torch.float64, torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e8m0fnu, torch.complex64, torch.bool,
+        torch.int64, torch.int32, torch.uint8,
+    ],
+)  # fmt: skip
+def test_weights_of_a_kind_of_numbers_that_is_not_listed_are_refused(
+    tmp_path: Path, tiny_model: Path, dtype: torch.dtype
 ) -> None:
-    weights = load_file(tiny_model)
-    weights["head.1.bias"] = spoil(weights["head.1.bias"])
-    save_file(weights, tmp_path / "m", metadata=read_header(tiny_model).to_metadata())
-    with pytest.raises(ModelFileInvalid, match=r"do not fit its recipe \(head.1.bias"):
+    path = with_weight(tmp_path / "m", tiny_model, "head.1.bias", lambda tensor: tensor.abs().to(dtype))
+    with pytest.raises(ModelFileInvalid) as caught:
+        load_model(path)
+    kind = str(dtype).removeprefix("torch.")
+    assert str(caught.value) == (
+        f"{path}: its weights do not fit its recipe (head.1.bias is {kind}; allowed there: float32, float16, "
+        "bfloat16); get the file from its maker"
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_weights_of_half_the_bits_are_taken_as_they_are(tmp_path: Path, tiny_model: Path, dtype: torch.dtype) -> None:
+    path = with_weight(tmp_path / "m", tiny_model, "head.1.bias", lambda tensor: tensor.to(dtype))
+    bias = load_model(path)[0].state_dict()["head.1.bias"]
+    assert torch.equal(bias, load_file(path)["head.1.bias"].float())
+
+
+def test_counts_are_what_the_network_has_them_as(tmp_path: Path, tiny_model: Path) -> None:
+    name = next(name for name in load_file(tiny_model) if name.endswith("num_batches_tracked"))
+    path = with_weight(tmp_path / "m", tiny_model, name, lambda tensor: tensor.float())
+    with pytest.raises(ModelFileInvalid, match=rf"\({name} is float32; allowed there: int64\); get the file"):
+        load_model(path)
+
+
+def test_numbers_that_safetensors_cannot_give_are_no_torn_file(tmp_path: Path, tiny_model: Path) -> None:
+    content = tiny_model.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header, data = json.loads(content[8 : 8 + length]), content[8 + length :]
+    entry = next(entry for name, entry in header.items() if name.endswith(".0.weight"))
+    begin, end = entry["data_offsets"]
+    entry |= {"dtype": "F6_E2M3", "shape": [(end - begin) * 8 // 6]}
+    changed = json.dumps(header).encode()
+    (tmp_path / "m").write_bytes(struct.pack("<Q", len(changed)) + changed + data)
+    with pytest.raises(ModelFileInvalid, match=r"m: its weights cannot be read \(.*F6_E2M3.*\); get the file from its"):
         load_model(tmp_path / "m")
 
 

@@ -164,6 +164,16 @@ def test_a_device_that_is_not_there_is_named() -> None:
         parse_placement("backbone=disk")
 
 
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+def test_a_gpu_that_a_fork_took_away_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: True)
+    with pytest.raises(DeviceUnavailable, match=f"^--device '{name}': this process was forked from one that asked for"):
+        choose_placement(name, None)
+    assert choose_placement("cpu", None).first == torch.device("cpu")
+
+
 def test_a_cpu_and_gpus_are_not_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(UsageInvalid, match="mixes CPU and GPUs, which would wait for the CPU; place all on GPUs"):

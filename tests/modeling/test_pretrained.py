@@ -60,6 +60,43 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         pretrained("mobilenet_v2", tmp_path / "r.safetensors")
 
 
+@pytest.mark.parametrize("backbone", ["resnet18", "inflated:resnet18"])
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float64, torch.complex64])
+def test_weights_of_a_kind_of_numbers_that_is_not_listed_are_refused(
+    tmp_path: Path, backbone: str, dtype: torch.dtype
+) -> None:
+    weights = torchvision.models.resnet18().state_dict()
+    weights["conv1.weight"] = weights["conv1.weight"].to(dtype)
+    save_file(weights, tmp_path / "r.safetensors")
+    kind = str(dtype).removeprefix("torch.")
+    with pytest.raises(
+        WeightsUnavailable,
+        match=rf"weights of {backbone} \(\S+ is {kind}; allowed there: float32, float16, bfloat16\); name",
+    ):
+        pretrained(backbone, tmp_path / "r.safetensors")
+
+
+def test_a_file_with_two_tensors_for_one_place_is_refused(tmp_path: Path) -> None:
+    weights = torchvision.models.resnet18().state_dict()
+    weights["backbone.conv1.weight"] = weights["conv1.weight"] + 1
+    save_file(weights, tmp_path / "r.safetensors")
+    with pytest.raises(WeightsUnavailable) as caught:
+        pretrained("resnet18", tmp_path / "r.safetensors")
+    assert str(caught.value) == (
+        f"{tmp_path / 'r.safetensors'}: has two tensors for conv1.weight of resnet18, 'backbone.conv1.weight' and "
+        "'conv1.weight'; remove those that are not meant, or name another file"
+    )
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "inflated:resnet18"])
+def test_weights_of_a_deeper_network_are_refused(tmp_path: Path, backbone: str) -> None:
+    """ResNet-34 has all the names and shapes of ResNet-18."""
+    save_file(torchvision.models.resnet34().state_dict(), tmp_path / "r.safetensors")
+    complaint = rf"the weights of {backbone} \('layer1\.2\.\S+' is not part of it\); name another file"
+    with pytest.raises(WeightsUnavailable, match=complaint):
+        pretrained(backbone, tmp_path / "r.safetensors")
+
+
 def test_a_missing_weights_file_says_what_is_allowed() -> None:
     with pytest.raises(
         WeightsUnavailable, match="'imagnet': no such file; allowed are none, imagenet, kinetics400, a shipped"

@@ -44,28 +44,36 @@ def open_converted(model: str | Path | None, notice: Callable[[str], None]) -> P
     kept = _read(path)
     if kept is None:
         _check_writable(path.parent)
-        notice(f"{model or 'the default model'} is converted for OpenVINO, once; kept in {path.parent}")
-        kept = _convert(model)
+        from videoclf.modeling.threads import beside_lost_threads
+
+        kept = beside_lost_threads(_convert, model, notice)
         try:
             write_shared(path, _zipped(kept))
         except OSError as error:
             raise _unwritable(path.parent, error) from error
+        if _REFUSAL not in kept:
+            notice(f"{_name(model)} is converted for OpenVINO, once; kept in {path.parent}")
     if _REFUSAL in kept:
         raise EngineUnavailable(kept[_REFUSAL].decode())
     return open_openvino(kept[_GRAPH], kept[_WEIGHTS], path)
 
 
-def _convert(model: str | Path | None) -> dict[str, bytes]:
+def _convert(model: str | Path | None, notice: Callable[[str], None]) -> dict[str, bytes]:
     """A refusal is an entry too: nobody waits for it twice."""
     from videoclf.inference.convert import to_openvino
     from videoclf.modeling.pretrained import open_model
 
     classifier, header = open_model(model)
+    notice(f"{_name(model)} is being converted for OpenVINO: some seconds")
     try:
         graph, weights = to_openvino(classifier, header)
     except EngineUnavailable as error:
         return {_REFUSAL: str(error).encode()}
     return {_GRAPH: graph, _WEIGHTS: weights}
+
+
+def _name(model: str | Path | None) -> str:
+    return str(model or "the default model")
 
 
 def _entry_path(model: str | Path | None) -> Path:

@@ -6,6 +6,7 @@ on frames of others before anybody is given it.
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import warnings
 from pathlib import Path
@@ -15,16 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from videoclf.errors import EngineUnavailable, one_line
+from videoclf.errors import EngineUnavailable, ModelFileInvalid, one_line
 from videoclf.inference.onnx_graph import read_onnx
-from videoclf.inference.openvino_graph import import_openvino, read_openvino
+from videoclf.inference.openvino_graph import WEIGHTS_KEY, import_openvino, read_openvino
 from videoclf.inference.portable_engine import (
     INPUT,
     OUTPUTS,
     PARTS,
     STAGES,
     PortableEngine,
-    PortableFile,
     portable_metadata,
 )
 from videoclf.media.frames import RgbFrames
@@ -63,7 +63,9 @@ def to_openvino(classifier: VideoClassifier, header: ModelHeader) -> tuple[bytes
             model.set_rt_info(value, [key])
         path = Path(folder, "model.xml")
         openvino.save_model(model, path, compress_to_fp16=False)
-        _check("OpenVINO", portable, read_openvino(path))
+        model.set_rt_info(hashlib.sha256(path.with_suffix(".bin").read_bytes()).hexdigest(), [WEIGHTS_KEY])
+        openvino.save_model(model, path, compress_to_fp16=False)
+        _check("OpenVINO", portable, path, header)
         return path.read_bytes(), path.with_suffix(".bin").read_bytes()
 
 
@@ -113,14 +115,18 @@ def to_onnx(classifier: VideoClassifier, header: ModelHeader) -> bytes:
             model.metadata_props.add(key=key, value=value)
         path = Path(folder, "model.onnx")
         path.write_bytes(model.SerializeToString())
-        _check("ONNX", portable, read_onnx(path))
+        _check("ONNX", portable, path, header)
         return path.read_bytes()
 
 
-def _check(runtime: str, portable: PortableModel, file: PortableFile) -> None:
+def _check(runtime: str, portable: PortableModel, path: Path, header: ModelHeader) -> None:
     """Compare with torch, the graph as it is and as we run it, on frames unlike the example's."""
-    engine = PortableEngine(file)
-    whole = file.graph.part(INPUT, "logits")
+    try:
+        file = read_onnx(path) if runtime == "ONNX" else read_openvino(path)
+        engine = PortableEngine(file)
+        whole = file.graph.part(INPUT, "logits")
+    except ModelFileInvalid as error:  # a network of the user's may need what no file may hold
+        raise _refusal(runtime, header, str(error).removeprefix(f"{path}: ")) from error
     spec = file.header.recipe.preprocess
     random = np.random.default_rng(0)
     for num_frames, height, width in ((1, spec.height + 7, spec.width + 31), (11, 2 * spec.height, spec.width - 3)):

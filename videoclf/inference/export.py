@@ -36,11 +36,12 @@ def export(model: str | Path | None, out: str | Path, *, overwrite: bool = False
     refuse_to_replace(*files, overwrite=overwrite)
     from videoclf.inference.convert import to_onnx, to_openvino
     from videoclf.modeling.pretrained import open_model
+    from videoclf.modeling.threads import beside_lost_threads
 
-    classifier, header = open_model(model)
+    classifier, header = beside_lost_threads(open_model, model)
     if target is EngineName.ONNX:
-        write_atomically(path, to_onnx(classifier, header))
+        write_atomically(path, beside_lost_threads(to_onnx, classifier, header))
         return
-    graph, weights = to_openvino(classifier, header)
+    graph, weights = beside_lost_threads(to_openvino, classifier, header)
     write_atomically(path.with_suffix(".bin"), weights)
     write_atomically(path, graph)

@@ -8,6 +8,7 @@ clips of a batch behind each other, so nothing is computed for padding; the GRU 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -25,6 +26,7 @@ from videoclf.modeling.backbone2d import FrameBackbone
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.placement import find_device
 from videoclf.modeling.sequences import pad_sequences
+from videoclf.modeling.threads import refuse_after_fork
 from videoclf.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ class GpuEngine:
         notice: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self.device = find_device(device)
+        self._process_id = os.getpid()
         self._recipe, self._notice = recipe, notice
         spec = recipe.preprocess
         try:
@@ -91,7 +94,12 @@ class GpuEngine:
         return f"{describe_device(self.device)}, {self.manner}"
 
     def preprocess(self, chunks: Chunks) -> PreparedWindow:
-        """One window, on its way to the device when this returns."""
+        """One window, on its way to the device when this returns.
+
+        Raises:
+            DeviceUnavailable: this process was forked from the one that loaded the model.
+        """
+        refuse_after_fork(self.device, self._process_id)
         return self._preparation(chunks)
 
     def logits(self, windows: Sequence[PreparedWindow]) -> Float32Array:
@@ -99,6 +107,7 @@ class GpuEngine:
 
         Raises:
             MemoryExhausted: a single frame is too much.
+            DeviceUnavailable: as `preprocess`.
         """
         return self._with_less_where_memory_runs_out(lambda: self._logits(windows))
 
@@ -107,6 +116,7 @@ class GpuEngine:
         return self._with_less_where_memory_runs_out(lambda: self._encode([window], is_mirrored=False)[0][0])
 
     def _with_less_where_memory_runs_out(self, run: Callable[[], Tensor]) -> Float32Array:
+        refuse_after_fork(self.device, self._process_id)
         while True:
             try:
                 with torch.inference_mode(), float32_in_full():

@@ -53,6 +53,7 @@ def open_engine(
         _check_device(engine, device)
         if backbone is not None:
             raise UsageInvalid("--engine openvino: cannot run a backbone of your own; use torch")
+    unfit: list[str] = []  # why OpenVINO is not used; said once there is an engine that is
     is_automatic = engine is EngineName.AUTO and backbone is None and place is None and _openvino_is_faster(device)
     if engine is EngineName.OPENVINO or is_automatic:
         from videoclf.inference.conversions import open_converted
@@ -62,11 +63,31 @@ def open_engine(
         except EngineUnavailable as error:
             if not is_automatic:
                 raise
-            notice(f"{error}; torch does the work")
+            unfit.append(f"{error}; torch does the work")
+    from videoclf.modeling.threads import beside_lost_threads
+
+    torch_engine, header, slow_because = beside_lost_threads(
+        _open_torch, model, engine, device, place, backbone, notice
+    )
+    for reason in (*unfit, *slow_because):
+        notice(reason)
+    return torch_engine, header
+
+
+def _open_torch(
+    model: str | Path | None,
+    engine: EngineName,
+    device: str,
+    place: str | None,
+    backbone: Any,
+    notice: Callable[[str], None],
+) -> tuple[Engine[Any], ModelHeader, list[str]]:
+    """What runs a model by torch, its header, and why it is not what is fastest on the device."""
     from videoclf.inference.torch_engine import TorchEngine
     from videoclf.modeling.placement import find_device
     from videoclf.modeling.pretrained import open_model
 
+    unfit: list[str] = []
     is_for_a_gpu = engine is EngineName.AUTO and place is None and find_device(device).type == "cuda"
     classifier, header = open_model(model, backbone=backbone)
     if is_for_a_gpu:
@@ -78,10 +99,10 @@ def open_engine(
         except VideoclfError:
             raise
         except Exception as error:  # whatever a GPU, its driver and torch's many ways of using it disagree about
-            notice(f"{device}: its own engine fails here ({one_line(error)[:200]}); plain torch does the work")
+            unfit.append(f"{device}: its own engine fails here ({one_line(error)[:200]}); plain torch does the work")
         else:
-            return gpu_engine, header
-    return TorchEngine(classifier, header.recipe, device, place=place), header
+            return gpu_engine, header, unfit
+    return TorchEngine(classifier, header.recipe, device, place=place), header, unfit
 
 
 def _try(engine: Engine[Any]) -> None:

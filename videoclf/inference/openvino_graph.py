@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import queue
 import sys
 from pathlib import Path
@@ -12,12 +14,25 @@ import numpy.typing as npt
 
 from videoclf.errors import EngineUnavailable, ModelFileInvalid, one_line
 from videoclf.inference.engine import Float32Array
-from videoclf.inference.portable_engine import METADATA_KEYS, NUM_AT_ONCE, Part, PortableFile, parse_metadata
+from videoclf.inference.graph_check import complaint_about_ir
+from videoclf.inference.keeping import keep_for_ever
+from videoclf.inference.portable_engine import (
+    MAX_RUN_SECONDS,
+    METADATA_KEYS,
+    NUM_AT_ONCE,
+    TOOK_TOO_LONG,
+    Part,
+    PortableFile,
+    parse_metadata,
+)
 from videoclf.media.options import num_cores
 from videoclf.recipe.complaints import shortened
 
 MIN_VERSION = (2025, 0)
 """The oldest that is asked for by the extra ``cpu``."""
+
+WEIGHTS_KEY = "videoclf_weights_sha256"
+"""In a graph's metadata, of the ``.bin`` it was written with; files of before have none."""
 
 _SETTINGS: dict[str, Any] = {
     "INFERENCE_PRECISION_HINT": "f32",  # by itself it takes bfloat16 where the CPU has it: features 15 % off
@@ -25,12 +40,22 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
+_computed_in: set[int] = set()
+"""The process in which OpenVINO has threads; a forked one inherits the number, and not the threads."""
+
+
 def import_openvino() -> Any:
     """The package, which reports nothing over the network: by itself it tells its makers whenever it is imported.
 
     Raises:
-        EngineUnavailable: it is not installed, broken, or too old.
+        EngineUnavailable: it is not installed, broken, or too old; or it computed before this process was forked.
     """
+    if _computed_in and os.getpid() not in _computed_in:
+        # to open models anew is no way out: OpenVINO gives them idle threads of the parent's, and waits for ever
+        raise EngineUnavailable(
+            "OpenVINO was used before os.fork(), and its threads stayed with the parent; load the model in the child "
+            "only (gunicorn: without --preload), or use --engine torch, which goes on in a forked process"
+        )
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # hides it; there is a stub for it
     try:
         import openvino
@@ -56,18 +81,29 @@ def open_openvino(graph: bytes, weights: bytes, path: Path) -> PortableFile:
 
     Raises:
         EngineUnavailable: OpenVINO cannot be used.
-        ModelFileInvalid: damaged, foreign, or of another version.
+        ModelFileInvalid: damaged, foreign, of another version, with another model's weights, or one that might read
+            other files or never end.
     """
     openvino = import_openvino()
+    if complaint := complaint_about_ir(graph):  # by itself OpenVINO reads whatever it recognises, ONNX for one
+        raise ModelFileInvalid(f"{path}: is no OpenVINO model that can be trusted: {complaint}; export it again")
     core = openvino.Core()
     try:
         model = core.read_model(graph, weights)
-        entries = {key: model.get_rt_info([key]).value for key in METADATA_KEYS if model.has_rt_info([key])}
+        keys = (*METADATA_KEYS, WEIGHTS_KEY)
+        entries = {key: model.get_rt_info([key]).value for key in keys if model.has_rt_info([key])}
     except RuntimeError as error:
         raise ModelFileInvalid(
             f"{path}: is no OpenVINO model, or a damaged one ({shortened(one_line(error))}); export it again"
         ) from error
-    header = parse_metadata({key: str(value) for key, value in entries.items()}, path)
+    entries = {key: str(value) for key, value in entries.items()}
+    written_with = entries.pop(WEIGHTS_KEY, None)
+    header = parse_metadata(entries, path)
+    if written_with is not None and written_with != hashlib.sha256(weights).hexdigest():
+        raise ModelFileInvalid(
+            f"{path}: was written with other weights than those in {path.with_suffix('.bin').name}; keep the two files "
+            "of one export together, or export it again"
+        )
     return PortableFile(OpenvinoGraph(core, model, path), header)
 
 
@@ -102,10 +138,13 @@ class OpenvinoGraph:
 
         Raises:
             ModelFileInvalid: the file lacks these stages, or OpenVINO cannot run them.
+            EngineUnavailable: OpenVINO computed before this process was forked.
         """
-        import openvino
+        openvino = import_openvino()
+        _computed_in.add(os.getpid())
         from openvino import opset13
 
+        stretch = f"from {start} to {end}"
         model = self._model.clone()  # shares the weights
         tensors = {name: out for node in model.get_ops() for out in node.outputs() for name in out.names}
         try:
@@ -120,16 +159,16 @@ class OpenvinoGraph:
             num_streams = 1 if num_rows is None else NUM_AT_ONCE
             compiled = self._core.compile_model(whole, "CPU", {**_SETTINGS, "NUM_STREAMS": num_streams})
         except (KeyError, RuntimeError) as error:
-            raise ModelFileInvalid(
-                f"{self._path}: cannot be run from {start} to {end} ({shortened(one_line(error))}); export it again"
-            ) from error
-        return _Requests(compiled, num_streams)
+            raise _failure(self._path, stretch, one_line(error)) from error
+        return _Requests(compiled, num_streams, self._path, stretch)
 
 
 class _Requests:
     """A request serves one thread at a time; there are as many as may be under way at once."""
 
-    def __init__(self, compiled: Any, num_requests: int) -> None:
+    def __init__(self, compiled: Any, num_requests: int, path: Path, stretch: str) -> None:
+        self._compiled = compiled
+        self._path, self._stretch = path, stretch
         self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(num_requests):
             self._free.put(compiled.create_infer_request())
@@ -137,7 +176,20 @@ class _Requests:
     def __call__(self, array: npt.NDArray[Any]) -> Float32Array:
         request = self._free.get()
         try:
-            result: Float32Array = request.infer([np.ascontiguousarray(array)])[0]
+            request.start_async([np.ascontiguousarray(array)])
+            if not request.wait_for(round(1000 * MAX_RUN_SECONDS)):
+                # it is left to end by itself: to cancel it only says so, and who frees it waits for it; until it has
+                # ended, whoever asks it again is told that it is busy
+                keep_for_ever((request, self._compiled))
+                raise _failure(self._path, self._stretch, TOOK_TOO_LONG)
+            request.wait()  # raises what it ended with
+            result: Float32Array = request.get_output_tensor(0).data.copy()
+        except RuntimeError as error:
+            raise _failure(self._path, self._stretch, one_line(error)) from error
         finally:
             self._free.put(request)
         return result
+
+
+def _failure(path: Path, stretch: str, reason: str) -> ModelFileInvalid:
+    return ModelFileInvalid(f"{path}: cannot be run {stretch} ({shortened(reason)}); export it again")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 from videoclf.errors import ModelFileInvalid
 from videoclf.inference.engine import Float32Array
+from videoclf.inference.keeping import PerProcess
 from videoclf.inference.resize import resize_frames
 from videoclf.media.options import num_cores
 from videoclf.media.reader import Chunks
@@ -47,8 +49,15 @@ NUM_AT_ONCE = min(4, num_cores())
 """Passes of a per-frame backbone under way at once, each with its share of the cores: several threads within one pass
 would wait for each other whenever the reader's threads, or another process, take a core."""
 
+MAX_RUN_SECONDS = 600.0
+"""How long one call of a `Part` may take: a file can ask for more than any machine can do, without a loop. The slowest
+of ours takes some seconds."""
+
+TOOK_TOO_LONG = f"it took longer than {MAX_RUN_SECONDS:.0f} s"
+
 Part = Callable[[npt.NDArray[Any]], Float32Array]
-"""A stretch of the graph, from one stage to another; any number of threads may call it."""
+"""A stretch of the graph, from one stage to another; any number of threads may call it. It raises `ModelFileInvalid`
+where the graph fails, or takes too long."""
 
 
 class Graph(Protocol):
@@ -74,8 +83,26 @@ class PortableFile:
     header: ModelHeader
 
 
+class _Parts:
+    """What runs a graph, with threads of its own.
+
+    Args:
+        graph: the model's.
+        num_rows: of one pass of the backbone; see `Graph.part`.
+    """
+
+    def __init__(self, graph: Graph, num_rows: int | None) -> None:
+        self.pool = ThreadPoolExecutor(NUM_AT_ONCE)
+        with ThreadPoolExecutor() as pool:  # compiling them takes long beside all else before the first prediction
+            arrange = pool.submit(graph.part, "resized", "items")
+            encode = pool.submit(graph.part, "items", "features", num_rows=num_rows)
+            classify = pool.submit(graph.part, "features", "logits")
+        self.arrange, self.encode, self.classify = arrange.result(), encode.result(), classify.result()
+
+
 class PortableEngine:
-    """Predicts with an exported model.
+    """Predicts with an exported model; in a forked process, too, which opens it anew when it first does, if the runtime
+    can.
 
     Args:
         file: the model.
@@ -86,12 +113,7 @@ class PortableEngine:
         backbone = file.header.recipe.backbone
         self._is_one_by_one = backbone_facts(backbone.name).kind == "2d" and not backbone.temporal_shift
         num_rows = _ITEMS_PER_PASS if self._is_one_by_one else None
-        self._pool = ThreadPoolExecutor(NUM_AT_ONCE)
-        with ThreadPoolExecutor() as pool:  # compiling them takes long beside all else before the first prediction
-            arrange = pool.submit(file.graph.part, "resized", "items")
-            encode = pool.submit(file.graph.part, "items", "features", num_rows=num_rows)
-            classify = pool.submit(file.graph.part, "features", "logits")
-        self._arrange, self._encode, self._classify = arrange.result(), encode.result(), classify.result()
+        self._opened = PerProcess(partial(_Parts, file.graph, num_rows))
 
     @property
     def computes_on(self) -> str:
@@ -105,33 +127,46 @@ class PortableEngine:
 
     def logits(self, windows: Sequence[Float32Array]) -> Float32Array:
         """``B×C`` of windows of any lengths; nothing is computed for padding, but to fill the last pass."""
-        logits_BC = np.stack([self._classify(features) for features in self._run(windows)])
-        if logits_BC.shape[1:] != (len(self._header.labels),):
-            raise ModelFileInvalid(
-                f"model {self._header.name}: its graph gives scores of shape {logits_BC.shape[1:]} for "
-                f"{len(self._header.labels)} labels; export it again"
-            )
-        return logits_BC
+        parts = self._opened.get()
+        logits = [parts.classify(features) for features in self._run(parts, windows)]
+        for logits_C in logits:
+            self._check(logits_C, (len(self._header.labels),), "scores")
+        return np.stack(logits)
 
     def features(self, window: Float32Array) -> Float32Array:
         """``T'×D``: what the backbone makes of one window."""
         join = self._file.graph.part("features", "sequences")
-        sequence: Float32Array = join(self._run([window])[0])[0]  # a second one is its mirror image's
+        sequence: Float32Array = join(self._run(self._opened.get(), [window])[0])[
+            0
+        ]  # a second one is its mirror image's
         return sequence
 
-    def _run(self, windows: Sequence[Float32Array]) -> list[Float32Array]:
+    def _check(self, found: Float32Array, shape: tuple[int, ...], what: str) -> None:
+        if found.shape != shape or found.dtype != np.float32:
+            raise ModelFileInvalid(
+                f"model {self._header.name}: its graph gives {what} of shape {found.shape} ({found.dtype}) in place of "
+                f"{shape} (float32); export it again"
+            )
+
+    def _run(self, parts: _Parts, windows: Sequence[Float32Array]) -> list[Float32Array]:
         """The features of each window's items."""
         if not self._is_one_by_one:
-            return [self._encode(self._arrange(window)) for window in windows]
+            return [parts.encode(parts.arrange(window)) for window in windows]
+
+        def encode(group: Float32Array) -> Float32Array:
+            features = parts.encode(group)
+            self._check(features, (len(group), *features.shape[1:]), "features")  # else they would be other pictures'
+            return features
+
         nums_items: list[int] = []
 
         def items() -> Iterator[Float32Array]:
             for window in windows:
-                arranged = self._arrange(window)
+                arranged = parts.arrange(window)
                 nums_items.append(len(arranged))
                 yield from arranged
 
-        features = np.concatenate(list(self._pool.map(self._encode, _full_groups(items(), _ITEMS_PER_PASS))))
+        features = np.concatenate(list(parts.pool.map(encode, _full_groups(items(), _ITEMS_PER_PASS))))
         ends = np.cumsum(nums_items)
         return np.split(features[: ends[-1]], ends[:-1])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from videoclf.modeling.folding import fold_batch_norms
 from videoclf.modeling.placement import choose_placement, place_network
 from videoclf.modeling.preprocess import preprocess_window
 from videoclf.modeling.sequences import pad_sequences
+from videoclf.modeling.threads import beside_lost_threads, refuse_after_fork
 from videoclf.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class TorchEngine:
         self, classifier: VideoClassifier, recipe: Recipe, device: str = "auto", *, place: str | None = None
     ) -> None:
         placement = choose_placement(device, place)
+        self._process_id = os.getpid()
         self.device = placement.first
         self._classifier = place_network(fold_batch_norms(classifier), placement)
         self._recipe = recipe
@@ -51,9 +54,22 @@ class TorchEngine:
         """One window: ``T×3×H×W`` float32 on the CPU."""
         return preprocess_window(chunks, self._recipe.preprocess)
 
-    @torch.inference_mode()
     def logits(self, windows: Sequence[Tensor]) -> Float32Array:
-        """``B×C`` of a batch of windows of any lengths."""
+        """``B×C`` of a batch of windows of any lengths.
+
+        Raises:
+            DeviceUnavailable: it lies on a GPU, and this process was forked from the one that put it there.
+        """
+        refuse_after_fork(self.device, self._process_id)
+        return beside_lost_threads(self._logits, windows)
+
+    def features(self, window: Tensor) -> Float32Array:
+        """``T'×D``: what the backbone makes of one window; raises what `logits` does."""
+        refuse_after_fork(self.device, self._process_id)
+        return beside_lost_threads(self._features, window)
+
+    @torch.inference_mode()
+    def _logits(self, windows: Sequence[Tensor]) -> Float32Array:
         clips, num_frames = pad_sequences(windows)
         clips, num_frames = clips.to(self.device), num_frames.to(self.device)
         logits_BC: Tensor = self._classifier(clips, num_frames)
@@ -63,8 +79,7 @@ class TorchEngine:
         return result
 
     @torch.inference_mode()
-    def features(self, window: Tensor) -> Float32Array:
-        """``T'×D``: what the backbone makes of one window."""
+    def _features(self, window: Tensor) -> Float32Array:
         num_frames = torch.tensor([len(window)], device=self.device)
         features, _ = self._classifier.encode(window[None].to(self.device), num_frames)
         result: Float32Array = features[0].cpu().numpy()

@@ -6,12 +6,15 @@ other, so what is held is bounded by the number of lanes and their length, not b
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
+
+from videoclf.errors import UsageInvalid
 
 _STOP_CHECK_SECONDS = 0.1
 
@@ -21,6 +24,7 @@ codec is left to end by itself."""
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 Work: TypeAlias = Callable[[Job], Iterable[Result]]
 
@@ -66,6 +70,7 @@ def work_in_lanes(
 
     Raises:
         What a job, a worker or the jobs' iterable raises, in its place among the results.
+        UsageInvalid: asked for results in a process that was forked since.
     """
     if limits.num_threads < 1:
         raise ValueError(f"num_threads must be at least 1, got {limits.num_threads}")
@@ -83,6 +88,7 @@ class _Team(Generic[Job, Result]):
         open_worker: Callable[[threading.Event], AbstractContextManager[Work[Job, Result]]],
         limits: LaneLimits,
     ) -> None:
+        self._process_id = os.getpid()
         self._jobs = iter(jobs)
         self._open_worker = open_worker
         self._max_results_per_lane = limits.max_results_per_lane
@@ -99,7 +105,7 @@ class _Team(Generic[Job, Result]):
         num_ended = 0
         while num_ended < len(self._threads):
             try:
-                lane = self._lanes.get(timeout=max_wait_seconds)
+                lane = self._waited_for(self._lanes, max_wait_seconds)
             except queue.Empty:
                 yield None
                 continue
@@ -113,7 +119,7 @@ class _Team(Generic[Job, Result]):
     def _drain(self, lane: _Lane[Result], max_wait_seconds: float | None) -> Iterator[Result | None]:
         while True:
             try:
-                item = lane.get(timeout=max_wait_seconds)
+                item = self._waited_for(lane, max_wait_seconds)
             except queue.Empty:
                 yield None
                 continue
@@ -124,7 +130,17 @@ class _Team(Generic[Job, Result]):
                 return
             yield item
 
+    def _waited_for(self, results: queue.Queue[Item], max_wait_seconds: float | None) -> Item:
+        if self._process_id != os.getpid():
+            raise UsageInvalid(
+                "these clips were begun before os.fork(), by threads that stayed with the parent; ask for them anew in "
+                "the child"
+            )
+        return results.get(timeout=max_wait_seconds)
+
     def stop(self) -> None:
+        if self._process_id != os.getpid():
+            return
         self._stopped.set()
         for thread in self._threads:
             thread.join(_STOP_WAIT_SECONDS)

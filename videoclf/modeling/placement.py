@@ -150,10 +150,13 @@ def find_device(name: str, *, option: str = "--device") -> torch.device:
         option: who asks, for the message.
 
     Raises:
-        DeviceUnavailable: unknown, or not on this machine.
+        DeviceUnavailable: unknown, not on this machine, or lost by a fork.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        _check_fork(name, option)
+        return torch.device("cuda")
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -167,7 +170,16 @@ def find_device(name: str, *, option: str = "--device") -> torch.device:
         raise DeviceUnavailable(f"{option} {name!r}: torch finds no GPU on this machine; use cpu")
     if (device.index or 0) >= num_gpus:
         raise DeviceUnavailable(f"{option} {name!r}: this machine's GPUs are cuda:0 to cuda:{num_gpus - 1}")
+    _check_fork(name, option)
     return device
+
+
+def _check_fork(name: str, option: str) -> None:
+    if torch.cuda._is_in_bad_fork():
+        raise DeviceUnavailable(
+            f"{option} {name!r}: this process was forked from one that asked for GPUs, and cannot use one; start "
+            "processes by spawn, load models in the child only, or use cpu"
+        )
 
 
 def check_placement(placement: Placement, recipe: Recipe, backbone: Backbone | None = None) -> None:

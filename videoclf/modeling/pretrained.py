@@ -19,10 +19,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from videoclf.errors import WeightsUnavailable, one_line
-from videoclf.modeling.checkpoint import load_model, mismatch
+from videoclf.modeling.checkpoint import WEIGHT_DTYPES, load_model, mismatch
 from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier
 from videoclf.modeling.inflate import inflate_weight
 from videoclf.recipe.backbones import backbone_facts
+from videoclf.recipe.complaints import shortened
 from videoclf.recipe.header import ModelHeader, read_header
 from videoclf.recipe.reading import load_recipe
 from videoclf.recipe.recipe import Backbone as BackboneSpec
@@ -31,6 +32,9 @@ from videoclf.zoo import downloadable_names, find_model, find_recipe, model_name
 
 _LOADING_ERRORS = (OSError, RuntimeError, ValueError, EOFError, AttributeError, pickle.UnpicklingError, HTTPException)
 """What torch and the hubs raise for networks that fail and for files that are not what they should be."""
+
+_CLASSIFIERS = frozenset({"fc", "classifier", "head", "heads"})
+"""How torchvision, timm and we call what comes behind a backbone."""
 
 _PARTS = ("network.", "tail.")
 """Of a backbone; their names are ours, what follows them is torchvision's."""
@@ -91,11 +95,19 @@ def _fill(classifier: VideoClassifier, tensors: dict[str, Tensor], spec: Backbon
     wanted = {name: weights[place] for name, place in place_of.items()}
     # counts of batches are dropped by some exporters; nothing reads them where momentum is fixed
     found = {name: tensor for name, tensor in wanted.items() if name.endswith("num_batches_tracked")}
+    keys: dict[str, str] = {}
     for key, tensor in tensors.items():
         name = _find(key, wanted)
         if name is not None:
-            found[name] = inflate_weight(tensor, wanted[name])
-    problem = mismatch(wanted, found)
+            if keys.setdefault(name, key) != key:
+                raise WeightsUnavailable(
+                    f"{spec.weights}: has two tensors for {name} of {spec.name}, {shortened(keys[name])} and "
+                    f"{shortened(key)}; remove those that are not meant, or {remedy}"
+                )
+            is_inflatable = tensor.dtype in WEIGHT_DTYPES  # others torch may not calculate with; they are refused below
+            found[name] = inflate_weight(tensor, wanted[name]) if is_inflatable else tensor
+    extra = next((key for key in tensors if key not in keys.values() and _is_of_a_network(key, wanted)), None)
+    problem = mismatch(wanted, found) or (f"{shortened(extra)} is not part of it" if extra else "")
     if problem:
         raise WeightsUnavailable(f"{spec.weights}: does not hold the weights of {spec.name} ({problem}); {remedy}")
     classifier.backbone.load_state_dict({place_of[name]: tensor for name, tensor in found.items()})
@@ -115,6 +127,15 @@ def _find(key: str, wanted: dict[str, Tensor]) -> str | None:
         if candidate in wanted:
             return candidate
     return None
+
+
+def _is_of_a_network(key: str, wanted: dict[str, Tensor]) -> bool:
+    """Whether a tensor that has no place in ours is a weight of such a network all the same, of a deeper one, say:
+    ResNet-34 holds all that ResNet-18 does, but half of one network is none. Classifiers may be anything."""
+    short = _without_part(key.removeprefix("backbone."))
+    top = "0" if short.startswith("features.") else short.partition(".")[0]
+    is_a_weight = key.endswith((".weight", ".bias"))  # of older timm's files, some hold tables, too
+    return is_a_weight and top not in _CLASSIFIERS and any(name.startswith(f"{top}.") for name in wanted)
 
 
 def _open_kinetics400(name: str) -> tuple[VideoClassifier, ModelHeader]:
