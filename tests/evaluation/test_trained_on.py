@@ -13,6 +13,8 @@ from videoclf.errors import ResultsInvalid, UsageInvalid
 from videoclf.evaluation.evaluate import evaluate
 from videoclf.evaluation.metrics import Metrics
 from videoclf.evaluation.trained_on import find_trained_on, hash_clips, read_run_split
+from videoclf.inference.export import export
+from videoclf.inference.model import load
 from videoclf.modeling.checkpoint import load_model, save_model
 from videoclf.recipe.header import read_header
 
@@ -59,7 +61,26 @@ def test_the_file_knows_its_clips_wherever_they_lie(
     moved = [LabelledClip(tmp_path / f"{i}.avi", clip.label, None) for i, clip in enumerate(clips)]
     for clip, other in zip(clips, moved, strict=True):
         clip.path.rename(other.path)
-    assert find_trained_on(model, moved) == [True, True, False, False, False, False]
+    assert find_trained_on(load(model), moved) == [True, True, False, False, False, False]
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".xml"])
+def test_an_exported_model_knows_its_clips(
+    tmp_path: Path, tiny_model: Path, clips: tuple[LabelledClip, ...], suffix: str
+) -> None:
+    for package in ("onnxscript", "onnxruntime") if suffix == ".onnx" else ("openvino",):
+        pytest.importorskip(package, reason="needs an extra: pip install 'videoclf[onnx,cpu]'")
+    exported = tmp_path / f"exported{suffix}"
+    export(model_of(tiny_model, tmp_path / "model", hash_clips(clips[:2])), exported)
+    assert find_trained_on(load(exported), clips) == [True, True, False, False, False, False]
+
+
+def test_a_model_that_openvino_runs_knows_the_clips_of_its_file(
+    tmp_path: Path, tiny_model: Path, clips: tuple[LabelledClip, ...]
+) -> None:
+    pytest.importorskip("openvino", reason="needs OpenVINO: pip install 'videoclf[cpu]'")
+    model = model_of(tiny_model, tmp_path / "model", hash_clips(clips[:2]))
+    assert find_trained_on(load(model, engine="openvino"), clips)[:3] == [True, True, False]
 
 
 def test_a_file_with_clips_is_read_as_ever(tmp_path: Path, tiny_model: Path) -> None:
@@ -69,7 +90,7 @@ def test_a_file_with_clips_is_read_as_ever(tmp_path: Path, tiny_model: Path) -> 
 
 def test_a_run_knows_its_clips_by_path(tmp_path: Path, tiny_model: Path, clips: tuple[LabelledClip, ...]) -> None:
     run = run_of(tiny_model, tmp_path / "run", clips)
-    assert find_trained_on(run / "model.safetensors", clips) == [True, True, False, False, False, False]
+    assert find_trained_on(load(run), clips) == [True, True, False, False, False, False]
 
 
 def test_both_figures_are_given(tmp_path: Path, tiny_model: Path, data: Path, clips: tuple[LabelledClip, ...]) -> None:

@@ -47,7 +47,7 @@ def constant(tensor: Any) -> Any:
 def model_of(graph: Any, **parts: Any) -> Any:
     model = onnx_or_skip().helper.make_model(graph, **parts)
     header = ModelHeader(name="m", recipe=Recipe(), labels=("a", "b"))
-    for key, value in portable_metadata(header).items():
+    for key, value in portable_metadata(header, ()).items():
         model.metadata_props.add(key=key, value=value)
     return model
 

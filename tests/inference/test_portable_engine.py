@@ -27,7 +27,7 @@ class FakeGraph:
 def engine(**parts: Callable[[Float32Array], object]) -> PortableEngine:
     recipe = Recipe.model_validate({"backbone": {"name": "tiny"}})
     header = ModelHeader(name="m", recipe=recipe, labels=("a", "b"))
-    return PortableEngine(PortableFile(FakeGraph(**parts), header))
+    return PortableEngine(PortableFile(FakeGraph(**parts), header, frozenset()))
 
 
 def mean_twice(features: Float32Array) -> Float32Array:

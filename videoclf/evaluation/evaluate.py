@@ -99,7 +99,7 @@ def evaluate(
         outcomes.append(outcome)
         on_clip(len(clips), outcome)
     metrics = metrics_of(outcomes, clips, loaded.labels, objective)
-    is_known = [False] * len(clips) if loaded.source is None else find_trained_on(loaded.source, clips)
+    is_known = find_trained_on(loaded, clips)
     notes = []
     if any(is_known):
         metrics = _with_new_clips_apart(metrics, outcomes, clips, is_known, loaded)

@@ -10,7 +10,8 @@ from pathlib import Path
 from videoclf.data.content_index import ContentIndex
 from videoclf.data.dataset import LabelledClip
 from videoclf.errors import ResultsInvalid, one_line
-from videoclf.recipe.trained_clips import clip_hash, read_trained_clips
+from videoclf.inference.model import Model
+from videoclf.recipe.trained_clips import clip_hash
 
 
 @dataclass(frozen=True)
@@ -45,23 +46,23 @@ def read_run_split(model: Path) -> RunSplit | None:
         ) from error
 
 
-def find_trained_on(model: Path, clips: Sequence[LabelledClip]) -> list[bool]:
+def find_trained_on(model: Model, clips: Sequence[LabelledClip]) -> list[bool]:
     """Of each clip whether the model was trained on it (or validated, which chooses epoch, temperature and threshold).
 
     The model file says it by content, wherever a clip lies now. Where it says nothing (files written before it was
     kept, runs that were interrupted), the run beside it says it by path, if there is one.
 
     Args:
-        model: its file.
+        model: as it was loaded.
         clips: each is read whole, if the file knows any.
 
     Raises:
         ModelFileInvalid, ResultsInvalid: the file, or the run's split.json, is damaged.
     """
-    hashes = read_trained_clips(model)
+    hashes = model.trained_clips
     if hashes:
         return [digest is not None and clip_hash(digest) in hashes for digest in _digests(clips)]
-    run = read_run_split(model)
+    run = None if model.source is None else read_run_split(model.source)
     return [run is not None and str(clip.path.absolute()) in run.trained_paths for clip in clips]
 
 

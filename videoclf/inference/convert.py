@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,15 @@ _NUM_STEPS = 6
 """Of the example that exporters follow: its values mean nothing, but 1 they would take for a constant."""
 
 
-def to_openvino(classifier: VideoClassifier, header: ModelHeader) -> tuple[bytes, bytes]:
+def to_openvino(
+    classifier: VideoClassifier, header: ModelHeader, trained_clips: Collection[str] = ()
+) -> tuple[bytes, bytes]:
     """The model for OpenVINO: what belongs into its ``.xml`` and its ``.bin``.
 
     Args:
         classifier: in evaluation mode, on the CPU.
         header: of it.
+        trained_clips: see `videoclf.recipe.trained_clips`.
 
     Raises:
         EngineUnavailable: OpenVINO cannot be used, or refuses the model.
@@ -59,7 +63,7 @@ def to_openvino(classifier: VideoClassifier, header: ModelHeader) -> tuple[bytes
             model = _convert_parts(openvino, portable, _frames(header))
         except Exception as error:  # whatever torch's tracer and OpenVINO raise of what they cannot follow
             raise _refusal("OpenVINO", header, one_line(error)) from error
-        for key, value in portable_metadata(header).items():
+        for key, value in portable_metadata(header, trained_clips).items():
             model.set_rt_info(value, [key])
         path = Path(folder, "model.xml")
         openvino.save_model(model, path, compress_to_fp16=False)
@@ -88,12 +92,13 @@ def _convert_parts(openvino: Any, portable: PortableModel, frames: Tensor) -> An
     return openvino.Model(model.get_results()[-len(OUTPUTS) :], model.get_parameters())
 
 
-def to_onnx(classifier: VideoClassifier, header: ModelHeader) -> bytes:
+def to_onnx(classifier: VideoClassifier, header: ModelHeader, trained_clips: Collection[str] = ()) -> bytes:
     """The model for ONNX runtimes: what belongs into its ``.onnx``.
 
     Args:
         classifier: in evaluation mode, on the CPU.
         header: of it.
+        trained_clips: see `videoclf.recipe.trained_clips`.
 
     Raises:
         EngineUnavailable: onnx, onnxscript or onnxruntime is not installed, or the model cannot be exported.
@@ -111,7 +116,7 @@ def to_onnx(classifier: VideoClassifier, header: ModelHeader) -> bytes:
             ) from error
         except Exception as error:  # whatever torch's exporter raises of what it cannot follow
             raise _refusal("ONNX", header, one_line(error)) from error
-        for key, value in portable_metadata(header).items():
+        for key, value in portable_metadata(header, trained_clips).items():
             model.metadata_props.add(key=key, value=value)
         path = Path(folder, "model.onnx")
         path.write_bytes(model.SerializeToString())

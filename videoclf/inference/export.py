@@ -8,6 +8,8 @@ from videoclf.atomic import refuse_to_replace, write_atomically
 from videoclf.errors import UsageInvalid
 from videoclf.inference.open import EXPORT_SUFFIXES
 from videoclf.inference.options import EngineName
+from videoclf.recipe.trained_clips import read_trained_clips
+from videoclf.zoo import downloadable_names, find_model
 
 
 def export(model: str | Path | None, out: str | Path, *, overwrite: bool = False) -> None:
@@ -39,9 +41,10 @@ def export(model: str | Path | None, out: str | Path, *, overwrite: bool = False
     from videoclf.modeling.threads import beside_lost_threads
 
     classifier, header = beside_lost_threads(open_model, model)
+    trained_clips = () if str(model) in downloadable_names() else read_trained_clips(find_model(model))
     if target is EngineName.ONNX:
-        write_atomically(path, beside_lost_threads(to_onnx, classifier, header))
+        write_atomically(path, beside_lost_threads(to_onnx, classifier, header, trained_clips))
         return
-    graph, weights = beside_lost_threads(to_openvino, classifier, header)
+    graph, weights = beside_lost_threads(to_openvino, classifier, header, trained_clips)
     write_atomically(path.with_suffix(".bin"), weights)
     write_atomically(path, graph)

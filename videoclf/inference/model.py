@@ -11,14 +11,16 @@ import numpy as np
 from videoclf import errors
 from videoclf.errors import UsageInvalid
 from videoclf.inference.engine import Engine, Float32Array
-from videoclf.inference.open import open_engine
+from videoclf.inference.open import EXPORT_SUFFIXES, open_engine
 from videoclf.inference.options import EngineName
 from videoclf.inference.pipeline import clip_request, predict_clips
+from videoclf.inference.portable_engine import PortableEngine
 from videoclf.inference.prediction import Failure, Prediction
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import ReadWindow, read_clips
 from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.trained_clips import read_trained_clips
 from videoclf.zoo import downloadable_names, find_model
 
 if TYPE_CHECKING:
@@ -86,6 +88,15 @@ class Model:
     def recipe(self) -> Recipe:
         """How it samples, prepares and classifies."""
         return self.header.recipe
+
+    @property
+    def trained_clips(self) -> frozenset[str]:
+        """Hashes of the clips that it was trained on, by `videoclf.recipe.trained_clips.clip_hash`; none where its file
+        does not say."""
+        if isinstance(self._engine, PortableEngine) and self._engine.trained_clips:
+            return self._engine.trained_clips
+        is_exported = self.source is not None and self.source.suffix.lower() in EXPORT_SUFFIXES
+        return frozenset() if self.source is None or is_exported else read_trained_clips(self.source)
 
     @property
     def computes_on(self) -> str:

@@ -40,10 +40,10 @@ def read_onnx(path: Path) -> PortableFile:
         raise ModelFileInvalid(
             f"{path}: is no ONNX model, or a damaged one ({shortened(one_line(error))}); export it again"
         ) from error
-    header = parse_metadata({entry.key: entry.value for entry in model.metadata_props}, path)
+    header, trained_clips = parse_metadata({entry.key: entry.value for entry in model.metadata_props}, path)
     if complaint := complaint_about_onnx(model):
         raise ModelFileInvalid(f"{path}: is refused: {complaint}; export it again")
-    return PortableFile(OnnxGraph(model, path), header)
+    return PortableFile(OnnxGraph(model, path), header, trained_clips)
 
 
 class OnnxGraph:

@@ -98,13 +98,13 @@ def open_openvino(graph: bytes, weights: bytes, path: Path) -> PortableFile:
         ) from error
     entries = {key: str(value) for key, value in entries.items()}
     written_with = entries.pop(WEIGHTS_KEY, None)
-    header = parse_metadata(entries, path)
+    header, trained_clips = parse_metadata(entries, path)
     if written_with is not None and written_with != hashlib.sha256(weights).hexdigest():
         raise ModelFileInvalid(
             f"{path}: was written with other weights than those in {path.with_suffix('.bin').name}; keep the two files "
             "of one export together, or export it again"
         )
-    return PortableFile(OpenvinoGraph(core, model, path), header)
+    return PortableFile(OpenvinoGraph(core, model, path), header, trained_clips)
 
 
 def read_openvino(path: Path) -> PortableFile:

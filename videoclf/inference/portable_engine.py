@@ -7,7 +7,7 @@ runs on a fixed number of pictures at a time, those of several clips together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +27,8 @@ from videoclf.media.reader import Chunks
 from videoclf.recipe.backbones import backbone_facts
 from videoclf.recipe.complaints import shortened
 from videoclf.recipe.header import METADATA_KEY, ModelHeader, parse_header
+from videoclf.recipe.trained_clips import METADATA_KEY as TRAINED_CLIPS_KEY
+from videoclf.recipe.trained_clips import parse_trained_clips, to_metadata
 
 STAGES = ("resized", "items", "features", "sequences", "logits", "probabilities")
 """What `PortableModel` gives, in its order. A file's outputs are the last two; the others are tensors inside."""
@@ -40,7 +42,8 @@ GRAPH_VERSION = 1
 """Of what the names mean. Raise it whenever a file of before would be run wrongly."""
 
 _GRAPH_KEY = "videoclf_graph"
-METADATA_KEYS = (METADATA_KEY, _GRAPH_KEY)
+_NEEDED_KEYS = (METADATA_KEY, _GRAPH_KEY)
+METADATA_KEYS = (*_NEEDED_KEYS, TRAINED_CLIPS_KEY)
 _ITEMS_PER_PASS = 4
 """Pictures that a per-frame backbone sees at a time. Of more, what one layer hands to the next no longer stays in a
 core's cache: 16 took a tenth longer at 224×224. Always so many: OpenVINO plans each new shape anew."""
@@ -81,6 +84,8 @@ class PortableFile:
 
     graph: Graph
     header: ModelHeader
+    trained_clips: frozenset[str]
+    """Hashes of the clips that it was trained on; see `videoclf.recipe.trained_clips`."""
 
 
 class _Parts:
@@ -119,6 +124,11 @@ class PortableEngine:
     def computes_on(self) -> str:
         """See `Engine`."""
         return f"cpu, float32, by {type(self._file.graph).__name__}"
+
+    @property
+    def trained_clips(self) -> frozenset[str]:
+        """Hashes of the clips that it was trained on, as its file has them."""
+        return self._file.trained_clips
 
     def preprocess(self, chunks: Chunks) -> Float32Array:
         """One window: ``T×3×H×W`` float32."""
@@ -178,13 +188,13 @@ def _full_groups(rows: Iterable[Float32Array], size: int) -> Iterator[Float32Arr
         yield np.stack([*group, *[group[-1]] * (size - len(group))])
 
 
-def portable_metadata(header: ModelHeader) -> dict[str, str]:
+def portable_metadata(header: ModelHeader, trained_clips: Collection[str]) -> dict[str, str]:
     """What an exported file keeps beside its graph."""
-    return {**header.to_metadata(), _GRAPH_KEY: str(GRAPH_VERSION)}
+    return {**header.to_metadata(), _GRAPH_KEY: str(GRAPH_VERSION), **to_metadata(trained_clips)}
 
 
-def parse_metadata(metadata: dict[str, str], path: Path) -> ModelHeader:
-    """The checked header of an exported file.
+def parse_metadata(metadata: dict[str, str], path: Path) -> tuple[ModelHeader, frozenset[str]]:
+    """The checked header of an exported file, and the hashes of the clips that it was trained on.
 
     Args:
         metadata: of the graph.
@@ -193,7 +203,7 @@ def parse_metadata(metadata: dict[str, str], path: Path) -> ModelHeader:
     Raises:
         ModelFileInvalid: not exported by videoclf, of another version, or a header with hostile values.
     """
-    if not metadata.keys() >= set(METADATA_KEYS):
+    if not metadata.keys() >= set(_NEEDED_KEYS):
         raise ModelFileInvalid(f"{path}: was not exported by videoclf; use: videoclf export MODEL --out {path.name}")
     version = metadata[_GRAPH_KEY]
     if version != str(GRAPH_VERSION):
@@ -201,4 +211,5 @@ def parse_metadata(metadata: dict[str, str], path: Path) -> ModelHeader:
             f"{path}: was exported in version {shortened(version)}, not the {GRAPH_VERSION} known here; export its "
             f"model again: videoclf export MODEL --out {path.name}"
         )
-    return parse_header(metadata[METADATA_KEY], path)
+    trained_clips = parse_trained_clips(metadata.get(TRAINED_CLIPS_KEY, ""), path)
+    return parse_header(metadata[METADATA_KEY], path), trained_clips
