@@ -97,20 +97,21 @@ def load_dataset(source: str | Path, *, group_pattern: str | None = None) -> Dat
     path = Path(source)
     pattern = None if group_pattern is None else _compile(group_pattern)
     if path.is_dir():
-        clips, warnings = _scan_folder(path)
+        scan = _scan_folder(path)
     elif path.is_file():
-        clips, warnings = _read_list(path)
+        scan = _read_list(path)
     else:
         raise DatasetInvalid(f"{without_credentials(path)}: no such folder or list of path,label; check the path")
+    warnings = list(scan.warnings)
     if pattern is None:
-        groups = [_group_of(found.clip.path.name, _UCF_GROUP) for found in clips]
+        groups = [_group_of(found.clip.path.name, _UCF_GROUP) for found in scan.clips]
     else:
-        groups = _find_groups(clips, pattern, str(path))
-        if all(found.clip.group is not None for found in clips):
+        groups = _find_groups(scan.clips, pattern, str(path))
+        if all(found.clip.group is not None for found in scan.clips):
             warnings.append(f"--group-regex {group_pattern!r}: is not used: {path} names the group of every clip")
     grouped = [
         found.clip if found.clip.group is not None else replace(found.clip, group=group)
-        for found, group in zip(clips, groups, strict=True)
+        for found, group in zip(scan.clips, groups, strict=True)
     ]
     refuse_look_alikes((clip.label for clip in grouped), "class", str(path))
     refuse_look_alikes((name for clip in grouped for name in clip.names), "class", str(path))
@@ -125,6 +126,14 @@ class _Found:
     clip: LabelledClip
     name_below: str
     """Its path below the folder, or as the list has it."""
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """What a folder or a list holds."""
+
+    clips: Sequence[_Found]
+    warnings: Sequence[str]
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
@@ -156,8 +165,7 @@ def _find_groups(clips: Sequence[_Found], pattern: re.Pattern[str], source: str)
     return [None] * len(clips)
 
 
-def _scan_folder(folder: Path) -> tuple[list[_Found], list[str]]:
-    """The clips, and warnings."""
+def _scan_folder(folder: Path) -> _Scan:
     subfolders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     videos = {path: found for path in subfolders if (found := videos_below(path))}
     loose = [path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
@@ -178,7 +186,7 @@ def _scan_folder(folder: Path) -> tuple[list[_Found], list[str]]:
     warnings = []
     if loose:
         warnings.append(f"{len(loose)} videos lie in no class folder and are left out, the first is {loose[0]}")
-    return [_Found(clip, clip.path.relative_to(folder).as_posix()) for clip in clips], warnings
+    return _Scan([_Found(clip, clip.path.relative_to(folder).as_posix()) for clip in clips], warnings)
 
 
 def _is_laid_out_in_parts(folder: Path, videos: dict[Path, list[Path]]) -> bool:
@@ -205,8 +213,7 @@ def _is_laid_out_in_parts(folder: Path, videos: dict[Path, list[Path]]) -> bool:
     )
 
 
-def _read_list(path: Path) -> tuple[list[_Found], list[str]]:
-    """The clips, and warnings."""
+def _read_list(path: Path) -> _Scan:
     listed = read_clip_list(path)
     clips: dict[Path, _Found] = {}
     for row in listed.rows:
@@ -217,7 +224,7 @@ def _read_list(path: Path) -> tuple[list[_Found], list[str]]:
     warnings = []
     if listed.unused_columns:
         warnings.append(f"{path}: not used of its columns: {', '.join(listed.unused_columns)}")
-    return list(clips.values()), warnings
+    return _Scan(list(clips.values()), warnings)
 
 
 def check_labels(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
 from videoclf.evaluation.multilabel import compute_multilabel_metrics
 from videoclf.evaluation.report import write_report
 from videoclf.evaluation.results import holds_run
-from videoclf.evaluation.trained_on import find_trained_on, read_run_split
+from videoclf.evaluation.trained_on import RunSplit, find_trained_on, read_run_split
 from videoclf.inference.model import Model, load
 from videoclf.inference.open import EXPORT_SUFFIXES
 from videoclf.inference.prediction import Failure, Prediction
@@ -74,20 +75,10 @@ def evaluate(
         _check_place(model, device, place)  # before a folder of any size is gone through
     if out is not None:
         refuse_unwritable(Path(out))
-    split, group_pattern = _as_the_run(model, split, group_pattern, on_notice)
-    dataset = load_dataset(data, group_pattern=group_pattern)
-    clips = dataset.clips
-    for warning in dataset.warnings:
-        on_notice(warning)
-    if split:
-        parts = make_split(dataset, split, split_files=split_files)
-        clips = parts.test
-        for warning in parts.warnings:
-            on_notice(warning)
-    elif dataset.has_parts:
-        on_notice(f"{data} gives its clips to parts: all of them are evaluated; its test part alone: --split given")
-    if not clips:
-        raise DatasetInvalid(f"--split {split}: has no test part in {data}; leave --split out to evaluate on all clips")
+    chosen = _choose_clips(model, data, split, split_files, group_pattern)
+    clips = chosen.clips
+    for notice in chosen.notices:
+        on_notice(notice)
     if out is not None:
         _refuse_to_replace(Path(out), overwrite=overwrite)
     loaded = model if isinstance(model, Model) else load(model, device=device, place=place)
@@ -104,7 +95,8 @@ def evaluate(
     if any(is_known):
         metrics = _with_new_clips_apart(metrics, outcomes, clips, is_known, loaded)
         notes.append(describe_trained_on(metrics))
-        on_notice(notes[0])
+        has_run = loaded.source is not None and read_run_split(loaded.source) is not None
+        on_notice(notes[0] + ("; the run's own test part alone: --split run" if has_run and not chosen.split else ""))
     if folder is not None:
         truths = truths_of(clips, objective)
         recipe_toml = recipe_to_toml(loaded.recipe)
@@ -112,10 +104,10 @@ def evaluate(
             "format_version": 1,
             "model": loaded.header.name,
             "data": str(data),
-            "judged_on": "test" if split else "all",
-            "split": {"spec": split},
+            "judged_on": "test" if chosen.split else "all",
+            "split": {"spec": chosen.split},
         }
-        title = f"{loaded.header.name} on {data}" + (f", test part of {split}" if split else "")
+        title = f"{loaded.header.name} on {data}" + (f", test part of {chosen.split}" if chosen.split else "")
         write_atomically(folder / "metrics.json", json.dumps(about | metrics.model_dump(), indent=2).encode())
         write_atomically(folder / "recipe.toml", recipe_toml.encode())
         write_predictions(folder / "predictions.jsonl", outcomes, truths)
@@ -131,6 +123,47 @@ def evaluate(
             reading=reading,
         )
     return metrics
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The clips to evaluate on."""
+
+    clips: Sequence[LabelledClip]
+    split: str | None
+    """Whose test part they are; None: all there are."""
+    notices: Sequence[str]
+
+
+def _choose_clips(
+    model: str | Path | Model,
+    data: str | Path,
+    split: str | None,
+    split_files: str | Path | None,
+    group_pattern: str | None,
+) -> _Chosen:
+    """All clips of the data, or a split's test part; what is not said of the split is as in the model's run."""
+    notices: list[str] = []
+    run = None if split is None else _run_of(model, split)
+    if run is not None:
+        split = run.spec if split == "run" else split
+        if group_pattern is None and run.group_pattern is not None:
+            group_pattern = run.group_pattern
+            notices.append(f"groups are found as in the run: --group-regex {shlex.quote(group_pattern)}")
+    dataset = load_dataset(data, group_pattern=group_pattern)
+    clips = dataset.clips
+    notices += dataset.warnings
+    if split:
+        parts = make_split(dataset, split, split_files=split_files)
+        clips = parts.test
+        notices += parts.warnings
+    elif dataset.has_parts:
+        notices.append(
+            f"{data} gives its clips to parts: all of them are evaluated; its test part alone: --split given"
+        )
+    if not clips:
+        raise DatasetInvalid(f"--split {split}: has no test part in {data}; leave --split out to evaluate on all clips")
+    return _Chosen(clips, split, notices)
 
 
 def _refuse_to_replace(out: Path, *, overwrite: bool) -> None:
@@ -165,20 +198,13 @@ def _with_new_clips_apart(
     return metrics.model_copy(update={"num_trained_on": sum(is_known), "without_trained_on": without})
 
 
-def _as_the_run(
-    model: str | Path | Model, split: str | None, group_pattern: str | None, on_notice: Callable[[str], object]
-) -> tuple[str | None, str | None]:
-    """The split and the pattern, where they are not given, as the model's run had them."""
+def _run_of(model: str | Path | Model, split: str) -> RunSplit | None:
+    """The run that the model comes from; its split and pattern stand in for what is not given."""
     path = model.source if isinstance(model, Model) else Path(model)
-    run = read_run_split(path) if path is not None and split is not None else None
+    run = None if path is None else read_run_split(path)
     if split == "run" and run is None:
         raise UsageInvalid(f"--split run: {model} is no run's folder; name the split, such as group:0")
-    if run is None:
-        return split, group_pattern
-    if group_pattern is None and run.group_pattern is not None:
-        group_pattern = run.group_pattern
-        on_notice(f"groups are found as in the run: --group-regex {shlex.quote(group_pattern)}")
-    return (run.spec if split == "run" else split), group_pattern
+    return run
 
 
 def _check_place(model: str | Path, device: str, place: str) -> None:
