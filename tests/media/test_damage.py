@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tests.media.decoders import DECODERS
 from tests.media.timing_clips import FRAME, H264, MPEG2
 from videoclf.errors import DecodeFailed, MediaError
 from videoclf.media import pyav_decoder
+from videoclf.media.damage import DamageTracker
 from videoclf.media.frames import RgbFrame, UInt8Array
 from videoclf.media.options import DecoderName, ReadOptions
 from videoclf.media.sampling import SamplingPlan
@@ -315,3 +316,29 @@ def test_reported_files_serve_no_broken_picture(shared_data: Path, name: str, lo
         served = {round(frame.pts_seconds * 10) for frame in video.frames(video.plan(10))}
     assert served == set(range(60)) - set(lost)
     assert f"{len(lost)} of 60 moments were left out: damage took their frames" in video.warnings
+
+
+@pytest.mark.parametrize("num_behind", range(1, 8))
+def test_numbers_of_packets_are_not_lost_where_several_streams_are_decoded_at_once(
+    tmp_path: Path, num_behind: int
+) -> None:
+    coding = replace(H264, options={"x264-params": "keyint=10:bframes=3"})
+    path = encode(tmp_path / "clip.mp4", coding, numbers=range(NUM_FRAMES)).path
+    with av.open(str(path)) as one, av.open(str(path)) as other:
+        first, second = numbers_of(one), numbers_of(other)
+        seen_first = [number for _ in range(num_behind) for number in next(first)]
+        seen_second: list[Any] = []
+        for numbers, later in zip(first, second, strict=False):
+            seen_first += numbers
+            seen_second += later
+        seen_second += [number for numbers in second for number in numbers]
+    assert sorted(seen_first, key=str) == sorted(seen_second, key=str) == sorted(range(NUM_FRAMES), key=str)
+
+
+def numbers_of(container: Any) -> Iterator[list[Any]]:
+    """Packet by packet the numbers that its frames bring along."""
+    codec = container.streams.video[0].codec_context
+    codec.copy_opaque = True
+    tracker = DamageTracker(codec, "mov")
+    for packet in container.demux(video=0):
+        yield [frame.opaque for frame in tracker.decoded(packet, codec.decode)]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,9 +14,12 @@ from tests.media.coded_clips import encode
 from tests.media.test_damage import PLAIN, noise, with_packet_changed
 from videoclf.media.budget import Budget
 from videoclf.media.gate import admit
+from videoclf.media.lanes import Stopped
 from videoclf.media.limits import DEFAULT_LIMITS
 from videoclf.media.options import ReadOptions
 from videoclf.media.pyav_stream import OpenStream, PacketsMislead
+
+ROOT = Path(__file__).parents[2]
 
 
 def open_stream(path: Path) -> OpenStream:
@@ -41,3 +48,57 @@ def test_with_one_thread_damage_is_told_and_with_several_it_is_refused(tmp_path:
     with pytest.raises(PacketsMislead):
         list(stream.frames())
     stream.close()
+
+
+class WatchedCodec:
+    """A codec that counts how often it is flushed, and may be closed by another thread while it decodes."""
+
+    def __init__(self, codec: Any, while_decoding: Callable[[], object] = lambda: None) -> None:
+        self._codec = codec
+        self._while_decoding = while_decoding
+        self.num_flushed = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._codec, name)
+
+    def flush_buffers(self) -> None:
+        self.num_flushed += 1
+        self._codec.flush_buffers()
+
+    def decode(self, packet: Any) -> Any:
+        self._while_decoding()
+        return self._codec.decode(packet)
+
+
+@pytest.mark.parametrize(("num_threads", "num_flushed"), [(1, 0), (4, 1)])
+def test_a_codecs_threads_are_at_rest_before_it_is_freed(tmp_path: Path, num_threads: int, num_flushed: int) -> None:
+    encode(tmp_path / "clip.mp4", PLAIN)
+    stream = open_stream(tmp_path / "clip.mp4")
+    stream.set_threads(num_threads)
+    stream.codec = codec = WatchedCodec(stream.codec)
+    next(stream.frames())
+    stream.close()
+    assert codec.num_flushed == num_flushed
+
+
+def test_a_stream_that_another_thread_closes_is_stopped_by_who_decodes(tmp_path: Path) -> None:
+    encode(tmp_path / "clip.mp4", PLAIN)
+    stream = open_stream(tmp_path / "clip.mp4")
+    stream.set_threads(4)
+    stream.codec = codec = WatchedCodec(stream.codec, while_decoding=stream.close)
+    with pytest.raises(Stopped):
+        next(stream.frames())
+    assert codec.num_flushed == 1
+
+
+@pytest.mark.parametrize("ending", ["stream.close()", "del stream"])
+def test_a_stream_that_is_left_in_the_middle_never_waits_for_ever(shared_data: Path, ending: str) -> None:
+    program = (
+        "import sys; from itertools import islice; from pathlib import Path\n"
+        "from tests.media.test_pyav_stream import open_stream\n"
+        "for i in range(60):\n"
+        "    stream = open_stream(Path(sys.argv[1])); stream.set_threads(4); frames = stream.frames()\n"
+        f"    list(islice(frames, i % 20)); {ending}; stream = frames = None\n"
+    )
+    path = shared_data / "odd/fate/av1/av1-1-b8-03-sizeup.mp4"
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True, timeout=60, cwd=ROOT)

@@ -31,6 +31,11 @@ _NOTICES_WHAT_IS_MISSING = frozenset({"h263", "h264", "mpeg1video", "mpeg2video"
 """Decoders that mark a picture of which a part is missing; others show what comes of it."""
 
 
+class _PacketNumber(int):
+    """An object of its own for each packet. PyAV keeps what is handed through a codec by its address, until the first
+    packet with that address is freed; small integers are one object for all streams, and got lost on the way."""
+
+
 def is_marked(packet: Any, demuxer: str) -> bool:
     """Whether the demuxer found that something is missing in, or behind, the packet after this one."""
     return demuxer in _MARKED_LATE and bool(packet.is_corrupt)
@@ -91,7 +96,7 @@ class DamageTracker:
         """Whether the packet is marked; its mark is taken away."""
         number = self._num_packets
         self._num_packets += 1
-        packet.opaque = number
+        packet.opaque = _PacketNumber(number)
         header = self._headers_of.of(memoryview(packet))
         self._headers[number] = header
         self._headers.pop(number - _MAX_HEADERS, None)
@@ -123,7 +128,7 @@ class DamageTracker:
             frames: that came out of the codec.
         """
         for frame in frames:
-            number = frame.opaque if isinstance(frame.opaque, int) else self._num_packets - 1
+            number = frame.opaque if isinstance(frame.opaque, _PacketNumber) else self._num_packets - 1
             if self._took_out(number).is_referred_to and frame.is_corrupt:
                 self._damaged.append(number)
             self._waiting.append((frame, number))

@@ -67,6 +67,10 @@ class OpenStream:
         self._options = options
         self._budget = budget
         self._num_threads = 1
+        self.container: Any = None
+        self.codec: Any = None
+        self._codec_lock = threading.Lock()
+        self._is_closed = False
         self._beginning: tuple[Any, ...] | None = None
         self._held: list[Any] = []
         """All packets of a small file, from the scan on: they need not be sought and read again."""
@@ -79,20 +83,35 @@ class OpenStream:
         self._open()
 
     def _open(self) -> None:
-        self.container: Any = open_container(self.admission, self._options.limits)
+        self.container = open_container(self.admission, self._options.limits)
         try:
             self.stream: Any = choose_video_stream(self.container, self.admission, self._options)
         except BaseException:
             self.close()
             raise
-        self.codec: Any = self.stream.codec_context
+        self.codec = self.stream.codec_context
         self._packets: Iterator[Any] = iterate_packets(self.container, self.stream)
         self._next_ordinal: int | None = 0
         self._is_after_discarded = False
 
     def close(self) -> None:
-        """Give back the file and the codec."""
-        self.container.close()
+        """Give back the file and the codec; any thread may do it, also while another one decodes."""
+        self._is_closed = True
+        if self._codec_lock.acquire(blocking=False):  # else who decodes does it
+            self._still_threads()
+            self._codec_lock.release()
+        if self.container is not None:
+            self.container.close()
+
+    def __del__(self) -> None:
+        if not self._is_closed:
+            self.close()
+
+    def _still_threads(self) -> None:
+        """A codec's threads free packets' numbers, and for that they need the interpreter. Who frees a codec holds the
+        interpreter and waits for its threads, for ever (libdav1d); to flush it waits without holding it."""
+        if self.codec is not None and self.codec.is_open and self.codec.thread_count != 1:
+            self.codec.flush_buffers()
 
     def set_threads(self, num_threads: int) -> None:
         """For the codec, once it is opened; a codec that runs already is opened anew."""
@@ -243,7 +262,11 @@ class OpenStream:
             self._budget.note_damage(packet.strerror)
             return
         try:
-            frames: list[av.VideoFrame] = self._budget.timed(tracker.decoded, packet, self.codec.decode)
+            with self._codec_lock:
+                frames: list[av.VideoFrame] = self._budget.timed(tracker.decoded, packet, self.codec.decode)
+                if self._is_closed:
+                    self._still_threads()
+                    raise Stopped
         except av.error.MemoryError:
             raise self._budget.out_of_memory() from None
         except av.error.EOFError:
@@ -281,6 +304,7 @@ class OpenStream:
 
     def _reopen(self) -> None:
         self.close()
+        self._is_closed = False
         self._open()
         self.set_threads(self._num_threads)
 
