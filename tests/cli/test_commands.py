@@ -135,6 +135,10 @@ TOO_HIGH = "backbone[:99]=cpu:0,backbone[99:]=cpu:1"
         (("export", "actions16", "--out", "model.pt"), 2, "its suffix must say what it is for: .onnx or .xml"),
         (("export", "actions16", "--out", "model.xml", "--format", "onnx"), 2, "is written to a .onnx file"),
         (("export", "gone", "--out", "model.onnx"), 1, "no model 'gone'"),
+        (("predict", "a.mp4", "--overwrite"), 2, "--overwrite: says what to do with --csv, which is not given"),
+        (("compare", "a", "b", "--overwrite"), 2, "--overwrite: says what to do with --html, which is not given"),
+        (("evaluate", "a", "b", "--overwrite"), 2, "--overwrite: says what to do with --out, which is not given"),
+        (("check", "a", "--overwrite"), 2, "--overwrite: says what to do with --out, which is not given"),
         (("evaluate", "actions16", "gone"), 1, "gone: no such folder or list"),
         (
             ("evaluate", "actions16", "gone", "--place", "head=cpu"),

@@ -20,6 +20,7 @@ from videoclf.cli.options import (
     Split,
     SplitFiles,
     Workers,
+    check_overwrite,
     num_threads,
     read_options,
 )
@@ -68,6 +69,7 @@ def check(
 
     The exit code is 1 where a clip is unusable or the split leaks.
     """
+    check_overwrite(out, "--out", overwrite=overwrite)
     with _Progress() as bar:
         bar.start("reading the list of clips", None)
         from videoclf.audit.check import check as check_data

@@ -9,7 +9,7 @@ import typer
 
 from videoclf.atomic import refuse_to_replace
 from videoclf.cli.console import ProgressBar, print_notice, print_result, print_table
-from videoclf.cli.options import Json
+from videoclf.cli.options import Json, check_overwrite
 
 if TYPE_CHECKING:
     from videoclf.evaluation.compare import Comparison
@@ -28,6 +28,7 @@ def compare(
     Where two runs judged the same clips, their difference is taken clip by clip, which is much surer than two figures
     beside each other. Try: videoclf compare runs/a runs/b --html compare.html
     """
+    check_overwrite(html, "--html", overwrite=overwrite)
     if html is not None:
         refuse_to_replace(html, overwrite=overwrite)
     with ProgressBar() as bar:

@@ -29,6 +29,7 @@ from videoclf.cli.options import (
     Split,
     SplitFiles,
     Workers,
+    check_overwrite,
     num_threads,
     read_options,
 )
@@ -66,6 +67,7 @@ def evaluate(
     """
     from videoclf.inference.prediction import Failure
 
+    check_overwrite(out, "--out", overwrite=overwrite)
     with ProgressBar() as bar:
         bar.start("loading torch", None)
         from videoclf.evaluation.evaluate import evaluate as evaluate_model

@@ -111,6 +111,21 @@ def feature_cache(folder: Path | None, *, no_cache: bool) -> Path | str | None:
     return None if no_cache else folder or "auto"
 
 
+def check_overwrite(output: Path | None, option: str, *, overwrite: bool) -> None:
+    """``--overwrite`` is said of something.
+
+    Args:
+        output: what the option names.
+        option: as in ``--out``.
+        overwrite: whether it was said.
+
+    Raises:
+        UsageInvalid: there is no output that it could be of.
+    """
+    if overwrite and output is None:
+        raise UsageInvalid(f"--overwrite: says what to do with {option}, which is not given; add it, or leave both out")
+
+
 def num_threads(workers: int | None) -> int:
     """The number asked for, or the default."""
     return workers or DEFAULT_NUM_THREADS

@@ -21,6 +21,7 @@ from videoclf.cli.options import (
     Place,
     VideoStream,
     Workers,
+    check_overwrite,
     num_threads,
     read_options,
 )
@@ -79,6 +80,7 @@ def predict(
     from videoclf.media.sources import expand_sources
     from videoclf.zoo import DEFAULT_MODEL_NAME, EVERYDAY_MODEL_NAME
 
+    check_overwrite(csv_file, "--csv", overwrite=overwrite)
     reading = read_options(decoder, limit, isolate=isolate, fast=fast, video_stream=video_stream)
     table = None if csv_file is None else CsvTable(csv_file, _CSV_COLUMNS, overwrite=overwrite, notice=print_notice)
     loaded = load(model, engine=engine, device=device, place=place, notice=print_notice)
