@@ -47,6 +47,15 @@ def test_what_is_there_is_not_replaced_unasked(tmp_path: Path) -> None:
     assert str(caught.value) == f"{path}: is there already; choose another name, or add --overwrite"
 
 
+def test_a_file_of_another_kind_is_not_replaced_even_if_asked(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"weights")
+    with pytest.raises(RunFolderUnusable, match="holds something else than is written now; choose another name"):
+        refuse_to_replace(path, overwrite=True, beginning=b"source,")
+    path.write_bytes(b"source,label")
+    refuse_to_replace(path, overwrite=True, beginning=b"source,")
+
+
 @pytest.mark.parametrize("overwrite", [True, False])
 def test_a_folder_is_no_file(tmp_path: Path, overwrite: bool) -> None:
     with pytest.raises(RunFolderUnusable, match="is a folder; name a file"):

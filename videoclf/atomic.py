@@ -75,15 +75,16 @@ def unwritable(path: Path, error: OSError) -> RunFolderUnusable:
     )
 
 
-def refuse_to_replace(*paths: Path, overwrite: bool) -> None:
+def refuse_to_replace(*paths: Path, overwrite: bool, beginning: bytes = b"") -> None:
     """What a file holds stays, unless its replacement was asked for; nothing is lost of an empty one, as mktemp makes.
 
     Args:
         paths: of files that are to be written; pipes and devices are none that hold anything.
         overwrite: whether it was asked for.
+        beginning: of files that may be replaced at all: a table takes the place of a table, never of a model.
 
     Raises:
-        RunFolderUnusable: one holds something, or is a folder.
+        RunFolderUnusable: one holds something, something else, or is a folder.
     """
     for path in paths:
         try:
@@ -96,6 +97,16 @@ def refuse_to_replace(*paths: Path, overwrite: bool) -> None:
             raise RunFolderUnusable(f"{path}: is a folder; name a file")
         if stat.S_ISREG(status.st_mode) and status.st_size and not overwrite:
             raise RunFolderUnusable(f"{path}: is there already; choose another name, or add --overwrite")
+        if stat.S_ISREG(status.st_mode) and status.st_size and not _begins_with(path, beginning):
+            raise RunFolderUnusable(f"{path}: holds something else than is written now; choose another name")
+
+
+def _begins_with(path: Path, beginning: bytes) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(beginning)) == beginning
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def refuse_unwritable(folder: Path, *, must_exist: bool = False) -> None:

@@ -146,3 +146,16 @@ def test_where_every_clip_is_broken_there_is_still_a_report(tmp_path: Path) -> N
     found = check(tmp_path, num_threads=2)
     assert (found.report.num_usable, found.report.is_clean) == (0, False)
     assert "Unusable" in render(found)
+
+
+def test_classes_that_training_would_refuse_to_name_are_noted(data: Path, tmp_path: Path) -> None:
+    clip = data / "run/v_run_g01_c01.mp4"
+    (tmp_path / "list.csv").write_text(f"{clip},a\x1b[31m\n{data / 'walk/v_walk_g01_c01.mp4'},b\n")
+    (note, *_) = check(tmp_path / "list.csv", finds_near_duplicates=False, num_threads=2).report.notes
+    assert note == r"classes whose names cannot be printed, so that train refuses them: 'a\x1b[31m'; rename them"
+
+
+def test_a_set_with_a_test_part_only_is_checked_without_a_split(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts/test").symlink_to(data)
+    assert check(tmp_path / "parts", finds_near_duplicates=False, num_threads=2).report.split is None

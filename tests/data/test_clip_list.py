@@ -52,7 +52,7 @@ def test_without_names_the_order_says_what_is_what(folder: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("first", ["clip_id,Label", "name,kind", "gone.avi,Walk", "Walk,a.avi", f"{'x' * 5000},Walk"])
+@pytest.mark.parametrize("first", ["name,kind", "gone.avi,Walk", "Walk,a.avi", f"{'x' * 5000},Walk"])
 def test_a_first_line_that_is_neither_names_nor_a_file_is_refused(folder: Path, first: str) -> None:
     with pytest.raises(DatasetInvalid) as caught:
         read_clip_list(listed(folder, f"{first}\na.avi,Walk\n"))
@@ -75,6 +75,45 @@ def test_two_columns_that_say_the_same_are_refused(folder: Path, header: str, co
 def test_a_third_column_of_parts_is_not_taken_for_groups(folder: Path) -> None:
     with pytest.raises(DatasetInvalid, match="third column holds test, train: say in a first line .*path,label,split"):
         read_clip_list(listed(folder, "a.avi,Walk,train\nb.avi,Walk,Test\n"))
+
+
+@pytest.mark.parametrize("text", ["a.avi,Walk,train\nb.avi,Walk,dev\n", "a.avi,Walk,holdout\nb.avi,Walk,VAL\n"])
+def test_nor_is_one_that_holds_parts_beside_other_words(folder: Path, text: str) -> None:
+    with pytest.raises(DatasetInvalid, match="third column holds (train|val): say in a first line"):
+        read_clip_list(listed(folder, text))
+
+
+@pytest.mark.parametrize(
+    ("first", "complaint"),
+    [
+        ("path,target", "no column for the label; call it label, or class"),
+        ("clip_id,Label", "for the path; call"),
+    ],
+)
+def test_a_header_that_lacks_a_column_says_which(folder: Path, first: str, complaint: str) -> None:
+    with pytest.raises(DatasetInvalid, match=complaint):
+        read_clip_list(listed(folder, f"{first}\na.avi,Walk\n"))
+
+
+@pytest.mark.parametrize("separator", ["\t", ";", "|"])
+def test_other_separators_are_named(folder: Path, separator: str) -> None:
+    with pytest.raises(DatasetInvalid, match="columns are separated by .*; separate them by commas: path,label"):
+        read_clip_list(listed(folder, f"path{separator}label\na.avi{separator}Walk\n"))
+
+
+def test_a_folder_is_no_clip_of_the_first_line(folder: Path) -> None:
+    (folder / "bend").mkdir()
+    with pytest.raises(DatasetInvalid, match="'bend' is no file beside the list"):
+        read_clip_list(listed(folder, "bend,bend/a.avi\n"))
+
+
+def test_a_quote_that_is_never_closed_is_refused(folder: Path) -> None:
+    with pytest.raises(DatasetInvalid, match="cannot be read as a list .*; save it as a CSV file in UTF-8"):
+        read_clip_list(listed(folder, 'a.avi,"bend\nb.avi,jump\n'))
+
+
+def test_columns_without_a_name_are_not_told(folder: Path) -> None:
+    assert read_clip_list(listed(folder, ",path,label,\n0,a.avi,Walk,\n")).unused_columns == ()
 
 
 def test_an_unknown_part_is_refused_with_its_line(folder: Path) -> None:

@@ -130,6 +130,34 @@ def test_a_class_may_be_called_test(tmp_path: Path) -> None:
     assert (dataset.labels, dataset.has_parts) == (("test", "work"), False)
 
 
+def test_a_class_may_be_called_train_beside_others(tmp_path: Path) -> None:
+    assert load_dataset(touched(tmp_path, "train/day1/1.avi", "boat/day2/1.avi")).labels == ("boat", "train")
+
+
+def test_a_part_beside_a_folder_that_looks_like_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetInvalid, match="train and dev hold folders of the same names, such as Walk: parts"):
+        load_dataset(touched(tmp_path, "train/Walk/a.avi", "dev/Walk/b.avi"))
+
+
+def test_parts_one_folder_deeper_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetInvalid, match="its parts, such as test, lie in .*/data; name that folder"):
+        load_dataset(touched(tmp_path, "data/train/Walk/a.avi", "data/test/Walk/b.avi"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "warning"),
+    [
+        ("_(g)", "--group-regex '_(g)': finds one group only, 'g', in 4 of 4 clips"),
+        ("^(.*)$", "--group-regex '^(.*)$': gives each clip a group of its own, such as 'v_g01_1.avi': splits are"),
+        ("(g0.)_1", "--group-regex '(g0.)_1': finds a group in 3 of 4 clips only"),
+    ],
+)
+def test_a_pattern_that_makes_no_groups_is_told(tmp_path: Path, pattern: str, warning: str) -> None:
+    folder = touched(tmp_path, "A/v_g01_1.avi", "A/v_g01_1b.avi", "B/v_g02_1.avi", "B/v_g03_2.avi")
+    assert load_dataset(folder, group_pattern=pattern).warnings[0].startswith(warning)
+    assert load_dataset(folder, group_pattern="_(g0.)_").warnings == ()
+
+
 def test_parts_without_class_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DatasetInvalid, match=r"holds test, train, but no class folders in them; .*test/CLASS/clip\.avi"

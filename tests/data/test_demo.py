@@ -115,3 +115,11 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
     with pytest.raises(RunFolderUnusable, match=r"taken: cannot be written \(.+\); free some space or choose another"):
         render_demo_data(tmp_path / "taken")
+
+
+def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(
+        RunFolderUnusable, match=r"holds other things, such as model\.safetensors; name a folder of its"
+    ):
+        render_demo_data(tmp_path)

@@ -144,3 +144,9 @@ def test_folds_whose_classes_lack_validation_clips_are_told_in_one_line() -> Non
     rare = tuple(LabelledClip(Path(f"jump/{group}.avi"), "jump", group) for group in ("ann", "bob"))
     lines = describe_folds(make_folds(Dataset("data", (*GROUPED.clips, *rare))))
     assert len([line for line in lines if "validation has no clips of 'jump'" in line]) == 1
+
+
+def test_a_pattern_that_finds_one_group_makes_no_folds() -> None:
+    clips = tuple(replace(clip, group="v") for clip in GROUPED.clips)
+    with pytest.raises(DatasetInvalid, match="--group-regex '\\^v': finds one group only in data, 'v'; .*--by random"):
+        make_folds(Dataset("data", clips, group_pattern="^v"))

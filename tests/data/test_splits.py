@@ -274,12 +274,6 @@ def test_a_pattern_that_finds_one_group_is_refused() -> None:
         make_split(dataset)
 
 
-def test_a_pattern_that_gives_every_clip_a_group_of_its_own_is_warned_of() -> None:
-    dataset = replace(dataset_of([("ab"[i % 2], f"{i}") for i in range(20)]), group_pattern=r"\d+")
-    (warning,) = make_split(dataset).warnings
-    assert "gives each clip a group of its own, such as '0': that is a random split" in warning
-
-
 TRAIN: list[Part] = ["train"]
 TEST: list[Part] = ["test"]
 

@@ -41,11 +41,12 @@ def model_of(tiny_model: Path, path: Path, trained: list[str]) -> Path:
 
 
 def run_of(tiny_model: Path, folder: Path, clips: tuple[LabelledClip, ...], pattern: str | None = None) -> Path:
-    """As a run that was interrupted leaves it: its model knows no clips."""
+    """As an older version left it: its model knows no clips."""
     model_of(tiny_model, folder / "model.safetensors", [])
     paths = [str(clip.path) for clip in clips]
     split = {"spec": "leave-out:g03", "train": paths[:1], "validation": paths[1:2], "test": paths[2:]}
     (folder / "split.json").write_text(json.dumps({**split, "group_pattern": pattern}))
+    (folder / "report.html").touch()
     return folder
 
 
@@ -126,6 +127,17 @@ def test_the_runs_own_split_and_pattern_are_taken(
         metrics, notices = measured(model, data, split="run")
         assert metrics.num_clips == 2
         assert notices[0] == r"groups are found as in the run: --group-regex '_(g\d+)'"
+        remade = f"--split run: {data} is not what the run was made of: its split, leave-out:g03, is made anew of it"
+        assert remade in notices  # the run's own test part were clips 2 to 5
+
+
+def test_a_run_that_is_not_finished_is_told(
+    tmp_path: Path, tiny_model: Path, data: Path, clips: tuple[LabelledClip, ...]
+) -> None:
+    run = run_of(tiny_model, tmp_path / "run", clips)
+    (run / "report.html").unlink()
+    notice = measured(run, data)[1][0]
+    assert notice == f"{run}: its run is not finished: the model is the best so far, its scores are not calibrated"
 
 
 def test_a_model_without_a_run_has_no_split_of_its_own(tiny_model: Path, data: Path) -> None:
@@ -141,6 +153,7 @@ def test_clips_that_the_data_give_to_parts_are_all_evaluated_and_that_is_said(
     metrics, (notice,) = measured(tiny_model, tmp_path / "parts")
     assert metrics.num_clips == 6
     assert notice.endswith("all of them are evaluated; its test part alone: --split given")
+    assert measured(tiny_model, tmp_path / "parts", split="given")[0].num_clips == 6
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"spec": 1, "train": 2}'])

@@ -25,6 +25,7 @@ from videoclf.audit.survey import SurveyedClip, survey
 from videoclf.data.clip_list import Part
 from videoclf.data.dataset import LabelledClip, load_dataset
 from videoclf.data.splits import Split, make_split
+from videoclf.errors import printable
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 
 MAX_CLIPS_BEFORE_TRAINING = 1000
@@ -94,7 +95,8 @@ def check(
     """
     watcher = progress or _SilentProgress()
     dataset = load_dataset(data, group_pattern=group_pattern)
-    parts = make_split(dataset, split, split_files=split_files) if split or dataset.has_parts else None
+    is_parted = any(clip.part == "train" for clip in dataset.clips)
+    parts = make_split(dataset, split, split_files=split_files) if split or is_parted else None
     part_of = leaks.parts_of(parts) if parts else {}
     watcher.stage("clips", len(dataset.clips))
     surveyed = survey(
@@ -133,9 +135,23 @@ def check(
         exact_duplicates=tuple(_describe_exact(paths, dataset.clips) for paths in exact),
         near_duplicates=tuple(_describe_near(pair, dataset.clips) for pair in near),
         leaks=tuple(found_leaks),
-        notes=(*dataset.warnings, *(parts.warnings if parts else ()), *describe_balance(classes)),
+        notes=(
+            *dataset.warnings,
+            *_describe_names(dataset.labels),
+            *(parts.warnings if parts else ()),
+            *describe_balance(classes),
+        ),
     )
     return Check(report, {str(each.clip.path): each.thumbnail for each in surveyed if each.thumbnail})
+
+
+def _describe_names(labels: Sequence[str]) -> list[str]:
+    """A line where a model file could not name the classes."""
+    strange = [label for label in labels if printable(label) != label]
+    if not strange:
+        return []
+    named = ", ".join(map(ascii, strange[:3]))
+    return [f"classes whose names cannot be printed, so that train refuses them: {named}; rename them"]
 
 
 def find_leaks(

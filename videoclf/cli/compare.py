@@ -30,7 +30,7 @@ def compare(
     """
     check_overwrite(html, "--html", overwrite=overwrite)
     if html is not None:
-        refuse_to_replace(html, overwrite=overwrite)
+        refuse_to_replace(html, overwrite=overwrite, beginning=b"<!doctype html>")
     with ProgressBar() as bar:
         bar.start("loading torch", None)
         from videoclf.evaluation.compare import compare as compare_runs

@@ -32,7 +32,8 @@ class CsvTable:
         notice: told once of a cell that a spreadsheet would obey.
 
     Raises:
-        RunFolderUnusable: the file holds something, is a folder, or cannot be written.
+        RunFolderUnusable: the file holds something (with ``overwrite``: no such table), is a folder, or cannot be
+            written.
         UsageInvalid: it is a video.
     """
 
@@ -44,7 +45,7 @@ class CsvTable:
         self._holds_old_rows = False
         if self._descriptor is None:
             _refuse_video(path)
-            refuse_to_replace(path, overwrite=overwrite)
+            refuse_to_replace(path, overwrite=overwrite, beginning=f"{columns[0]},".encode())
             self._descriptor = self._open_if_there()
 
     def __enter__(self) -> Self:

@@ -69,10 +69,12 @@ def read_clip_list(path: Path) -> ClipList:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, skipinitialspace=True)
+            reader = csv.reader(file, skipinitialspace=True, strict=True)  # a quote that is never closed
             lines = [(reader.line_num, fields) for row in reader if any(fields := [field.strip() for field in row])]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetInvalid(f"{path}: cannot be read as a list of path,label ({one_line(error)})") from error
+        raise DatasetInvalid(
+            f"{path}: cannot be read as a list of path,label ({one_line(error)}); save it as a CSV file in UTF-8"
+        ) from error
     header = _read_header(lines[0][1], path) if lines else None
     body = lines[1:] if header else lines
     if not body:
@@ -80,14 +82,14 @@ def read_clip_list(path: Path) -> ClipList:
     if header:
         return ClipList(
             tuple(_parse_named(fields, header, path, number) for number, fields in body),
-            tuple(name for name, column in header if column is None),
+            tuple(name for name, column in header if name and column is None),
         )
     _check_first_line(*body[0], path)
     rows = tuple(_parse_unnamed(fields, path, number) for number, fields in body)
     groups = {row.group.casefold() for row in rows if row.group}
-    if groups and groups <= PART_OF_NAME.keys():
+    if parts := sorted(groups & PART_OF_NAME.keys()):
         raise DatasetInvalid(
-            f"{path}: its third column holds {', '.join(sorted(groups))}: say in a first line what it is: "
+            f"{path}: its third column holds {', '.join(parts)}: say in a first line what it is: "
             "path,label,split (or path,label,group)"
         )
     return ClipList(rows)
@@ -115,10 +117,21 @@ def _read_header(fields: Sequence[str], path: Path) -> _Header | None:
 
 def _check_first_line(number: int, fields: Sequence[str], path: Path) -> None:
     try:
-        if (path.parent / fields[0]).exists():
+        if (path.parent / fields[0]).is_file():
             return
     except (OSError, ValueError):  # a name that is too long, or holds a zero, is nobody's
         pass
+    found = {_column_of(name) for name in fields}
+    if len(found & {"path", "label"}) == 1:
+        lacking: _Column = "label" if "path" in found else "path"
+        raise DatasetInvalid(
+            f"{path}, line {number}: {','.join(fields)[:200]!r} names no column for the {lacking}; call it "
+            f"{', or '.join(_NAMES[lacking])}"
+        )
+    if len(fields) == 1 and (separator := next((c for c in "\t;|" if c in fields[0]), "")):
+        raise DatasetInvalid(
+            f"{path}, line {number}: its columns are separated by {separator!r}; separate them by commas: path,label"
+        )
     known = "; ".join(f"{column}: {', '.join(names)}" for column, names in _NAMES.items())
     raise DatasetInvalid(
         f"{path}, line {number}: {','.join(fields)[:200]!r} names no columns known here, and {fields[0][:200]!r} is no "

@@ -109,6 +109,8 @@ def load_dataset(source: str | Path, *, group_pattern: str | None = None) -> Dat
         groups = _find_groups(scan.clips, pattern, str(path))
         if all(found.clip.group is not None for found in scan.clips):
             warnings.append(f"--group-regex {group_pattern!r}: is not used: {path} names the group of every clip")
+        else:
+            warnings += _warn_of_groups(groups, pattern.pattern)
     grouped = [
         found.clip if found.clip.group is not None else replace(found.clip, group=group)
         for found, group in zip(scan.clips, groups, strict=True)
@@ -165,6 +167,22 @@ def _find_groups(clips: Sequence[_Found], pattern: re.Pattern[str], source: str)
     return [None] * len(clips)
 
 
+def _warn_of_groups(found: Sequence[str | None], pattern: str) -> list[str]:
+    """A line where a pattern makes no groups worth the name."""
+    groups = [group for group in found if group is not None]
+    named = f"--group-regex {pattern!r}"
+    if len(found) > 1 and len(set(groups)) == 1:
+        return [f"{named}: finds one group only, {groups[0]!r}, in {len(groups)} of {len(found)} clips"]
+    if len(found) > 1 and len(set(groups)) == len(groups):
+        return [
+            f"{named}: gives each clip a group of its own, such as {groups[0]!r}: splits are then random, and their "
+            "figures are higher than on new videos where clips are of one origin"
+        ]
+    if len(groups) < len(found):
+        return [f"{named}: finds a group in {len(groups)} of {len(found)} clips only"]
+    return []
+
+
 def _scan_folder(folder: Path) -> _Scan:
     subfolders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     videos = {path: found for path in subfolders if (found := videos_below(path))}
@@ -196,6 +214,7 @@ def _is_laid_out_in_parts(folder: Path, videos: dict[Path, list[Path]]) -> bool:
         DatasetInvalid: some of them are, or no classes are below them: not to be taken for classes without a word.
     """
     parts = [path for path in videos if path.name.casefold() in PART_OF_NAME]
+    _refuse_what_looks_like_parts(folder, videos, parts)
     has_classes = any(path.parent != part for part in parts for path in videos[part])
     if len(parts) == len(videos) and has_classes:
         return True
@@ -211,6 +230,25 @@ def _is_laid_out_in_parts(folder: Path, videos: dict[Path, list[Path]]) -> bool:
     raise DatasetInvalid(
         f"{folder}: holds {named}, the parts of a split, beside {other}; move {other} away, or rename the parts"
     )
+
+
+def _refuse_what_looks_like_parts(folder: Path, videos: dict[Path, list[Path]], parts: list[Path]) -> None:
+    """``train`` beside ``dev`` with the same folders in both, or parts one folder deeper: no classes, and not to be
+    guessed at."""
+    inner = {
+        top: {path.relative_to(top).parts[0] for path in paths if path.parent != top} for top, paths in videos.items()
+    }
+    for part in parts:
+        twin = next((top for top in videos if top not in parts and inner[top] & inner[part]), None)
+        if twin is not None:
+            raise DatasetInvalid(
+                f"{folder}: {part.name} and {twin.name} hold folders of the same names, such as "
+                f"{min(inner[twin] & inner[part])}: parts of a split, it seems; call them train, val and test"
+            )
+    if len(videos) == 1 and not parts:
+        (top, names), *_ = inner.items()
+        if len({PART_OF_NAME.get(name.casefold()) for name in names} - {None}) > 1:
+            raise DatasetInvalid(f"{folder}: its parts, such as {min(names)}, lie in {top}; name that folder")
 
 
 def _read_list(path: Path) -> _Scan:

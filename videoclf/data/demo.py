@@ -68,12 +68,15 @@ def render_demo_data(
         How many clips were written.
 
     Raises:
-        RunFolderUnusable: the folder cannot be written, or holds such files.
+        RunFolderUnusable: the folder cannot be written, holds such files, or anything else.
         DeviceUnavailable: OpenCV, which draws, cannot be imported.
     """
     cv2 = _import_opencv()
     clips = [folder / label / _name(label, group, clip) for label, group, clip in _all_clips()]
     refuse_to_replace(*clips, overwrite=overwrite)
+    strange = sorted(path.name for path in folder.iterdir() if path.name not in ORDERS) if folder.is_dir() else []
+    if strange:
+        raise RunFolderUnusable(f"{folder}: holds other things, such as {strange[0]}; name a folder of its own")
     try:
         for label in ORDERS:
             (folder / label).mkdir(parents=True, exist_ok=True)

@@ -106,6 +106,11 @@ def _fold(dataset: Dataset, test: Mapping[str, Sequence[LabelledClip]], unknown:
 def _deal_groups(dataset: Dataset, num_folds: int | None) -> list[dict[str, list[LabelledClip]]]:
     """The groups of each fold (a clip that has none is one by itself); the largest are dealt first, each to the fold
     that has the fewest clips."""
+    if dataset.group_pattern is not None and len(dataset.groups) == 1:
+        raise DatasetInvalid(
+            f"--group-regex {dataset.group_pattern!r}: finds one group only in {dataset.source}, "
+            f"{dataset.groups[0]!r}; two at least are needed: choose another, or --by random"
+        )
     if len(dataset.groups) < 2:
         raise DatasetInvalid(
             f"--by group: the names in {dataset.source} carry no groups (UCF101's _g01_); give --group-regex, a list "

@@ -102,7 +102,6 @@ def make_split(
                 "--group-regex, a list with a group column, or --split random:0"
             )
         rest, test = _cut(dataset.clips, _TEST_SHARE, seed, by_group=True, num_kept=2)
-        warnings += _warn_of_group_pattern(dataset)
     elif kind == "random":
         seed = _seed(value, chosen)
         rest, test = _cut(dataset.clips, _TEST_SHARE, seed, by_group=False, num_kept=2)
@@ -186,16 +185,6 @@ def _warn_of_missing_groups(rest: Sequence[LabelledClip], dataset: Dataset) -> l
     return [f"{num_without} of {len(dataset.clips)} clips carry no group: each of them counts as a group of its own"]
 
 
-def _warn_of_group_pattern(dataset: Dataset) -> list[str]:
-    num_grouped = sum(clip.group is not None for clip in dataset.clips)
-    if dataset.group_pattern is None or len(dataset.groups) < num_grouped:
-        return []
-    return [
-        f"--group-regex {dataset.group_pattern!r}: gives each clip a group of its own, such as {dataset.groups[0]!r}: "
-        "that is a random split, and its figures are higher than on new videos where clips are of one origin"
-    ]
-
-
 def warn_of_shares(
     train: Sequence[LabelledClip], validation: Sequence[LabelledClip], test: Sequence[LabelledClip], asked: str
 ) -> list[str]:
@@ -210,7 +199,7 @@ def warn_of_shares(
             of = "all clips" if part == "test" else "the clips outside the test part"
             warnings.append(
                 f"{asked}: {part} is {num / num_all:.0%} of {of}, not about {wanted:.0%}: no other choice comes much "
-                "nearer, since groups are never parted; more groups would help"
+                f"nearer{'' if all(clip.group is None for clip in train) else ', since groups are never parted'}"
             )
     return warnings
 

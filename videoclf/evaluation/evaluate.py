@@ -144,16 +144,21 @@ def _choose_clips(
 ) -> _Chosen:
     """All clips of the data, or a split's test part; what is not said of the split is as in the model's run."""
     notices: list[str] = []
-    run = None if split is None else _run_of(model, split)
-    if run is not None:
-        split = run.spec if split == "run" else split
+    run = _run_of(model, split)
+    if run is not None and not run.is_finished:
+        notices.append(f"{model}: its run is not finished: the model is the best so far, its scores are not calibrated")
+    asks_for_run = split == "run"
+    if run is not None and split is not None:
+        split = run.spec if asks_for_run else split
         if group_pattern is None and run.group_pattern is not None:
             group_pattern = run.group_pattern
             notices.append(f"groups are found as in the run: --group-regex {shlex.quote(group_pattern)}")
     dataset = load_dataset(data, group_pattern=group_pattern)
     clips = dataset.clips
     notices += dataset.warnings
-    if split:
+    if split == "given" and dataset.has_parts:  # a test part alone will do
+        clips = tuple(clip for clip in clips if clip.part == "test")
+    elif split:
         parts = make_split(dataset, split, split_files=split_files)
         clips = parts.test
         notices += parts.warnings
@@ -161,6 +166,8 @@ def _choose_clips(
         notices.append(
             f"{data} gives its clips to parts: all of them are evaluated; its test part alone: --split given"
         )
+    if asks_for_run and run is not None and {str(clip.path.absolute()) for clip in clips} != run.test_paths:
+        notices.append(f"--split run: {data} is not what the run was made of: its split, {split}, is made anew of it")
     if not clips:
         raise DatasetInvalid(f"--split {split}: has no test part in {data}; leave --split out to evaluate on all clips")
     return _Chosen(clips, split, notices)
@@ -198,7 +205,7 @@ def _with_new_clips_apart(
     return metrics.model_copy(update={"num_trained_on": sum(is_known), "without_trained_on": without})
 
 
-def _run_of(model: str | Path | Model, split: str) -> RunSplit | None:
+def _run_of(model: str | Path | Model, split: str | None) -> RunSplit | None:
     """The run that the model comes from; its split and pattern stand in for what is not given."""
     path = model.source if isinstance(model, Model) else Path(model)
     run = None if path is None else read_run_split(path)

@@ -24,6 +24,9 @@ class RunSplit:
     """``--group-regex``, where it was given."""
     trained_paths: frozenset[str]
     """Absolute paths of the clips that trained, or chose epoch, temperature and threshold."""
+    test_paths: frozenset[str]
+    is_finished: bool
+    """If not, its model is the best so far, and its scores are not calibrated."""
 
 
 def read_run_split(model: Path) -> RunSplit | None:
@@ -37,9 +40,12 @@ def read_run_split(model: Path) -> RunSplit | None:
         return None
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
-        clips = (*tree["train"], *tree["validation"])
-        paths = frozenset(str(Path(clip).absolute()) for clip in clips)
-        return RunSplit(str(tree["spec"]), tree.get("group_pattern"), paths)
+        trained, tested = (
+            frozenset(str(Path(clip).absolute()) for clip in clips)
+            for clips in ((*tree["train"], *tree["validation"]), tree.get("test", ()))
+        )
+        is_finished = path.with_name("report.html").exists()
+        return RunSplit(str(tree["spec"]), tree.get("group_pattern"), trained, tested, is_finished)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ResultsInvalid(
             f"{path}: cannot be read ({one_line(error)}); evaluate the model file from another folder, or train again"

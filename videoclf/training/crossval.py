@@ -138,7 +138,9 @@ def crossval(
     folds = make_folds(
         dataset, by, num_folds=num_folds, split_files=split_files, has_several=objective == "sigmoid", unknown=unknown
     )
-    warnings = [*dataset.warnings, *describe_folds(folds), *(each for fold in folds for each in fold.split.warnings)]
+    # an official list warns itself, and random parts are of one size
+    described = describe_folds(folds)[: None if by == "group" else 1]
+    warnings = [*dataset.warnings, *described, *(each for fold in folds for each in fold.split.warnings)]
     if dataset.has_parts and by != "official":
         warnings.append(f"--by {by}: takes the place of the parts that {dataset.source} gives its clips")
     for warning in dict.fromkeys([*warnings, *warn_of_joined_labels(dataset.clips, objective)]):

@@ -100,6 +100,8 @@ def choose_cache(
         notice: is told why there is none, where one was wanted.
     """
     if not recipe.backbone.frozen:
+        if chosen not in {None, "auto"}:
+            notice("--cache: is not used: the backbone is trained here, so its features change with every step")
         return None
     if chosen is None or isinstance(chosen, FeatureCache):
         cache = chosen
