@@ -131,6 +131,17 @@ def test_the_runs_own_split_and_pattern_are_taken(
         assert remade in notices  # the run's own test part were clips 2 to 5
 
 
+def test_a_run_is_known_again_from_another_folder_and_where_its_clips_have_moved(
+    tmp_path: Path, tiny_model: Path, data: Path, clips: tuple[LabelledClip, ...]
+) -> None:
+    run = run_of(tiny_model, tmp_path / "run", clips)
+    tree = json.loads((run / "split.json").read_text())
+    tree["test"] = [str(clip.path.relative_to(tmp_path)) for clip in clips if clip.group == "g03"]
+    (run / "split.json").write_text(json.dumps(tree))
+    data.rename(tmp_path / "moved")
+    assert not any("made anew" in notice for notice in measured(run, tmp_path / "moved", split="run")[1])
+
+
 def test_a_run_that_is_not_finished_is_told(
     tmp_path: Path, tiny_model: Path, data: Path, clips: tuple[LabelledClip, ...]
 ) -> None:

@@ -20,7 +20,7 @@ from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
 from videoclf.evaluation.multilabel import compute_multilabel_metrics
 from videoclf.evaluation.report import write_report
 from videoclf.evaluation.results import holds_run
-from videoclf.evaluation.trained_on import RunSplit, find_trained_on, read_run_split
+from videoclf.evaluation.trained_on import RunSplit, find_trained_on, read_run_split, short_name
 from videoclf.inference.model import Model, load
 from videoclf.inference.open import EXPORT_SUFFIXES
 from videoclf.inference.prediction import Failure, Prediction
@@ -95,8 +95,8 @@ def evaluate(
     if any(is_known):
         metrics = _with_new_clips_apart(metrics, outcomes, clips, is_known, loaded)
         notes.append(describe_trained_on(metrics))
-        has_run = loaded.source is not None and read_run_split(loaded.source) is not None
-        on_notice(notes[0] + ("; the run's own test part alone: --split run" if has_run and not chosen.split else ""))
+        hint = "; the run's own test part alone: --split run" if chosen.has_run and not chosen.split else ""
+        on_notice(notes[0] + hint)
     if folder is not None:
         truths = truths_of(clips, objective)
         recipe_toml = recipe_to_toml(loaded.recipe)
@@ -133,6 +133,8 @@ class _Chosen:
     split: str | None
     """Whose test part they are; None: all there are."""
     notices: Sequence[str]
+    has_run: bool
+    """The model is a run's."""
 
 
 def _choose_clips(
@@ -166,11 +168,11 @@ def _choose_clips(
         notices.append(
             f"{data} gives its clips to parts: all of them are evaluated; its test part alone: --split given"
         )
-    if asks_for_run and run is not None and {str(clip.path.absolute()) for clip in clips} != run.test_paths:
+    if asks_for_run and run is not None and {short_name(clip.path) for clip in clips} != run.test_names:
         notices.append(f"--split run: {data} is not what the run was made of: its split, {split}, is made anew of it")
     if not clips:
         raise DatasetInvalid(f"--split {split}: has no test part in {data}; leave --split out to evaluate on all clips")
-    return _Chosen(clips, split, notices)
+    return _Chosen(clips, split, notices, run is not None)
 
 
 def _refuse_to_replace(out: Path, *, overwrite: bool) -> None:

@@ -24,7 +24,8 @@ class RunSplit:
     """``--group-regex``, where it was given."""
     trained_paths: frozenset[str]
     """Absolute paths of the clips that trained, or chose epoch, temperature and threshold."""
-    test_paths: frozenset[str]
+    test_names: frozenset[str]
+    """Folder and file name of each clip of the test part: it may have moved, or be looked at from another folder."""
     is_finished: bool
     """If not, its model is the best so far, and its scores are not calibrated."""
 
@@ -40,16 +41,19 @@ def read_run_split(model: Path) -> RunSplit | None:
         return None
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
-        trained, tested = (
-            frozenset(str(Path(clip).absolute()) for clip in clips)
-            for clips in ((*tree["train"], *tree["validation"]), tree.get("test", ()))
-        )
+        trained = frozenset(str(Path(clip).absolute()) for clip in (*tree["train"], *tree["validation"]))
+        tested = frozenset(short_name(Path(clip)) for clip in tree.get("test", ()))
         is_finished = path.with_name("report.html").exists()
         return RunSplit(str(tree["spec"]), tree.get("group_pattern"), trained, tested, is_finished)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ResultsInvalid(
             f"{path}: cannot be read ({one_line(error)}); evaluate the model file from another folder, or train again"
         ) from error
+
+
+def short_name(clip: Path) -> str:
+    """Of a clip wherever its data set lies: ``walk/ira_walk.avi``."""
+    return "/".join(clip.parts[-2:])
 
 
 def find_trained_on(model: Model, clips: Sequence[LabelledClip]) -> list[bool]:

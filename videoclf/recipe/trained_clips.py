@@ -14,7 +14,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from videoclf.errors import ModelFileInvalid
+from videoclf.errors import ModelFileInvalid, one_line
 
 METADATA_KEY = "videoclf_trained_clips"
 
@@ -61,5 +61,7 @@ def read_trained_clips(path: Path) -> frozenset[str]:
         with safe_open(path, framework="numpy") as file:
             metadata: dict[str, str] = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise ModelFileInvalid(f"{path}: is no model file, or one cut short; copy it again, or train one") from error
+        raise ModelFileInvalid(
+            f"{path}: is no safetensors file, or one cut short ({one_line(error)}); get it again"
+        ) from error
     return parse_trained_clips(metadata.get(METADATA_KEY, ""), path)

@@ -53,6 +53,8 @@ class Job:
     folder: Path
     is_resumed: bool
     init: str | Path | None
+    inherited_clips: frozenset[str]
+    """Hashes of the clips that the first weights were trained on."""
     backbone: Backbone | None
     place: str | None
     """Which part of the network lies on which device; None: all on the process's own."""

@@ -38,7 +38,6 @@ from videoclf.recipe.complaints import describe_validation
 from videoclf.recipe.header import Calibration, ModelHeader
 from videoclf.recipe.reading import recipe_to_toml
 from videoclf.recipe.recipe import Recipe
-from videoclf.recipe.trained_clips import read_trained_clips
 from videoclf.training.bottleneck import describe_bottleneck
 from videoclf.training.checkpoints import DEFAULT_INTERVAL_SECONDS, remove_checkpoints
 from videoclf.training.examples import DEFAULT_MAX_UNREADABLE_SHARE
@@ -48,8 +47,7 @@ from videoclf.training.job import Job, Outcome, do_job
 from videoclf.training.observer import Observer, SilentObserver
 from videoclf.training.processes import Precision, from_first, in_processes, is_first_process, make_fabric
 from videoclf.training.run_folder import JudgedOn, Run, RunFolder
-from videoclf.training.start import choose_recipe, identify_first_weights, with_custom_backbone
-from videoclf.zoo import downloadable_names, find_model
+from videoclf.training.start import choose_recipe, identify_first_weights, inherited_clips, with_custom_backbone
 
 FABRIC_PRECISION: dict[str, Precision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 """By the name that the command line knows."""
@@ -161,7 +159,7 @@ def train(
     header = _header(Path(out), settings, dataset)
     job = Job(
         recipe=settings, header=header, parts=parts, group_pattern=group_pattern, folder=folder.path,
-        is_resumed=is_resumed, init=init,
+        is_resumed=is_resumed, init=init, inherited_clips=inherited_clips(settings, init),
         backbone=backbone, place=place, feature_cache=feature_cache, num_threads=max(1, num_threads // num_devices),
         reading=reading, precision=precision, checkpoint_seconds=checkpoint_seconds, max_unreadable=max_unreadable,
     )  # fmt: skip
@@ -235,12 +233,7 @@ def _judge(job: Job, outcome: Outcome, device: str, num_threads: int, watcher: O
 def _trained_clips(job: Job, outcome: Outcome) -> set[str]:
     """Hashes of the clips that were trained or validated on, and of those that the first weights were trained on."""
     clips = [clip for clip in (*job.parts.train, *job.parts.validation) if clip not in outcome.unreadable]
-    hashes = set(hash_clips(clips))
-    first = str(job.init or job.recipe.backbone.weights)
-    path = find_model(first) if job.init is not None and first not in downloadable_names() else Path(first)
-    if path.is_file() and path.suffix == ".safetensors":
-        hashes |= read_trained_clips(path)
-    return hashes
+    return {*hash_clips(clips), *job.inherited_clips}
 
 
 def check_precision(device: torch.device, precision: Precision) -> None:

@@ -10,14 +10,15 @@ from pathlib import Path
 import torch
 
 from videoclf.data.feature_cache import FeatureCache
-from videoclf.errors import RecipeInvalid, RunFolderUnusable
+from videoclf.errors import ModelFileInvalid, RecipeInvalid, RunFolderUnusable, WeightsUnavailable
 from videoclf.modeling.checkpoint import initialise_from
 from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier, check_input_size
 from videoclf.modeling.pretrained import load_pretrained, open_model
 from videoclf.recipe.header import read_header
 from videoclf.recipe.reading import load_recipe, parse_recipe
 from videoclf.recipe.recipe import Recipe
-from videoclf.zoo import DEFAULT_RECIPE_NAME, downloadable_names, find_model, find_recipe
+from videoclf.recipe.trained_clips import read_trained_clips
+from videoclf.zoo import DEFAULT_RECIPE_NAME, downloadable_names, find_model, find_recipe, model_names
 
 
 def choose_recipe(recipe: str | Path | Recipe | None, init: str | Path | None, overrides: Sequence[str]) -> Recipe:
@@ -77,16 +78,40 @@ def build_network(
     return classifier
 
 
+def first_weights_file(recipe: Recipe, init: str | Path | None) -> Path | None:
+    """Of the weights that training starts from; None where they are downloaded, or where there are none."""
+    if init is not None:
+        return None if str(init) in downloadable_names() else find_model(init)
+    weights = recipe.backbone.weights
+    path = find_model(weights) if weights in model_names() else Path(weights)
+    return path if path.is_file() else None
+
+
 def identify_first_weights(recipe: Recipe, init: str | Path | None) -> str:
     """Text by which weights that training starts from are known again: of a file its content, or else the name."""
-    name = str(init or recipe.backbone.weights)
-    path = Path(name)
-    if init is not None and name not in downloadable_names():
-        path = find_model(init)
-    if not path.is_file():
-        return name
+    path = first_weights_file(recipe, init)
+    if path is None or (init is None and recipe.backbone.weights in model_names()):
+        return str(init or recipe.backbone.weights)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def inherited_clips(recipe: Recipe, init: str | Path | None) -> frozenset[str]:
+    """Hashes of the clips that the first weights were trained on; see `videoclf.recipe.trained_clips`.
+
+    Raises:
+        ModelFileInvalid: the model to start from is damaged.
+        WeightsUnavailable: the file of weights is.
+    """
+    path = first_weights_file(recipe, init)
+    if path is None:
+        return frozenset()
+    try:
+        return read_trained_clips(path)
+    except ModelFileInvalid as error:
+        if init is not None:
+            raise
+        raise WeightsUnavailable(str(error)) from error
 
 
 def choose_cache(
