@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 
 import videoclf
-from videoclf.evaluation.pooled import CrossvalMetrics, FoldRecord
+from videoclf.evaluation.cross_validated import CrossvalMetrics, FoldRecord
 
 ROWS: dict[str, tuple[str, ...]] = {
     "the recipe": (),

@@ -91,8 +91,8 @@ def step_by_step(engine: str, model_name: str | None, clip: str, started: float)
     from videoclf.media.reader import ReadWindow, read_clips
 
     if engine == "torch":
-        import videoclf.inference.torch_engine
-        import videoclf.modeling.pretrained  # noqa: F401
+        import videoclf.inference.engines.torch_engine
+        import videoclf.modeling.backbones.pretrained_weights  # noqa: F401
     marks.append(time.time())
     model = load(model_name, engine=engine)
     marks.append(time.time())

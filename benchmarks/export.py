@@ -17,16 +17,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from videoclf.inference.convert import to_onnx, to_openvino
-from videoclf.inference.onnx_graph import read_onnx
-from videoclf.inference.openvino_graph import open_openvino
-from videoclf.inference.portable_engine import INPUT
-from videoclf.inference.torch_engine import TorchEngine
+from videoclf.inference.engines.exported_engine import INPUT
+from videoclf.inference.engines.onnx_graph import read_onnx
+from videoclf.inference.engines.openvino_graph import open_openvino
+from videoclf.inference.engines.torch_engine import TorchEngine
+from videoclf.inference.export.convert import to_onnx, to_openvino
 from videoclf.media.frames import RgbFrames
+from videoclf.modeling.backbones.pretrained_weights import open_model
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
-from videoclf.modeling.pretrained import open_model
 from videoclf.recipe.header import ModelHeader
-from videoclf.training.start import choose_recipe
+from videoclf.training.run.initialization import choose_recipe
 
 RECIPES = ("resnet18-gru", "efficientnet_b0-gru", "r2plus1d_18-gru", "s3d-gru", "inflated-mobilenet_v2-gru")
 LABELS = tuple("abcdefghij")

@@ -30,22 +30,22 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from videoclf.inference.gpu_engine import GpuEngine
-from videoclf.inference.launching import Launching
-from videoclf.inference.preparation import PreparedWindow
-from videoclf.inference.staging import Staging, Stream
+from videoclf.inference.engines.cuda.engine import GpuEngine
+from videoclf.inference.engines.cuda.launching import Launching
+from videoclf.inference.engines.cuda.preprocess import PreparedWindow
+from videoclf.inference.engines.cuda.upload import Staging, Stream
 from videoclf.kernels.availability import why_no_kernels
 from videoclf.kernels.layout import Clip, ClipLayout, Colours
-from videoclf.kernels.motion import temporal_shift
-from videoclf.kernels.motion_reference import arrange_channels
-from videoclf.kernels.motion_reference import temporal_shift as temporal_shift_reference
 from videoclf.kernels.preprocess import Output, preprocess_clips
 from videoclf.kernels.preprocess_reference import resize_and_crop
+from videoclf.kernels.temporal_shift import temporal_shift
+from videoclf.kernels.temporal_shift_reference import arrange_channels
+from videoclf.kernels.temporal_shift_reference import temporal_shift as temporal_shift_reference
 from videoclf.media.frames import RgbFrames, UInt8Array
-from videoclf.modeling.backbone3d import ClipBackbone
+from videoclf.modeling.backbones.clip_networks import ClipBackbone
+from videoclf.modeling.backbones.temporal_shift import neighbours
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
 from videoclf.modeling.preprocess import place
-from videoclf.modeling.temporal_shift import neighbours
 from videoclf.recipe.recipe import Preprocess, Recipe
 
 MAX_SECONDS = 300

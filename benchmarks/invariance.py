@@ -13,10 +13,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from videoclf.modeling.backbone3d import ClipBackbone
+from videoclf.modeling.backbones.clip_networks import ClipBackbone
 from videoclf.modeling.classifier import build_backbone
-from videoclf.modeling.sequences import pad_sequences
-from videoclf.recipe.backbones import TORCHVISION_3D
+from videoclf.modeling.padding import pad_sequences
+from videoclf.recipe.backbone_names import TORCHVISION_3D
 from videoclf.recipe.recipe import Recipe
 
 NUM_FRAMES = (1, 5, 11, 16)

@@ -26,9 +26,10 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from videoclf.kernels import motion, preprocess
-from videoclf.kernels.motion_triton import temporal_shift_kernel
+from videoclf.kernels import preprocess
+from videoclf.kernels import temporal_shift as motion
 from videoclf.kernels.preprocess_triton import preprocess_kernel
+from videoclf.kernels.temporal_shift_triton import temporal_shift_kernel
 
 TARGETS = (80, 90, 100)
 """Compute capabilities: A100, H100 and H200, B200."""

@@ -1,4 +1,4 @@
-"""What the training loop costs: `videoclf.training.fit.Trainer` against a bare torch loop on the same data.
+"""What the training loop costs: `videoclf.training.loop.trainer.Trainer` against a bare torch loop on the same data.
 
     python benchmarks/loop.py [--rounds 9] [--clips 96] [--steps 32] [--features 1280]
 
@@ -23,10 +23,10 @@ from torch.nn.functional import cross_entropy
 
 from videoclf.data.dataset import LabelledClip
 from videoclf.modeling.classifier import VideoClassifier
-from videoclf.modeling.temporal import TemporalModel
+from videoclf.modeling.temporal.gru import TemporalModel
 from videoclf.recipe.recipe import Recipe, Temporal
-from videoclf.training.examples import Draw, Example, Views
-from videoclf.training.fit import Trainer
+from videoclf.training.examples.decoded import Draw, Example, Views
+from videoclf.training.loop.trainer import Trainer
 
 NUM_CLASSES = 6
 

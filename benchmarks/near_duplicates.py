@@ -16,8 +16,8 @@ import time
 import cv2
 import numpy as np
 
-from videoclf.audit.candidates import find_candidates
-from videoclf.audit.signatures import (
+from videoclf.data_check.duplicate_search import find_candidates
+from videoclf.data_check.motion_fingerprint import (
     CHANGE_FPS,
     CHANGE_SHAPE,
     PICTURE_SHAPE,

@@ -14,8 +14,8 @@ import time
 
 import numpy as np
 
-from videoclf.inference.open import open_engine
 from videoclf.inference.options import EngineName
+from videoclf.inference.selection import open_engine
 from videoclf.media.frames import RgbFrames
 
 HEIGHT, WIDTH = 240, 320

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 import videoclf
-from videoclf.evaluation.pooled import FoldRecord, Spread
+from videoclf.evaluation.cross_validated import FoldRecord, Spread
 
 Frames = npt.NDArray[np.uint8]
 

@@ -101,7 +101,7 @@ def main() -> None:
 
 def compare(arguments: argparse.Namespace) -> None:
     """A table for each set of clips."""
-    from videoclf.inference.open import open_engine
+    from videoclf.inference.selection import open_engine
 
     recipe = open_engine(arguments.model)[1].recipe  # converts the model, too
     is_shown_colours_alone = recipe.preprocess.channels == ("rgb",)
@@ -198,7 +198,7 @@ def open_plain(model: str | None) -> tuple[Any, Any]:
     """The network as it was trained, its memory laid out as torch does by itself; and its header."""
     import torch
 
-    from videoclf.modeling.pretrained import open_model
+    from videoclf.modeling.backbones.pretrained_weights import open_model
 
     classifier, header = open_model(model)
     classifier.backbone.network.to(memory_format=torch.contiguous_format)

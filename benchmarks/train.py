@@ -42,14 +42,14 @@ from videoclf.inference.pipeline import clip_request
 from videoclf.media.options import DEFAULT_NUM_THREADS
 from videoclf.media.reader import Chunks, ReadWindow, read_clips
 from videoclf.modeling.classifier import VideoClassifier
-from videoclf.modeling.sequences import pad_sequences
+from videoclf.modeling.padding import pad_sequences
 from videoclf.recipe.recipe import Recipe
-from videoclf.training.examples import Examples, Quarantine, VideoExamples
-from videoclf.training.feature_encoder import FeatureEncoder
-from videoclf.training.feature_examples import FeatureExamples
-from videoclf.training.fit import Trainer
+from videoclf.training.examples.cached_features import FeatureExamples
+from videoclf.training.examples.decoded import Examples, Quarantine, VideoExamples
+from videoclf.training.examples.feature_encoder import FeatureEncoder
+from videoclf.training.loop.trainer import Trainer
 from videoclf.training.observer import SilentObserver
-from videoclf.training.start import build_network, choose_recipe
+from videoclf.training.run.initialization import build_network, choose_recipe
 
 NUM_DEMO_CLIPS = 48
 NUM_WARM_EPOCHS = 5

@@ -23,10 +23,10 @@ import torch
 import torchvision
 from torch.utils.flop_counter import FlopCounterMode
 
+from videoclf.modeling.batchnorm_folding import fold_batch_norms
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
-from videoclf.modeling.folding import fold_batch_norms
-from videoclf.recipe.reading import load_recipe
 from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.toml_io import load_recipe
 from videoclf.zoo import downloadable_names, find_recipe, models_folder, recipe_names
 
 NUM_FRAMES = 16

@@ -23,8 +23,8 @@ from videoclf.media.frames import UInt8Array
 from videoclf.modeling.checkpoint import save_model
 from videoclf.modeling.classifier import build_classifier
 from videoclf.recipe.header import ModelHeader
-from videoclf.recipe.reading import load_recipe
 from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.toml_io import load_recipe
 from videoclf.zoo import find_recipe
 
 settings.register_profile("default", deadline=None)  # machines are shared: a slow example is no failure

@@ -8,7 +8,7 @@ from videoclf.html_page import page_environment
 
 
 def rendered(template: str, **values: object) -> str:
-    environment = page_environment("videoclf.evaluation")
+    environment = page_environment("videoclf.results")
     environment.loader = jinja2.DictLoader({"page": template})
     return environment.get_template("page").render(values)
 

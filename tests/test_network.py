@@ -20,7 +20,7 @@ AS_WE_USE_THEM = """
 import contextlib
 import videoclf
 from videoclf.cli.info import _facts
-from videoclf.inference import conversions
+from videoclf.inference.export.export import conversions
 from videoclf.media.options import DecoderName, ReadOptions
 from videoclf.modeling.classifier import build_backbone
 from videoclf.recipe.recipe import Recipe

@@ -10,7 +10,7 @@ import torch
 from videoclf.errors import ModelFileInvalid
 from videoclf.modeling.classifier import build_classifier
 from videoclf.recipe.header import read_header
-from videoclf.recipe.reading import load_recipe
+from videoclf.recipe.toml_io import load_recipe
 from videoclf.zoo import (
     DEFAULT_MODEL_NAME,
     DEFAULT_RECIPE_NAME,

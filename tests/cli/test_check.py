@@ -13,8 +13,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.audit.copies import draw_scene, write_frames
 from tests.cli.test_commands import run
+from tests.data_check.copies import draw_scene, write_frames
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "check.schema.json").read_text())
 

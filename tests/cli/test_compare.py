@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from tests.cli.test_commands import run
-from tests.evaluation.test_compare import write_run
+from tests.results.test_compare import write_run
 
 
 def test_it_prints_a_table_and_a_line_a_pair(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file
 
 import videoclf
-from videoclf.evaluation.results import read_result
 from videoclf.inference.prediction import Prediction
-from videoclf.training import feature_encoder
+from videoclf.results.reader import read_result
+from videoclf.training.examples import feature_encoder
 from videoclf.training.observer import SilentObserver
 
 KEPT = Path(__file__).parent / "format1"

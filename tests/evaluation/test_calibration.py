@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from videoclf.evaluation.calibration import KEPT_SHARE, calibrate
-from videoclf.inference.engine import Float32Array
+from videoclf.inference.engines.protocol import Float32Array
 from videoclf.inference.pipeline import average_windows, softmax
 from videoclf.recipe.header import Calibration
 

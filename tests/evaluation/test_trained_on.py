@@ -10,13 +10,13 @@ import pytest
 from tests.conftest import write_clip
 from videoclf.data.dataset import LabelledClip, load_dataset
 from videoclf.errors import ResultsInvalid, UsageInvalid
-from videoclf.evaluation.evaluate import evaluate
 from videoclf.evaluation.metrics import Metrics
 from videoclf.evaluation.trained_on import find_trained_on, hash_clips, read_run_split
-from videoclf.inference.export import export
+from videoclf.inference.export.export import export
 from videoclf.inference.model import load
 from videoclf.modeling.checkpoint import load_model, save_model
 from videoclf.recipe.header import read_header
+from videoclf.results.evaluate import evaluate
 
 
 @pytest.fixture

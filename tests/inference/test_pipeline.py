@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import read_number, write_clip
-from videoclf.inference.engine import Float32Array
+from videoclf.inference.engines.protocol import Float32Array
 from videoclf.inference.pipeline import average_windows, predict_clips, softmax
 from videoclf.inference.prediction import Failure, Prediction
 from videoclf.media.reader import Chunks

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from videoclf.kernels import availability, trial
+from videoclf.kernels import availability
+from videoclf.kernels import self_test as trial
 
 ask: Callable[[torch.device], str | None] = availability.why_no_kernels.__wrapped__
 
@@ -91,7 +92,7 @@ def test_a_kernel_that_is_wrong_is_not_used(monkeypatch: pytest.MonkeyPatch) -> 
 def test_without_triton_the_references_run() -> None:
     program = (
         "import sys; sys.modules['triton'] = None; import torch\n"
-        "from videoclf.kernels.motion import temporal_shift\n"
+        "from videoclf.kernels.temporal_shift import temporal_shift\n"
         "import videoclf.kernels.preprocess\n"
         "print(temporal_shift(torch.ones(2, 8, 1, 1), torch.tensor([[0, 0], [1, 1]])).sum().item())\n"
     )

@@ -14,9 +14,9 @@ from tests.media.coded_clips import encode
 from tests.media.test_damage import PLAIN, noise, with_packet_changed
 from videoclf.media.budget import Budget
 from videoclf.media.gate import admit
-from videoclf.media.lanes import Stopped
 from videoclf.media.limits import DEFAULT_LIMITS
 from videoclf.media.options import ReadOptions
+from videoclf.media.ordered_workers import Stopped
 from videoclf.media.pyav_stream import OpenStream, PacketsMislead
 
 ROOT = Path(__file__).parents[2]

@@ -14,10 +14,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from videoclf.errors import ModelFileInvalid, RunFolderUnusable, WeightsUnavailable
-from videoclf.modeling.backbone2d import FrameBackbone
+from videoclf.modeling.backbones.frame_networks import FrameBackbone
 from videoclf.modeling.checkpoint import initialise_from, load_model, save_model
 from videoclf.modeling.classifier import build_backbone, build_classifier
-from videoclf.recipe.backbones import TORCHVISION_2D, TORCHVISION_3D
+from videoclf.recipe.backbone_names import TORCHVISION_2D, TORCHVISION_3D
 from videoclf.recipe.header import METADATA_KEY, ModelHeader, read_header
 from videoclf.recipe.recipe import Recipe
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from videoclf.errors import RecipeInvalid
-from videoclf.modeling.backbone2d import FrameBackbone
-from videoclf.modeling.backbone3d import ClipBackbone
+from videoclf.modeling.backbones.clip_networks import ClipBackbone
+from videoclf.modeling.backbones.frame_networks import FrameBackbone
 from videoclf.modeling.classifier import Backbone, VideoClassifier, build_backbone, build_classifier
-from videoclf.modeling.sequences import length_mask, pad_sequences
-from videoclf.modeling.temporal import TemporalModel
+from videoclf.modeling.padding import length_mask, pad_sequences
+from videoclf.modeling.temporal.gru import TemporalModel
 from videoclf.recipe.recipe import Recipe, Temporal
 
 ATOL, RTOL = 1e-5, 1e-5  # float32 sums in another order

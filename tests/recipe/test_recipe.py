@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from videoclf.errors import RecipeInvalid
-from videoclf.recipe.reading import load_recipe, parse_recipe
 from videoclf.recipe.recipe import Augment, Recipe
+from videoclf.recipe.toml_io import load_recipe, parse_recipe
 from videoclf.zoo import find_recipe, recipe_names
 
 

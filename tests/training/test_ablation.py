@@ -5,7 +5,7 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
-from videoclf.training.start import choose_recipe
+from videoclf.training.run.initialization import choose_recipe
 
 ABLATION = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "ablation.py"))
 

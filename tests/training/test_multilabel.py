@@ -18,11 +18,11 @@ from videoclf.cli.main import app
 from videoclf.data.dataset import load_dataset
 from videoclf.data.splits import make_split
 from videoclf.errors import DatasetInvalid, UsageInvalid
-from videoclf.evaluation.evaluate import evaluate
-from videoclf.evaluation.results import read_result
 from videoclf.recipe.recipe import Training
-from videoclf.training.loss import Loss, label_weights
-from videoclf.training.run_folder import Run
+from videoclf.results.evaluate import evaluate
+from videoclf.results.reader import read_result
+from videoclf.training.loop.loss import Loss, label_weights
+from videoclf.training.run.folder import Run
 
 COMBINATIONS = ("left", "left|right", "right", "right|up", "up")
 OVERRIDES = ("training.objective=sigmoid", "training.epochs=2", "sampling.fps=4", "training.class_balance=loss")

@@ -19,10 +19,10 @@ from safetensors.torch import load
 import videoclf
 from tests.conftest import write_clip
 from videoclf.errors import DatasetInvalid, RunFolderUnusable, VideoclfError
-from videoclf.training.checkpoints import Checkpoints
-from videoclf.training.examples import Quarantine
-from videoclf.training.interruption import Interrupted
+from videoclf.training.examples.decoded import Quarantine
+from videoclf.training.loop.checkpoints import Checkpoints
 from videoclf.training.observer import SilentObserver
+from videoclf.training.run.interruption import Interrupted
 
 TRAINED = ("training.epochs=3", "sampling.fps=4", "training.batch_size=2", "temporal.dropout=0.2")
 FROZEN = (*TRAINED, "backbone.frozen=true", "training.refit=true", "training.keep=last")

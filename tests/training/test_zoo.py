@@ -9,8 +9,8 @@ from torchvision.models import list_models
 
 import videoclf
 from tests.conftest import PlantWeights, write_clip
-from videoclf.recipe.backbones import backbone_facts
-from videoclf.recipe.reading import load_recipe
+from videoclf.recipe.backbone_names import backbone_facts
+from videoclf.recipe.toml_io import load_recipe
 from videoclf.zoo import find_recipe, recipe_names
 
 ONE_STEP = (

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoclf.atomic import refuse_to_replace, refuse_unwritable
 from videoclf.cli.console import EXIT_FAILED, ProgressBar, print_error, print_notice, print_result, print_table
 from videoclf.cli.options import (
     Data,
@@ -24,17 +23,18 @@ from videoclf.cli.options import (
     num_threads,
     read_options,
 )
+from videoclf.files import refuse_to_replace, refuse_unwritable
 from videoclf.media.options import DecoderName
 
 if TYPE_CHECKING:
-    from videoclf.audit.findings import CheckReport, ExactDuplicates, NearDuplicatePair
+    from videoclf.data_check.findings import CheckReport, ExactDuplicates, NearDuplicatePair
 
 _MAX_LINES = 20
 """Of each kind, on a terminal; ``--json`` and ``--out`` have them all."""
 
 
 class _Progress(ProgressBar):
-    """Draws a check; see `videoclf.audit.check.Progress`."""
+    """Draws a check; see `videoclf.data_check.check.Progress`."""
 
     def stage(self, name: str, total: int) -> None:
         """A bar for the stage."""
@@ -72,8 +72,8 @@ def check(
     check_overwrite(out, "--out", overwrite=overwrite)
     with _Progress() as bar:
         bar.start("reading the list of clips", None)
-        from videoclf.audit.check import check as check_data
-        from videoclf.audit.report import HTML_NAME, JSON_NAME, write_check
+        from videoclf.data_check.check import check as check_data
+        from videoclf.data_check.report import HTML_NAME, JSON_NAME, write_check
 
         if out is not None:  # before hours of decoding, not after
             refuse_to_replace(out / HTML_NAME, out / JSON_NAME, overwrite=overwrite)
@@ -101,7 +101,7 @@ def check(
 
 
 def _print_report(report: CheckReport) -> None:
-    from videoclf.audit.report import describe_clips
+    from videoclf.data_check.report import describe_clips
 
     _print_classes(report)
     for heading, line in describe_clips(report):

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoclf.atomic import refuse_to_replace
 from videoclf.cli.console import ProgressBar, print_notice, print_result, print_table
 from videoclf.cli.options import Json, check_overwrite
+from videoclf.files import refuse_to_replace
 
 if TYPE_CHECKING:
-    from videoclf.evaluation.compare import Comparison
+    from videoclf.results.compare import Comparison
 
 
 def compare(
@@ -33,8 +33,8 @@ def compare(
         refuse_to_replace(html, overwrite=overwrite, beginning=b"<!doctype html>")
     with ProgressBar() as bar:
         bar.start("loading torch", None)
-        from videoclf.evaluation.compare import compare as compare_runs
-        from videoclf.evaluation.comparison_page import write_comparison
+        from videoclf.results.compare import compare as compare_runs
+        from videoclf.results.comparison_page import write_comparison
 
         comparison = compare_runs(runs)
         if html is not None:
@@ -50,7 +50,7 @@ def compare(
 def _print(comparison: Comparison) -> None:
     from rich.table import Table
 
-    from videoclf.evaluation.comparison_page import describe_pair, rows_of
+    from videoclf.results.comparison_page import describe_pair, rows_of
 
     for warning in comparison.warnings:
         print_notice(warning)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from videoclf.evaluation.metrics import Metrics
-    from videoclf.evaluation.report import EpochRecord
+    from videoclf.results.report import EpochRecord
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2

@@ -34,7 +34,7 @@ from videoclf.errors import counted
 from videoclf.media.options import DecoderName
 
 if TYPE_CHECKING:
-    from videoclf.evaluation.pooled import CrossvalMetrics, FoldRecord
+    from videoclf.evaluation.cross_validated import CrossvalMetrics, FoldRecord
 
 
 class By(StrEnum):
@@ -100,9 +100,9 @@ def crossval(
     features_in = feature_cache(cache, no_cache=no_cache)
     with TrainingDisplay() as display:
         display.start("loading torch", None)
-        from videoclf.training.crossval import crossval as cross_validate
-        from videoclf.training.crossval_folder import to_json
-        from videoclf.training.run import FABRIC_PRECISION
+        from videoclf.cross_validation.crossval import crossval as cross_validate
+        from videoclf.cross_validation.folder import to_json
+        from videoclf.training.run.train import FABRIC_PRECISION
 
         metrics = cross_validate(
             data,

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from videoclf.atomic import refuse_to_replace, refuse_unwritable, unwritable
 from videoclf.errors import MediaError, RunFolderUnusable, UsageInvalid
+from videoclf.files import refuse_to_replace, refuse_unwritable, unwritable
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes a cell that begins so for a formula, and works it out when the table is opened."""

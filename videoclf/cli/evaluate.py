@@ -70,7 +70,7 @@ def evaluate(
     check_overwrite(out, "--out", overwrite=overwrite)
     with ProgressBar() as bar:
         bar.start("loading torch", None)
-        from videoclf.evaluation.evaluate import evaluate as evaluate_model
+        from videoclf.results.evaluate import evaluate as evaluate_model
 
         is_first = True
 

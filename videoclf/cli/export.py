@@ -36,7 +36,7 @@ def export(
     `videoclf predict --model FILE` runs it, and so do ten lines without videoclf (docs/predicting.md). It is written
     only if its scores agree with torch's. Takes a minute or so.
     """
-    from videoclf.inference.export import export as export_model
+    from videoclf.inference.export.export import export as export_model
 
     if file_format is not None and out.suffix.lower() != _SUFFIXES[file_format]:
         raise UsageInvalid(f"--out {out}: --format {file_format} is written to a {_SUFFIXES[file_format]} file")

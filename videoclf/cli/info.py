@@ -87,7 +87,7 @@ def _version(package: str) -> str:
 
 
 def _openvino_state() -> str:
-    from videoclf.inference.openvino_graph import import_openvino
+    from videoclf.inference.engines.openvino_graph import import_openvino
 
     try:
         import_openvino()

@@ -53,7 +53,7 @@ def models(as_json: Json = False) -> None:
 
 def _describe(name: str) -> dict[str, Any]:
     from videoclf.recipe.header import read_header
-    from videoclf.recipe.reading import load_recipe
+    from videoclf.recipe.toml_io import load_recipe
     from videoclf.zoo import downloadable_names, find_model, find_recipe, measured, model_names
 
     recipe = load_recipe(find_recipe(name))

@@ -92,14 +92,14 @@ def train(
     features_in = feature_cache(cache, no_cache=no_cache)
     with TrainingDisplay() as display:
         display.start("loading torch", None)
-        from videoclf.training.processes import is_first_process
-        from videoclf.training.run import FABRIC_PRECISION
-        from videoclf.training.run import train as train_model
-        from videoclf.training.run_folder import TENSORBOARD_FOLDER
+        from videoclf.training.run.folder import TENSORBOARD_FOLDER
+        from videoclf.training.run.processes import is_first_process
+        from videoclf.training.run.train import FABRIC_PRECISION
+        from videoclf.training.run.train import train as train_model
 
         observer: Observer = display
         if tensorboard:
-            from videoclf.training.tensorboard import TensorBoardObserver
+            from videoclf.training.run.tensorboard import TensorBoardObserver
 
             observer = TensorBoardObserver(display, out / TENSORBOARD_FOLDER)
         run = train_model(

@@ -18,8 +18,8 @@ from typing import Any
 import av
 import numpy as np
 
-from videoclf.atomic import refuse_to_replace
 from videoclf.errors import DeviceUnavailable, RunFolderUnusable, one_line
+from videoclf.files import refuse_to_replace
 from videoclf.media.frames import UInt8Array
 
 _TOP_LEFT, _TOP_RIGHT, _BOTTOM_RIGHT, _BOTTOM_LEFT = (0.27, 0.27), (0.73, 0.27), (0.73, 0.73), (0.27, 0.73)

@@ -11,13 +11,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from videoclf.atomic import write_shared
 from videoclf.caches import cache_folder
 from videoclf.data.content_index import ContentIndex
 from videoclf.data.feature_entry import ClipFeatures, EntryDamaged, EntryLayout, Float32Array, read_array, read_layout
 from videoclf.data.feature_entry import pack as pack_entry
 from videoclf.data.feature_key import FeatureKey
 from videoclf.errors import RunFolderUnusable
+from videoclf.files import write_shared
 
 _SUFFIX = ".safetensors"
 

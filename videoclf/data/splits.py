@@ -13,7 +13,7 @@ from videoclf.data.clip_list import PARTS
 from videoclf.data.dataset import Dataset, LabelledClip
 from videoclf.data.manifest import Manifest, recognise
 from videoclf.data.official import ClipName, OfficialSplit, read_official_split
-from videoclf.data.share import Unit, choose_units
+from videoclf.data.split_allocation import Unit, choose_units
 from videoclf.errors import DatasetInvalid, UsageInvalid
 
 _TEST_SHARE = 0.25

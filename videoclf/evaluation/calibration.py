@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from videoclf.evaluation.likelihood import LABEL_THRESHOLD, Targets, truth_matrix
-from videoclf.inference.engine import Float32Array
+from videoclf.inference.engines.protocol import Float32Array
 from videoclf.inference.pipeline import average_windows_of_clips
 from videoclf.recipe.header import Calibration
 from videoclf.recipe.recipe import Objective

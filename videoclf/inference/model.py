@@ -10,12 +10,12 @@ import numpy as np
 
 from videoclf import errors
 from videoclf.errors import UsageInvalid
-from videoclf.inference.engine import Engine, Float32Array
-from videoclf.inference.open import EXPORT_SUFFIXES, open_engine
+from videoclf.inference.engines.exported_engine import PortableEngine
+from videoclf.inference.engines.protocol import Engine, Float32Array
 from videoclf.inference.options import EngineName
 from videoclf.inference.pipeline import clip_request, predict_clips
-from videoclf.inference.portable_engine import PortableEngine
 from videoclf.inference.prediction import Failure, Prediction
+from videoclf.inference.selection import EXPORT_SUFFIXES, open_engine
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import ReadWindow, read_clips
 from videoclf.recipe.header import ModelHeader
@@ -48,7 +48,7 @@ def load(
         device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, ...
         place: in place of a device, which part of the network lies on which, such as
             ``backbone[:7]=cuda:0,backbone[7:]=cuda:1,temporal=cuda:1,head=cuda:1``; see
-            `videoclf.modeling.placement.parse_placement`.
+            `videoclf.modeling.device_map.parse_placement`.
         backbone: for a model that was trained with a backbone of your own: one of the same make.
         notice: is told, in one line each, what takes some time and what could not be done the fast way.
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from videoclf.errors import ModelFileInvalid
-from videoclf.inference.engine import Engine, Float32Array, W
+from videoclf.inference.engines.protocol import Engine, Float32Array, W
 from videoclf.inference.prediction import Failure, LabelScore, Prediction
 from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import ClipRequest, ReadEnd, ReadWindow, read_clips_or_wait

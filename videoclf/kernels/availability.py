@@ -56,7 +56,7 @@ def _why_no_triton() -> str | None:
 def _why_wrong(device: torch.device) -> str | None:
     """What is known only when a kernel has run: Triton needs a C compiler for its launchers, a driver that takes what
     its ptxas makes, and to be right."""
-    from videoclf.kernels.trial import try_kernels
+    from videoclf.kernels.self_test import try_kernels
 
     try:
         wrong = try_kernels(device)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from videoclf.kernels.layout import FrameRow, Placement, frame_rows
-from videoclf.kernels.motion_reference import arrange_channels
+from videoclf.kernels.temporal_shift_reference import arrange_channels
 
 
 def resize_and_crop(frames_T3HW: Tensor, placement: Placement, height: int, width: int) -> Tensor:

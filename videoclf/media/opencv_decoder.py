@@ -12,7 +12,7 @@ import numpy as np
 
 from videoclf.errors import DecodeFailed
 from videoclf.media.budget import Budget
-from videoclf.media.display import Display
+from videoclf.media.frame_conversion import Display
 from videoclf.media.frames import UInt8Array
 from videoclf.media.gate import Admission, opened_by_number
 from videoclf.media.packets import ShownTimes

@@ -21,8 +21,8 @@ import numpy as np
 from videoclf.errors import DecodeFailed
 from videoclf.media.budget import Budget, codec_memory_bytes
 from videoclf.media.gate import Admission
-from videoclf.media.lanes import LaneLimits, work_in_lanes
 from videoclf.media.options import ReadOptions
+from videoclf.media.ordered_workers import LaneLimits, work_in_lanes
 from videoclf.media.packets import PacketTable, Run, plan_runs
 from videoclf.media.pyav_stream import Convert, Fetched, OpenStream, PacketsMislead, T
 

@@ -25,8 +25,8 @@ from videoclf.media.container import (
 )
 from videoclf.media.damage import DamageTracker, is_marked
 from videoclf.media.gate import Admission
-from videoclf.media.lanes import Stopped
 from videoclf.media.options import ReadOptions
+from videoclf.media.ordered_workers import Stopped
 from videoclf.media.packets import PacketTable, Run
 
 _SEEKABLE = frozenset({"avi", "matroska", "mov"})

@@ -20,8 +20,8 @@ import numpy as np
 
 from videoclf.errors import DecodeFailed, MediaError
 from videoclf.media.frames import RgbFrame, RgbFrames, VideoInfo
-from videoclf.media.lanes import LaneLimits, Stopped, work_in_lanes
 from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
+from videoclf.media.ordered_workers import LaneLimits, Stopped, work_in_lanes
 from videoclf.media.sampling import SamplingPlan
 from videoclf.media.video import Video
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from videoclf.errors import DecodeFailed, DeviceUnavailable, one_line
 from videoclf.media.budget import Budget
-from videoclf.media.display import Display
+from videoclf.media.frame_conversion import Display
 from videoclf.media.frames import UInt8Array
 from videoclf.media.gate import Admission, opened_by_number, refuse_what_could_be_taken_for_a_script
 from videoclf.media.packets import ShownTimes

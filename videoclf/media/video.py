@@ -15,17 +15,17 @@ import numpy as np
 
 from videoclf.errors import DecodeFailed, UsageInvalid, one_line
 from videoclf.media.budget import Budget
-from videoclf.media.display import Display
+from videoclf.media.frame_conversion import Display
+from videoclf.media.frame_selection import cheap_frames_nearby, frames_on_display, max_fast_shift_seconds, shift_seconds
 from videoclf.media.frames import RgbFrame, RgbFrames, UInt8Array, VideoInfo, YuvFrame
 from videoclf.media.gate import admit
 from videoclf.media.limits import DEFAULT_LIMITS, Limits
 from videoclf.media.options import DEFAULT_READ_OPTIONS, DecoderName, Picking, ReadOptions, num_cores
 from videoclf.media.packets import PacketTable, ShownTimes, stamp_rounding_seconds
-from videoclf.media.picking import cheap_frames_nearby, frames_on_display, max_fast_shift_seconds, shift_seconds
 from videoclf.media.pyav_decoder import PyavDecoder
 from videoclf.media.pyav_stream import PacketsMislead
 from videoclf.media.sampling import SamplingPlan, plan_constant_rate
-from videoclf.media.stamps import trusted_stamps
+from videoclf.media.timestamp_choice import trusted_stamps
 
 if TYPE_CHECKING:
     from videoclf.media.opencv_decoder import OpencvDecoder

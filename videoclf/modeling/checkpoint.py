@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from videoclf.atomic import write_atomically
 from videoclf.errors import ModelFileInvalid, RecipeInvalid, WeightsUnavailable, one_line
+from videoclf.files import write_atomically
 from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier, check_input_size
 from videoclf.recipe.header import ModelHeader, read_header
 from videoclf.recipe.trained_clips import to_metadata

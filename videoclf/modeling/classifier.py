@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from videoclf.errors import RecipeInvalid, one_line
-from videoclf.modeling.backbone2d import FrameBackbone, build_backbone2d
-from videoclf.modeling.backbone3d import ClipBackbone, build_backbone3d
-from videoclf.modeling.stages import freeze_lower_stages
-from videoclf.modeling.tap import with_tap
-from videoclf.modeling.temporal import TemporalModel
-from videoclf.recipe.backbones import backbone_facts
+from videoclf.modeling.backbones.clip_networks import ClipBackbone, build_backbone3d
+from videoclf.modeling.backbones.frame_networks import FrameBackbone, build_backbone2d
+from videoclf.modeling.backbones.intermediate_features import with_tap
+from videoclf.modeling.backbones.stages import freeze_lower_stages
+from videoclf.modeling.temporal.gru import TemporalModel
+from videoclf.recipe.backbone_names import backbone_facts
 from videoclf.recipe.recipe import Recipe
 
 Backbone = FrameBackbone | ClipBackbone

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from videoclf.kernels import motion_reference
+from videoclf.kernels import temporal_shift_reference as motion_reference
 from videoclf.kernels.layout import Placement
 from videoclf.kernels.preprocess_reference import resize_and_crop
 from videoclf.media.frames import RgbFrames
-from videoclf.modeling.threads import compute_alone
-from videoclf.recipe.framing import crop_corner, far_sides, resized_size, without_far_sides
+from videoclf.modeling.torch_threads import compute_alone
+from videoclf.recipe.crop_geometry import crop_corner, far_sides, resized_size, without_far_sides
 from videoclf.recipe.recipe import Preprocess
 
 

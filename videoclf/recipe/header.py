@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from safetensors import SafetensorError, safe_open
 
 from videoclf.errors import UNPRINTABLE, ModelFileInvalid, one_line
-from videoclf.recipe.complaints import describe_validation, shortened
 from videoclf.recipe.recipe import Objective, Recipe
+from videoclf.recipe.validation_errors import describe_validation, shortened
 
 FORMAT_VERSION: Literal[1] = 1
 METADATA_KEY = "videoclf"

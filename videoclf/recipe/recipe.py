@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from videoclf.recipe.backbones import TEMPORALLY_SHIFTED, TORCHVISION_2D, TORCHVISION_3D, backbone_facts
+from videoclf.recipe.backbone_names import TEMPORALLY_SHIFTED, TORCHVISION_2D, TORCHVISION_3D, backbone_facts
 
 _Mean = Annotated[float, Field(ge=-100, le=100)]
 _Deviation = Annotated[float, Field(ge=1e-3, le=1000)]

@@ -11,14 +11,14 @@ from videoclf.data.feature_cache import CacheSize, FeatureCache
 from videoclf.data.feature_store import FeatureStore
 from videoclf.errors import RecipeInvalid
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
-from videoclf.modeling.placement import find_device
+from videoclf.modeling.device_map import find_device
 from videoclf.recipe.recipe import Recipe
-from videoclf.training.examples import Quarantine
-from videoclf.training.feature_encoder import make_encoder
-from videoclf.training.feature_examples import FeatureExamples
+from videoclf.training.examples.cached_features import FeatureExamples
+from videoclf.training.examples.decoded import Quarantine
+from videoclf.training.examples.feature_encoder import make_encoder
+from videoclf.training.examples.resizer import make_resizer
 from videoclf.training.observer import Observer, SilentObserver
-from videoclf.training.resizer import make_resizer
-from videoclf.training.start import build_network, choose_recipe
+from videoclf.training.run.initialization import build_network, choose_recipe
 
 
 @dataclass(frozen=True)

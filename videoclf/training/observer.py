@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from videoclf.evaluation.report import EpochRecord
+from videoclf.results.report import EpochRecord
 
 
 class Observer(Protocol):

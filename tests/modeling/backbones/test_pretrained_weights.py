@@ -1,0 +1,261 @@
+"""Pretrained weights by name: files, hubs, inflation, and torchvision's Kinetics-400 models whole."""
+
+from __future__ import annotations
+
+import http.client
+import importlib.util
+import sys
+import urllib.error
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import load_file, save_file
+
+from tests.conftest import PlantWeights
+from videoclf.errors import ModelFileInvalid, RecipeInvalid, WeightsUnavailable
+from videoclf.modeling.backbones.pretrained_weights import load_pretrained, open_model
+from videoclf.modeling.checkpoint import load_model, save_model
+from videoclf.modeling.classifier import VideoClassifier, build_classifier
+from videoclf.recipe.header import ModelHeader
+from videoclf.recipe.recipe import Backbone, Recipe
+from videoclf.zoo import downloadable_names
+
+
+def pretrained(backbone: str, weights: str | Path) -> VideoClassifier:
+    recipe = Recipe.model_validate({"backbone": {"name": backbone}})
+    classifier = build_classifier(recipe, 2)
+    load_pretrained(classifier, Backbone.model_validate({"name": backbone, "weights": str(weights)}))
+    return classifier
+
+
+def test_torchvisions_own_names_fit(tmp_path: Path) -> None:
+    for name in ("mobilenet_v2", "resnet18"):
+        network = getattr(torchvision.models, name)()
+        save_file(network.state_dict(), tmp_path / f"{name}.safetensors")
+        given = next(iter(network.state_dict().values()))
+        loaded = next(iter(pretrained(name, tmp_path / f"{name}.safetensors").backbone.state_dict().values()))
+        assert torch.equal(given, loaded)
+
+
+def test_a_part_of_torchvisions_model_fits(shared_data: Path) -> None:
+    path = shared_data.parent / "weights" / "mobilenet_v2-imagenet-features.safetensors"
+    loaded = pretrained("mobilenet_v2", path).backbone.state_dict()["network.0.0.0.weight"]
+    assert torch.equal(loaded, load_file(path)["0.0.weight"])
+
+
+def test_a_model_file_lends_its_backbone(tiny_model: Path) -> None:
+    theirs = load_model(tiny_model)[0].backbone.state_dict()
+    mine = pretrained("tiny", tiny_model).backbone.state_dict()
+    assert all(torch.equal(theirs[name], mine[name]) for name in theirs)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    save_file(torchvision.models.resnet18().state_dict(), tmp_path / "r.safetensors")
+    with pytest.raises(WeightsUnavailable, match=r"does not hold the weights of resnet50 \(.* is .* instead of .*\)"):
+        pretrained("resnet50", tmp_path / "r.safetensors")
+    with pytest.raises(WeightsUnavailable, match=r"does not hold the weights of mobilenet_v2 \(.* is missing\)"):
+        pretrained("mobilenet_v2", tmp_path / "r.safetensors")
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "inflated:resnet18"])
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float64, torch.complex64])
+def test_weights_of_a_kind_of_numbers_that_is_not_listed_are_refused(
+    tmp_path: Path, backbone: str, dtype: torch.dtype
+) -> None:
+    weights = torchvision.models.resnet18().state_dict()
+    weights["conv1.weight"] = weights["conv1.weight"].to(dtype)
+    save_file(weights, tmp_path / "r.safetensors")
+    kind = str(dtype).removeprefix("torch.")
+    with pytest.raises(
+        WeightsUnavailable,
+        match=rf"weights of {backbone} \(\S+ is {kind}; allowed there: float32, float16, bfloat16\); name",
+    ):
+        pretrained(backbone, tmp_path / "r.safetensors")
+
+
+def test_a_file_with_two_tensors_for_one_place_is_refused(tmp_path: Path) -> None:
+    weights = torchvision.models.resnet18().state_dict()
+    weights["backbone.conv1.weight"] = weights["conv1.weight"] + 1
+    save_file(weights, tmp_path / "r.safetensors")
+    with pytest.raises(WeightsUnavailable) as caught:
+        pretrained("resnet18", tmp_path / "r.safetensors")
+    assert str(caught.value) == (
+        f"{tmp_path / 'r.safetensors'}: has two tensors for conv1.weight of resnet18, 'backbone.conv1.weight' and "
+        "'conv1.weight'; remove those that are not meant, or name another file"
+    )
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "inflated:resnet18"])
+def test_weights_of_a_deeper_network_are_refused(tmp_path: Path, backbone: str) -> None:
+    """ResNet-34 has all the names and shapes of ResNet-18."""
+    save_file(torchvision.models.resnet34().state_dict(), tmp_path / "r.safetensors")
+    complaint = rf"the weights of {backbone} \('layer1\.2\.\S+' is not part of it\); name another file"
+    with pytest.raises(WeightsUnavailable, match=complaint):
+        pretrained(backbone, tmp_path / "r.safetensors")
+
+
+def test_a_missing_weights_file_says_what_is_allowed() -> None:
+    with pytest.raises(
+        WeightsUnavailable, match="'imagnet': no such file; allowed are none, imagenet, kinetics400, a shipped"
+    ):
+        pretrained("resnet18", "imagnet")
+
+
+def test_an_unreachable_hub_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise urllib.error.URLError("Name or service not known")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
+    with pytest.raises(WeightsUnavailable, match="cannot be downloaded .*Name or service not known.*backbone.weights="):
+        pretrained("resnet18", "imagenet")
+
+
+def test_2d_weights_start_the_inflated_network(tmp_path: Path) -> None:
+    network = torchvision.models.resnet18()
+    save_file(network.state_dict(), tmp_path / "r.safetensors")
+    solid = pretrained("inflated:resnet18", tmp_path / "r.safetensors").backbone.state_dict()["network.conv1.weight"]
+    assert solid.shape == (64, 3, 3, 7, 7)
+    torch.testing.assert_close(solid.sum(dim=2), network.conv1.weight.detach())
+
+
+def test_the_default_models_backbone_starts_an_inflated_one() -> None:
+    flat = pretrained("mobilenet_v2", "actions16").backbone.state_dict()["network.0.0.0.weight"]
+    solid = pretrained("inflated:mobilenet_v2", "actions16").backbone.state_dict()["network.0.0.0.weight"]
+    torch.testing.assert_close(solid.sum(dim=2), flat)
+
+
+def test_a_norm_before_torchvisions_classifier_is_filled_too(tmp_path: Path) -> None:
+    network: Any = torchvision.models.convnext_tiny()
+    network.classifier[0].weight.data.fill_(3)
+    save_file(network.state_dict(), tmp_path / "c.safetensors")
+    for name in ("convnext_tiny", "inflated:convnext_tiny"):
+        backbone = pretrained(name, tmp_path / "c.safetensors").backbone.state_dict()
+        assert next(t for key, t in backbone.items() if key.endswith("classifier.0.weight")).eq(3).all()
+
+
+@pytest.mark.parametrize("name", ["r3d_18", "mc3_18", "r2plus1d_18", "s3d"])
+def test_kinetics400_weights_start_a_3d_backbone(name: str, plant_weights: PlantWeights) -> None:
+    theirs = plant_weights(name)
+    mine = pretrained(name, "kinetics400").backbone.state_dict()
+    assert all(torch.equal(tensor, theirs[key.removeprefix("network.")]) for key, tensor in mine.items())
+
+
+@pytest.mark.parametrize("name", ["r3d_18", "s3d"])
+def test_a_kinetics400_model_gives_torchvisions_scores_and_labels(name: str, plant_weights: PlantWeights) -> None:
+    tensors = plant_weights(name)
+    theirs = getattr(torchvision.models.video, name)().eval()
+    theirs.load_state_dict(tensors)
+    classifier, header = open_model(f"kinetics400-{name}")
+    assert header.labels[:2] == ("abseiling", "air drumming")
+    assert len(header.labels) == 400
+    assert header.recipe.backbone.weights == "none"
+    assert 0.6 < header.figures["published_top1"] < 0.7
+    side = header.recipe.preprocess.height
+    clips = torch.randn(1, 16, 3, side, side)
+    with torch.inference_mode():
+        mine = classifier(clips, torch.tensor([16]))
+        torch.testing.assert_close(mine, theirs(clips.transpose(1, 2)), rtol=1e-4, atol=1e-5)
+
+
+def test_a_kinetics400_model_can_be_kept_as_a_file(tmp_path: Path, plant_weights: PlantWeights) -> None:
+    plant_weights("mc3_18")
+    classifier, header = open_model("kinetics400-mc3_18")
+    save_model(tmp_path / "mine.safetensors", classifier, header)
+    again, _ = load_model(tmp_path / "mine.safetensors")
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), classifier.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["kinetics400-r3d_18", "kinetics400-s3d"])
+def test_an_unreachable_hub_says_what_to_do_for_a_whole_model(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise urllib.error.URLError("Name or service not known")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
+    with pytest.raises(WeightsUnavailable, match=r"\.pth: cannot be downloaded .*put it into torch's cache"):
+        open_model(name)
+
+
+def spoil(name: str, content: object, plant_weights: PlantWeights) -> Path:
+    """Put something else where torch keeps that download."""
+    plant_weights(name)
+    (path,) = (Path(torch.hub.get_dir()) / "checkpoints").iterdir()
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    return path
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>Sign in to the WLAN</html>", b"PK\x03\x04" + bytes(50), [1, 2]])
+def test_a_download_that_is_damaged_is_named_with_the_remedy(content: object, plant_weights: PlantWeights) -> None:
+    path = spoil("mc3_18", content, plant_weights)
+    with pytest.raises(WeightsUnavailable, match=rf"{path}: .*; delete it to download it anew$") as caught:
+        open_model("kinetics400-mc3_18")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("head", [torch.zeros(101, 512), torch.full((400, 512), torch.nan)])
+def test_a_download_with_another_head_is_refused(head: torch.Tensor, plant_weights: PlantWeights) -> None:
+    spoil("mc3_18", {**plant_weights("mc3_18"), "fc.weight": head}, plant_weights)
+    with pytest.raises(WeightsUnavailable, match=r"holds another head \(1.weight"):
+        open_model("kinetics400-mc3_18")
+
+
+def test_a_connection_that_breaks_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_off(*_: object, **__: object) -> None:
+        raise http.client.IncompleteRead(b"")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", break_off)
+    with pytest.raises(WeightsUnavailable, match="cannot be downloaded"):
+        open_model("kinetics400-r3d_18")
+
+
+def test_a_name_that_is_near_a_kinetics_one_is_told_them() -> None:
+    with pytest.raises(ModelFileInvalid, match="downloaded once: kinetics400-mc3_18, kinetics400-r2plus1d_18"):
+        open_model("kinetics400-s4d")
+    assert len(downloadable_names()) == 4
+
+
+@pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="needs timm: pip install 'videoclf[timm]'")
+class TestTimm:
+    def test_a_network_of_timms_is_a_backbone(self, tmp_path: Path) -> None:
+        recipe = Recipe.model_validate({"backbone": {"name": "timm:mobilenetv3_small_050"}})
+        classifier = build_classifier(recipe, 2).eval()
+        save_model(tmp_path / "m", classifier, ModelHeader(name="x", recipe=recipe, labels=("a", "b")))
+        loaded, _ = load_model(tmp_path / "m")
+        clips, num_frames = torch.randn(1, 3, 3, 64, 64), torch.tensor([3])
+        with torch.inference_mode():
+            assert torch.equal(loaded(clips, num_frames), classifier(clips, num_frames))
+
+    def test_tables_that_no_file_keeps_are_computed_again(self, tmp_path: Path) -> None:
+        recipe = Recipe.model_validate({"backbone": {"name": "timm:swin_tiny_patch4_window7_224"}})
+        classifier = build_classifier(recipe, 2).eval()
+        save_model(tmp_path / "m", classifier, ModelHeader(name="x", recipe=recipe, labels=("a", "b")))
+        loaded, _ = load_model(tmp_path / "m")
+        theirs = dict(classifier.named_buffers())
+        assert theirs
+        assert all(torch.equal(buffer, theirs[name]) for name, buffer in loaded.named_buffers())
+
+    def test_an_unknown_network_is_told_its_like(self) -> None:
+        recipe = Recipe.model_validate({"backbone": {"name": "timm:resnet51"}})
+        with pytest.raises(RecipeInvalid, match="timm:resnet51': timm .* has no such network"):
+            build_classifier(recipe, 2)
+
+    def test_an_unreachable_hub_says_what_to_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_: object, **__: object) -> None:
+            raise FileNotFoundError("An error happened while trying to locate the file on the Hub")
+
+        classifier = build_classifier(Recipe.model_validate({"backbone": {"name": "timm:resnet18"}}), 2)
+        monkeypatch.setattr("timm.create_model", refuse)
+        with pytest.raises(WeightsUnavailable, match="timm:resnet18: its weights cannot be downloaded"):
+            load_pretrained(classifier, Backbone(name="timm:resnet18", weights="imagenet"))
+
+
+def test_timm_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    recipe = Recipe.model_validate({"backbone": {"name": "timm:resnet18"}})
+    with pytest.raises(RecipeInvalid, match=r"timm:resnet18': needs timm .*pip install 'videoclf\[timm\]'"):
+        build_classifier(recipe, 2)

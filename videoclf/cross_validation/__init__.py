@@ -1,0 +1,1 @@
+"""Folds over training: every group, or every official list, is the test part once."""

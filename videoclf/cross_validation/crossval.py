@@ -1,0 +1,384 @@
+"""Cross-validation: every fold in turn, with each seed; what is done is kept, and a second call goes on from there."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from videoclf.cross_validation.folder import CrossvalFolder, to_json
+from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
+from videoclf.data.feature_cache import FeatureCache
+from videoclf.data.folds import Fold, describe_folds, make_folds
+from videoclf.data.splits import Split
+from videoclf.data_check import leaks
+from videoclf.data_check.check import MAX_CLIPS_BEFORE_TRAINING, find_leaks_of_splits
+from videoclf.errors import DatasetInvalid, SplitLeaks, UsageInvalid, counted
+from videoclf.evaluation.calibration import calibrate
+from videoclf.evaluation.clip_results import label_names, truths_of, warn_of_joined_labels
+from videoclf.evaluation.cross_validated import ClipScores, CrossvalMetrics, FoldRecord, judged_clips, pool
+from videoclf.evaluation.metrics import FailedClip
+from videoclf.files import prepare_folder, refuse_unwritable, write_atomically
+from videoclf.inference.engines.torch_engine import describe_device
+from videoclf.inference.pipeline import average_windows
+from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
+from videoclf.modeling.device_map import find_device
+from videoclf.recipe.header import Calibration
+from videoclf.recipe.recipe import Augment, Objective, Recipe, Testing
+from videoclf.recipe.toml_io import recipe_to_toml
+from videoclf.results.environment import describe_environment
+from videoclf.results.report import write_report
+from videoclf.training.examples.decoded import Examples, Quarantine
+from videoclf.training.linear_probe import RidgeProbe, choose_penalty, clip_statistics
+from videoclf.training.loop.trainer import ClipLogits
+from videoclf.training.observer import Observer, SilentObserver
+from videoclf.training.run.fit_and_refit import learn
+from videoclf.training.run.folder_lock import alone_in_out
+from videoclf.training.run.initialization import choose_cache, choose_recipe, identify_first_weights
+from videoclf.training.run.processes import Precision, make_fabric
+from videoclf.training.run.train import check_precision
+from videoclf.training.run.trainer_factory import TrainerFactory
+
+Baseline = Literal["ridge"]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What training on a fold gave, and what it says of the fold's test part."""
+
+    said: ClipLogits
+    calibration: Calibration
+    validation_nll: float
+    validation_top1: float
+    kept_epoch: int
+
+
+_Judge = Callable[[Split, int], _Judged]
+"""Trains on a split with a seed, and looks at its test part, once."""
+
+
+@alone_in_out
+def crossval(
+    data: str | Path,
+    *,
+    out: str | Path,
+    recipe: str | Path | Recipe | None = None,
+    overrides: Sequence[str] = (),
+    init: str | Path | None = None,
+    by: str = "group",
+    num_folds: int | None = None,
+    num_seeds: int = 1,
+    baseline: Baseline | None = None,
+    unknown: Sequence[str] = (),
+    split_files: str | Path | None = None,
+    group_pattern: str | None = None,
+    device: str = "auto",
+    precision: Precision = "32-true",
+    num_threads: int = DEFAULT_NUM_THREADS,
+    reading: ReadOptions = DEFAULT_READ_OPTIONS,
+    feature_cache: FeatureCache | str | Path | None = "auto",
+    overwrite: bool = False,
+    allow_leaks: bool = False,
+    observer: Observer | None = None,
+    on_fold: Callable[[FoldRecord, int, int], object] = lambda _record, _num_done, _num_folds: None,
+) -> CrossvalMetrics:
+    """Train and test on every fold in turn.
+
+    Of each fold, validation clips are cut from the training side by whole groups; they choose epoch, temperature and
+    threshold; the test part is read once. Every fold's predictions are kept in ``out/folds``: a call that was
+    interrupted goes on where it was, and more seeds can be added later.
+
+    Args:
+        data: as for `videoclf.train`.
+        out: gets ``metrics.json``, ``predictions.jsonl`` (out of fold, pooled), ``report.html``, ``recipe.toml``.
+        recipe: as for `videoclf.train`; its ``training.seed`` is the first seed.
+        overrides: as for `videoclf.train`.
+        init: as for `videoclf.train`.
+        by: see `make_folds`.
+        num_folds: see `make_folds`.
+        num_seeds: how often all of it is done, each time with the next seed.
+        baseline: ``ridge``: a linear classifier on mean, deviation and mean absolute change of the recipe's frozen
+            features, in place of the network; its penalty is chosen on the validation clips.
+        unknown: classes that are kept from training and validation; the clips of them that a fold tests show how well
+            the unknown is told from the known.
+        split_files: folder of the official lists, where they do not lie beside the clips.
+        group_pattern: regular expression for groups in file names.
+        device: as for `videoclf.train`.
+        precision: as for `videoclf.train`.
+        num_threads: videos decoded at once.
+        reading: who decodes, and how.
+        feature_cache: as for `videoclf.train`.
+        overwrite: whether another cross-validation that ``out`` holds may be replaced.
+        allow_leaks: whether to go on, with a notice, where two folds share a clip or copies of one.
+        observer: is told of the progress.
+        on_fold: called after each fold with its record, how many are done, and how many there are.
+
+    Raises:
+        VideoclfError: data, recipe, weights, device or folder that cannot be used; folds that leak. What was done
+            stays in ``out``.
+    """
+    watcher = observer or SilentObserver()
+    settings = choose_recipe(recipe, init, overrides)
+    objective = settings.training.objective
+    if objective == "sigmoid" and (baseline or unknown):
+        raise UsageInvalid(
+            f"{'--baseline' if baseline else '--unknown'} is for clips of one class each; leave it out, or set "
+            "training.objective to softmax (it is sigmoid)"
+        )
+    if baseline is not None:
+        settings = _for_a_probe(settings)
+    dataset = load_dataset(data, group_pattern=group_pattern)
+    labels = _known_labels(dataset, unknown, objective)
+    folds = make_folds(
+        dataset, by, num_folds=num_folds, split_files=split_files, has_several=objective == "sigmoid", unknown=unknown
+    )
+    # an official list warns itself, and random parts are of one size
+    described = describe_folds(folds)[: None if by == "group" else 1]
+    warnings = [*dataset.warnings, *described, *(each for fold in folds for each in fold.split.warnings)]
+    if dataset.has_parts and by != "official":
+        warnings.append(f"--by {by}: takes the place of the parts that {dataset.source} gives its clips")
+    for warning in dict.fromkeys([*warnings, *warn_of_joined_labels(dataset.clips, objective)]):
+        watcher.notice(warning)
+    fingerprint = _fingerprint(settings, identify_first_weights(settings, init), baseline, folds, precision, reading)
+    torch_device = find_device(device)
+    check_precision(torch_device, precision)
+    folder = CrossvalFolder(Path(out), fingerprint, describe_device(torch_device), overwrite=overwrite)
+    refuse_unwritable(folder.path)
+    seeds = [settings.training.seed + i for i in range(1 if baseline else num_seeds)]
+    records = folder.records()
+    _tell_of_what_is_kept(folder, records, dataset, seeds, watcher.notice, computes_on=describe_device(torch_device))
+    missing = [
+        (number, fold, seed)
+        for seed in seeds
+        for number, fold in enumerate(folds)
+        if _record_name(number, seed) not in records
+    ]
+    if missing:
+        _look_for_leaks(folds, dataset, num_threads, reading, watcher, allow=allow_leaks)
+        prepare_folder(folder.path)
+        quarantine = Quarantine(watcher)
+        factory = TrainerFactory(
+            make_fabric(torch_device, precision), settings, labels, quarantine,
+            choose_cache(feature_cache, settings, watcher.notice), folder.path,
+            num_threads=num_threads, reading=reading, observer=watcher, init=init,
+        )  # fmt: skip
+        judge = _ridge_judge(factory.examples, labels) if baseline else _network_judge(factory, settings)
+    num_done = len(folds) * len(seeds) - len(missing)
+    if num_done:
+        watcher.notice(f"{num_done} of {counted(len(folds) * len(seeds), 'fold')} are done and are kept: {folder.path}")
+    if baseline and num_seeds > 1:
+        watcher.notice(f"--seeds {num_seeds}: nothing in a {baseline} is random; it is judged once")
+    for number, fold, seed in missing:
+        watcher.stage(f"fold {fold.name[:40]}, seed {seed}", 0)
+        started = time.perf_counter()
+        judged = judge(fold.split, seed)
+        record = _record(fold, seed, judged, labels, quarantine, objective, seconds=time.perf_counter() - started)
+        name = _record_name(number, seed)
+        folder.keep(name, record, settings)
+        records[name] = record
+        num_done += 1
+        on_fold(record, num_done, len(folds) * len(seeds))
+    if missing:
+        factory.tell_of_features()
+    wanted = [records[_record_name(number, seed)] for seed in seeds for number in range(len(folds))]
+    tested = dict.fromkeys(clip for fold in folds for clip in fold.split.test)
+    return _conclude(
+        folder.path, wanted, labels, settings, str(data), by, baseline, list(tested),
+        environment=describe_environment(describe_device(torch_device), precision=precision, num_threads=num_threads),
+        reading=reading,
+    )  # fmt: skip
+
+
+def _tell_of_what_is_kept(
+    folder: CrossvalFolder, records: Mapping[str, FoldRecord], dataset: Dataset, seeds: Sequence[int],
+    notice: Callable[[str], object], *, computes_on: str,
+) -> None:  # fmt: skip
+    """Folds that are done stay as they are: what is asked for now and holds for later ones only is said."""
+    if folder.began_on not in {None, computes_on}:
+        notice(f"{folder.path}: kept folds were computed on {folder.began_on}, the others are on {computes_on}")
+    others = {record.seed for record in records.values()} - set(seeds)
+    if others:
+        notice(
+            f"{folder.path}: holds folds of {counted(len(others), 'further seed')}, which the figures leave out; "
+            f"--seeds {max(others) - seeds[0] + 1} takes them in"
+        )
+    groups = {str(clip.path): clip.group for clip in dataset.clips}
+    if any(clip.group != groups.get(clip.source, clip.group) for record in records.values() for clip in record.clips):
+        notice(
+            f"{folder.path}: kept folds were judged with other groups than clips have now; for intervals of the new "
+            "groups, begin anew with --overwrite"
+        )
+
+
+def _known_labels(dataset: Dataset, unknown: Sequence[str], objective: Objective) -> tuple[str, ...]:
+    strange = [label for label in unknown if label not in dataset.labels]
+    if strange:
+        raise UsageInvalid(
+            f"--unknown {strange[0]}: {dataset.source} has no such class; it has {', '.join(dataset.labels[:40])}"
+        )
+    labels = tuple(name for name in label_names(dataset.clips, objective) if name not in unknown)
+    if len(labels) < 2:
+        raise DatasetInvalid(f"{dataset.source}: leaves {len(labels)} classes to train on; two at least are needed")
+    return labels
+
+
+def _for_a_probe(recipe: Recipe) -> Recipe:
+    """The recipe that makes the same features, frozen, of clips as they are, and no further views."""
+    backbone = recipe.backbone.model_copy(update={"frozen": True, "unfrozen_stages": None})
+    training = recipe.training.model_copy(update={"horizontal_flip": False})
+    return recipe.model_copy(
+        update={"backbone": backbone, "training": training, "augment": Augment(), "testing": Testing()}
+    )
+
+
+def _look_for_leaks(
+    folds: Sequence[Fold], dataset: Dataset, num_threads: int, reading: ReadOptions, watcher: Observer, *, allow: bool
+) -> None:
+    found, has_near_duplicates_checked = find_leaks_of_splits(
+        [fold.split for fold in folds], num_threads=num_threads, reading=reading, progress=watcher
+    )
+    first = next(((fold, leaked) for fold, leaked in zip(folds, found, strict=True) if leaked), None)
+    if first is not None:  # one says enough
+        description = leaks.describe(first[1], f"fold {first[0].name}", dataset.source)
+        if not allow:
+            raise SplitLeaks(
+                f"{description}. Group them (--by group, --group-regex), remove the copies, or go on with --allow-leaks"
+            )
+        watcher.notice(description)
+    if not has_near_duplicates_checked:
+        watcher.notice(
+            f"of more than {MAX_CLIPS_BEFORE_TRAINING:,} clips, near-duplicates are not looked for; do it once: "
+            f"videoclf check {shlex.quote(dataset.source)}"
+        )
+
+
+def _fingerprint(
+    recipe: Recipe, first_weights: str, baseline: Baseline | None, folds: Sequence[Fold], precision: Precision,
+    reading: ReadOptions,
+) -> str:  # fmt: skip
+    """Of all that a fold's record depends on but its seed, the device, and versions of packages."""
+    digest = hashlib.sha256()
+    digest.update(recipe.model_copy(update={"description": ""}).model_dump_json().encode())
+    how = (baseline, first_weights, precision, reading.decoder.value, reading.picking.value, reading.video_stream)
+    digest.update(repr(how).encode())
+    for fold in folds:
+        for part in (fold.split.train, fold.split.validation, fold.split.test):
+            digest.update(repr([(str(clip.path.absolute()), clip.label) for clip in part]).encode())
+    return digest.hexdigest()
+
+
+def _record_name(number: int, seed: int) -> str:
+    return f"{number:03}-seed{seed}.json"
+
+
+def _network_judge(factory: TrainerFactory, recipe: Recipe) -> _Judge:
+    def judge(split: Split, seed: int) -> _Judged:
+        settings = recipe.training.model_copy(update={"seed": seed})
+        learned = learn(lambda: factory.make(settings), split, settings, is_watched=False)
+        said = learned.trainer.logits(split.test)
+        kept = learned.kept
+        return _Judged(said, learned.calibration, kept.validation_loss, kept.validation_top1, kept.epoch)
+
+    return judge
+
+
+def _ridge_judge(examples: Examples, labels: Sequence[str]) -> _Judge:
+    position = {label: i for i, label in enumerate(labels)}
+
+    def statistics(clips: Sequence[LabelledClip]) -> tuple[list[LabelledClip], np.ndarray]:
+        found = [
+            (clip, clip_statistics(windows)) for clip, windows in examples.for_validation(clips, lambda v, _: v[0])
+        ]
+        return [clip for clip, _ in found], np.array([row for _, row in found])
+
+    def judge(split: Split, _seed: int) -> _Judged:
+        (train, train_rows), (validation, validation_rows) = statistics(split.train), statistics(split.validation)
+        for readable, purpose, clips in ((train, "train", split.train), (validation, "validate", split.validation)):
+            if not readable:
+                raise DatasetInvalid(
+                    f"not one of the {len(clips)} clips to {purpose} on could be read; see the lines above"
+                )
+        train_targets = [position[clip.label] for clip in train]
+        validation_targets = [position[clip.label] for clip in validation]
+        penalty = choose_penalty(train_rows, train_targets, validation_rows, validation_targets, len(labels))
+        probe = RidgeProbe(train_rows, train_targets, len(labels), penalty)
+        on_validation = _as_logits(validation, probe.scores(validation_rows))
+        calibration = calibrate(on_validation.window_logits, on_validation.num_frames, validation_targets)
+        nll, top1 = on_validation.score(validation_targets)
+        both = RidgeProbe(
+            np.concatenate([train_rows, validation_rows]), [*train_targets, *validation_targets], len(labels), penalty
+        )
+        tested, tested_rows = statistics(split.test)
+        return _Judged(
+            _as_logits(tested, both.scores(tested_rows) if tested else []), calibration, nll, top1, kept_epoch=0
+        )
+
+    return judge
+
+
+def _as_logits(clips: Sequence[LabelledClip], scores: Sequence[np.ndarray] | np.ndarray) -> ClipLogits:
+    return ClipLogits(list(clips), [[row.astype(np.float32)] for row in scores], [[1]] * len(clips))
+
+
+def _record(
+    fold: Fold, seed: int, judged: _Judged, labels: Sequence[str], quarantine: Quarantine, objective: Objective,
+    *, seconds: float,
+) -> FoldRecord:  # fmt: skip
+    calibration = judged.calibration
+    clips = []
+    said = judged.said
+    truths = truths_of(said.clips, objective)
+    for clip, truth, logits, num_frames in zip(said.clips, truths, said.window_logits, said.num_frames, strict=True):
+        scores = average_windows(logits, num_frames, calibration.temperature, objective)
+        best = int(scores.argmax())
+        clips.append(
+            ClipScores(
+                source=str(clip.path), label=clip.label, truth=truth, group=clip.group, fold=fold.name, seed=seed,
+                is_known=set(truth) <= set(labels), called=labels[best], score=min(1.0, float(scores[best])),
+                uncertain=bool(scores[best] < calibration.threshold),
+                scores=tuple(map(float, scores)),
+                uncalibrated_scores=tuple(map(float, average_windows(logits, num_frames, 1.0, objective))),
+            )
+        )  # fmt: skip
+    reasons = ((clip, quarantine.reasons[clip]) for clip in fold.split.test if clip in quarantine.reasons)
+    return FoldRecord(
+        fold=fold.name, seed=seed, num_train=len(fold.split.train), num_validation=len(fold.split.validation),
+        validation_top1=judged.validation_top1, validation_nll=judged.validation_nll, kept_epoch=judged.kept_epoch,
+        temperature=calibration.temperature, threshold=calibration.threshold, seconds=seconds, clips=tuple(clips),
+        failed=tuple(FailedClip(source=str(clip.path), message=reason) for clip, reason in reasons),
+    )  # fmt: skip
+
+
+def _conclude(
+    folder: Path, records: Sequence[FoldRecord], labels: Sequence[str], recipe: Recipe, data: str, by: str,
+    baseline: Baseline | None, tested: Sequence[LabelledClip], *, environment: Mapping[str, str], reading: ReadOptions,
+) -> CrossvalMetrics:  # fmt: skip
+    if not any(record.known for record in records):
+        raise DatasetInvalid(f"{data}: not one clip of a test part could be read; see the lines above")
+    metrics = pool(records, labels, data=data, by=by, baseline=baseline, objective=recipe.training.objective)
+    lines = "".join(f"{to_json(clip)}\n" for record in records for clip in record.clips)
+    write_atomically(folder / "predictions.jsonl", lines.encode())
+    write_atomically(folder / "metrics.json", to_json(metrics, indent=2).encode())
+    write_report(
+        folder / "report.html",
+        title=f"Cross-validation of {baseline or 'a recipe'}: {data}, {metrics.num_folds} folds by {by}",
+        metrics=metrics.pooled,
+        clips=judged_clips(records, labels),
+        parts={"tested out of fold": tested},
+        notes=[
+            f"Top-1 {metrics.top1} over {counted(len(metrics.seeds), 'seed')}, each pooled over {metrics.num_folds} "
+            f"folds; over folds {metrics.top1_by_fold}. The figures below are of all seeds together.",
+            f"Calibrated: error {metrics.ece} (before {metrics.ece_uncalibrated}), negative log-likelihood "
+            f"{metrics.nll} (before {metrics.nll_uncalibrated}); {metrics.accepted} of known clips are accepted.",
+        ],
+        environment=environment,
+        recipe_toml=recipe_to_toml(recipe),
+        reading=reading,
+    )
+    return metrics

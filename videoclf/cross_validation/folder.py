@@ -1,0 +1,99 @@
+"""The folder of a cross-validation: what was done of it, and whether another one may take its place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from videoclf.errors import RunFolderUnusable
+from videoclf.evaluation.cross_validated import FoldRecord
+from videoclf.files import prepare_folder, remove_file, write_atomically
+from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.toml_io import recipe_to_toml
+from videoclf.results.reader import holds_run
+
+_RESULTS = ("metrics.json", "predictions.jsonl", "report.html", "recipe.toml")
+
+
+class CrossvalFolder:
+    """One cross-validation's folder. What an older one left goes when the first fold of this one is kept, not before.
+
+    Args:
+        path: need not exist.
+        fingerprint: of all that a fold's record depends on but its seed, and what computes it.
+        computes_on: the device; kept with the folds.
+        overwrite: whether another cross-validation, or this one, may be begun anew there.
+
+    Raises:
+        RunFolderUnusable: it holds something else.
+    """
+
+    def __init__(self, path: Path, fingerprint: str, computes_on: str, *, overwrite: bool) -> None:
+        self.path = path
+        self._about = path / "crossval.json"
+        self._fingerprint, self._computes_on = fingerprint, computes_on
+        if holds_run(path):
+            raise RunFolderUnusable(f"{path}: holds a training run; choose another --out")
+        about = self._read_about(overwrite=overwrite)
+        found = about.get("fingerprint")
+        others = [*(path / name for name in _RESULTS if (path / name).exists()), *(path / "folds").glob("*.json")]
+        if found is None and not overwrite and others:
+            raise RunFolderUnusable(
+                f"{path}: holds other figures ({others[0].relative_to(path)}); choose another --out, or add --overwrite"
+            )
+        if found not in {None, fingerprint} and not overwrite:
+            raise RunFolderUnusable(
+                f"{path}: holds the cross-validation of another recipe, of other weights, or of other clips; choose "
+                "another --out, or add --overwrite"
+            )
+        self._is_begun = found == fingerprint and not overwrite
+        self.began_on: str | None = about.get("computes_on") if self._is_begun else None
+        """The device of the first fold that is kept; None where there is none, or it was not written down."""
+
+    def _read_about(self, *, overwrite: bool) -> dict[str, Any]:
+        try:
+            about = json.loads(self._about.read_text(encoding="utf-8"))
+            return {"fingerprint": about["fingerprint"], "computes_on": about.get("computes_on")}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if overwrite:
+                return {}
+            raise RunFolderUnusable(
+                f"{self._about}: is damaged, so that it cannot be told of what its folds are; choose another --out, or "
+                "add --overwrite"
+            ) from error
+
+    def records(self) -> dict[str, FoldRecord]:
+        """By name, those that are there and whole; a torn one is done again."""
+        records = {}
+        for path in sorted((self.path / "folds").glob("*.json")) if self._is_begun else []:
+            try:
+                records[path.name] = FoldRecord.model_validate(json.loads(path.read_bytes()))
+            except (OSError, ValueError, ValidationError):
+                continue
+        return records
+
+    def keep(self, name: str, record: FoldRecord, recipe: Recipe) -> None:
+        """Write a fold's record.
+
+        Raises:
+            RunFolderUnusable: the folder cannot be written.
+        """
+        if not self._is_begun:
+            prepare_folder(self.path / "folds")
+            for path in [*(self.path / "folds").glob("*.json"), *(self.path / name for name in _RESULTS)]:
+                remove_file(path)
+            about = {"format_version": 1, "fingerprint": self._fingerprint, "computes_on": self._computes_on}
+            write_atomically(self._about, json.dumps(about).encode())
+            write_atomically(self.path / "recipe.toml", recipe_to_toml(recipe).encode())
+            self._is_begun = True
+        write_atomically(self.path / "folds" / name, to_json(record).encode())
+
+
+def to_json(model: BaseModel, *, indent: int | None = None) -> str:
+    """Also where the name of a file in it is no UTF-8, which pydantic's own way refuses."""
+    return json.dumps(model.model_dump(mode="json"), indent=indent)

@@ -1,0 +1,288 @@
+"""A whole check: files, classes, copies, and what a split lets leak."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from videoclf.data.clip_list import Part
+from videoclf.data.dataset import LabelledClip, load_dataset
+from videoclf.data.splits import Split, make_split
+from videoclf.data_check import leaks
+from videoclf.data_check.exact_duplicates import find_exact_duplicates
+from videoclf.data_check.findings import (
+    CheckedClip,
+    CheckReport,
+    ExactDuplicates,
+    Leak,
+    NearDuplicatePair,
+    RepairedClip,
+    SplitCounts,
+    UnusableClip,
+)
+from videoclf.data_check.near_duplicates import NearDuplicate, find_near_duplicates
+from videoclf.data_check.outliers import count_classes, describe_balance, find_odd_clips
+from videoclf.data_check.scan import SurveyedClip, survey
+from videoclf.errors import printable
+from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
+
+MAX_CLIPS_BEFORE_TRAINING = 1000
+"""Of more clips, a training run does not look for near-duplicates: it would keep the first step waiting for minutes."""
+
+
+class Progress(Protocol):
+    """Is told of a check's progress."""
+
+    def stage(self, name: str, total: int) -> None:
+        """A stage begins, of so many steps."""
+
+    def advance(self) -> None:
+        """One step of the stage is done."""
+
+
+class _SilentProgress:
+    """Tells nobody."""
+
+    def stage(self, name: str, total: int) -> None:
+        """Ignored."""
+
+    def advance(self) -> None:
+        """Ignored."""
+
+
+@dataclass(frozen=True, repr=False)
+class Check:
+    """What a check leaves."""
+
+    report: CheckReport
+    thumbnails: dict[str, bytes]
+    """A JPEG by path, of each clip that gives frames."""
+
+    def __repr__(self) -> str:
+        return f"Check({self.report.source}: {self.report.num_usable} of {self.report.num_clips} clips usable)"
+
+
+def check(
+    data: str | Path,
+    *,
+    split: str | None = None,
+    split_files: str | Path | None = None,
+    group_pattern: str | None = None,
+    finds_near_duplicates: bool = True,
+    num_threads: int = DEFAULT_NUM_THREADS,
+    reading: ReadOptions = DEFAULT_READ_OPTIONS,
+    progress: Progress | None = None,
+) -> Check:
+    """Look over labelled clips before anything is trained on them: every file is decoded to its end.
+
+    Args:
+        data: a folder ``CLASS/clip.avi`` or a list of ``path,label``; see `videoclf.data.dataset.load_dataset`.
+        split: also check what this split lets leak; see `videoclf.data.splits.make_split`. Without one, the split that
+            the data themselves name, if they do.
+        split_files: folder of the official lists, where they do not lie beside the clips.
+        group_pattern: regular expression for groups in file names.
+        finds_near_duplicates: whether to look for copies that were encoded anew, scaled, cut or mirrored too; it reads
+            many files twice.
+        num_threads: videos decoded at once.
+        reading: who decodes, and how.
+        progress: is told of the progress.
+
+    Raises:
+        DatasetInvalid: nothing there, no clips, or a split that cannot be made.
+        UsageInvalid: an unknown split.
+    """
+    watcher = progress or _SilentProgress()
+    dataset = load_dataset(data, group_pattern=group_pattern)
+    is_parted = any(clip.part == "train" for clip in dataset.clips)
+    parts = make_split(dataset, split, split_files=split_files) if split or is_parted else None
+    part_of = leaks.parts_of(parts) if parts else {}
+    watcher.stage("clips", len(dataset.clips))
+    surveyed = survey(
+        dataset.clips,
+        num_threads=num_threads,
+        has_signatures=finds_near_duplicates,
+        reading=reading,
+        on_clip=lambda _clip: watcher.advance(),
+    )
+    exact = find_exact_duplicates([clip.path for clip in dataset.clips])
+    near = _near_duplicates(surveyed, exact, num_threads, reading, watcher) if finds_near_duplicates else []
+    found_leaks = _leaks(parts, exact, near, surveyed, part_of) if parts else []
+    classes = count_classes(surveyed, lambda each: part_of.get(each.clip.path))
+    num_usable = sum(each.is_usable for each in surveyed)
+    report = CheckReport(
+        source=dataset.source,
+        is_clean=num_usable == len(surveyed) and not found_leaks,
+        num_clips=len(surveyed),
+        num_usable=num_usable,
+        duration_seconds=round(sum(each.duration_seconds for each in classes), 3),
+        split=_count(parts) if parts else None,
+        has_near_duplicates_checked=finds_near_duplicates,
+        clips=tuple(_describe(each, part_of.get(each.clip.path)) for each in surveyed),
+        unusable=tuple(
+            UnusableClip(path=str(each.clip.path), type=type(each.failure).__name__, message=str(each.failure))
+            for each in surveyed
+            if each.failure is not None
+        ),
+        repaired=tuple(
+            RepairedClip(path=str(each.clip.path), warnings=each.warnings)
+            for each in surveyed
+            if each.is_usable and each.warnings
+        ),
+        odd=tuple(find_odd_clips(surveyed)),
+        classes=tuple(classes),
+        exact_duplicates=tuple(_describe_exact(paths, dataset.clips) for paths in exact),
+        near_duplicates=tuple(_describe_near(pair, dataset.clips) for pair in near),
+        leaks=tuple(found_leaks),
+        notes=(
+            *dataset.warnings,
+            *_describe_names(dataset.labels),
+            *(parts.warnings if parts else ()),
+            *describe_balance(classes),
+        ),
+    )
+    return Check(report, {str(each.clip.path): each.thumbnail for each in surveyed if each.thumbnail})
+
+
+def _describe_names(labels: Sequence[str]) -> list[str]:
+    """A line where a model file could not name the classes."""
+    strange = [label for label in labels if printable(label) != label]
+    if not strange:
+        return []
+    named = ", ".join(map(ascii, strange[:3]))
+    return [f"classes whose names cannot be printed, so that train refuses them: {named}; rename them"]
+
+
+def find_leaks(
+    split: Split,
+    *,
+    num_threads: int = DEFAULT_NUM_THREADS,
+    reading: ReadOptions = DEFAULT_READ_OPTIONS,
+    max_clips: int = MAX_CLIPS_BEFORE_TRAINING,
+    progress: Progress | None = None,
+) -> tuple[list[Leak], bool]:
+    """What stands on two sides of a split: groups, exact duplicates, and, if the clips are no more than ``max_clips``,
+    near-duplicates.
+
+    Returns:
+        The leaks, and whether near-duplicates were looked for.
+    """
+    found, has_near_duplicates_checked = find_leaks_of_splits(
+        [split], num_threads=num_threads, reading=reading, max_clips=max_clips, progress=progress
+    )
+    return found[0], has_near_duplicates_checked
+
+
+def find_leaks_of_splits(
+    splits: Sequence[Split],
+    *,
+    num_threads: int = DEFAULT_NUM_THREADS,
+    reading: ReadOptions = DEFAULT_READ_OPTIONS,
+    max_clips: int = MAX_CLIPS_BEFORE_TRAINING,
+    progress: Progress | None = None,
+) -> tuple[list[list[Leak]], bool]:
+    """As `find_leaks`, for several splits of the same clips, which are decoded once.
+
+    Returns:
+        The leaks of each split, and whether near-duplicates were looked for.
+    """
+    watcher = progress or _SilentProgress()
+    parts = [leaks.parts_of(split) for split in splits]
+    clips = list(
+        {clip.path: clip for split in splits for clip in (*split.train, *split.validation, *split.test)}.values()
+    )
+    exact = find_exact_duplicates([clip.path for clip in clips])
+    found = [
+        [*leaks.leaking_groups(split), *leaks.leaking_exact_duplicates(exact, part_of)]
+        for split, part_of in zip(splits, parts, strict=True)
+    ]
+    if len(clips) > max_clips:
+        return found, False
+
+    def are_parted(first: int, second: int) -> bool:
+        one, other = clips[first].path, clips[second].path
+        return any(part_of.get(one) != part_of.get(other) for part_of in parts)
+
+    watcher.stage("checking for copies", len(clips))
+    surveyed = survey(clips, num_threads=num_threads, reading=reading, on_clip=lambda _clip: watcher.advance())
+    near = _near_duplicates(surveyed, exact, num_threads, reading, watcher, is_wanted=are_parted)
+    pairs = [(clips[pair.first].path, clips[pair.second].path) for pair in near]
+    near_leaks = [leaks.leaking_near_duplicates(pairs, part_of) for part_of in parts]
+    return [[*others, *copies] for others, copies in zip(found, near_leaks, strict=True)], True
+
+
+def _near_duplicates(
+    surveyed: Sequence[SurveyedClip],
+    exact: Sequence[tuple[Path, ...]],
+    num_threads: int,
+    reading: ReadOptions,
+    watcher: Progress,
+    is_wanted: Callable[[int, int], bool] = lambda _first, _second: True,
+) -> list[NearDuplicate]:
+    """Near-duplicates among the clips; of files that are the same, the first stands for all."""
+    others = {path for paths in exact for path in paths[1:]}
+    return find_near_duplicates(
+        [each.clip.path for each in surveyed],
+        [None if each.clip.path in others else each.signature for each in surveyed],
+        num_threads=num_threads,
+        reading=reading,
+        on_start=lambda total: watcher.stage("pairs of clips", total),
+        on_pair=watcher.advance,
+        is_wanted=is_wanted,
+    )
+
+
+def _leaks(
+    split: Split,
+    exact: Sequence[tuple[Path, ...]],
+    near: Sequence[NearDuplicate],
+    surveyed: Sequence[SurveyedClip],
+    part_of: dict[Path, Part],
+) -> list[Leak]:
+    pairs = [(surveyed[pair.first].clip.path, surveyed[pair.second].clip.path) for pair in near]
+    return [
+        *leaks.leaking_groups(split),
+        *leaks.leaking_exact_duplicates(exact, part_of),
+        *leaks.leaking_near_duplicates(pairs, part_of),
+    ]
+
+
+def _count(split: Split) -> SplitCounts:
+    return SplitCounts(
+        spec=split.spec, num_train=len(split.train), num_validation=len(split.validation), num_test=len(split.test)
+    )
+
+
+def _describe(each: SurveyedClip, part: Part | None) -> CheckedClip:
+    info = each.info
+    return CheckedClip(
+        path=str(each.clip.path),
+        label=each.clip.label,
+        group=each.clip.group,
+        part=part,
+        size_bytes=each.size_bytes,
+        codec=info.codec if info else None,
+        width=info.width if info else None,
+        height=info.height if info else None,
+        fps=round(info.average_fps, 3) if info else None,
+        duration_seconds=round(info.duration_seconds, 3) if info else None,
+    )
+
+
+def _describe_exact(paths: tuple[Path, ...], clips: Sequence[LabelledClip]) -> ExactDuplicates:
+    label_of = {clip.path: clip.label for clip in clips}
+    return ExactDuplicates(paths=tuple(map(str, paths)), labels=tuple(sorted({label_of[path] for path in paths})))
+
+
+def _describe_near(pair: NearDuplicate, clips: Sequence[LabelledClip]) -> NearDuplicatePair:
+    first, second = clips[pair.first], clips[pair.second]
+    return NearDuplicatePair(
+        first=str(first.path),
+        second=str(second.path),
+        labels=tuple(sorted({first.label, second.label})),
+        is_mirrored=pair.is_mirrored,
+        offset_seconds=round(pair.comparison.offset_seconds, 3),
+        shared_seconds=round(pair.comparison.shared_seconds, 3),
+        difference=round(pair.comparison.difference, 3),
+    )

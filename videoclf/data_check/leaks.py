@@ -1,0 +1,97 @@
+"""What stands on two sides of a split: groups, and clips that are copies of each other."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+from videoclf.data.clip_list import PARTS, Part
+from videoclf.data.dataset import Dataset, LabelledClip
+from videoclf.data.splits import Split
+from videoclf.data_check.findings import Leak
+from videoclf.errors import SplitLeaks
+
+_MAX_NAMED = 3
+
+
+def parts_of(split: Split) -> dict[Path, Part]:
+    """Where each clip of a split stands."""
+    sides: tuple[Sequence[LabelledClip], ...] = (split.train, split.validation, split.test)
+    return {clip.path: part for part, clips in zip(PARTS, sides, strict=True) for clip in clips}
+
+
+def leaking_groups(split: Split) -> list[Leak]:
+    """A leak for each group and each two parts in which it has clips."""
+    first_of: dict[str, dict[Part, Path]] = {}
+    sides: tuple[Sequence[LabelledClip], ...] = (split.train, split.validation, split.test)
+    for part, clips in zip(PARTS, sides, strict=True):
+        for clip in clips:
+            if clip.group is not None:
+                first_of.setdefault(clip.group, {}).setdefault(part, clip.path)
+    return [
+        Leak(
+            kind="group",
+            first=str(paths[one]),
+            first_part=one,
+            second=str(paths[other]),
+            second_part=other,
+            group=group,
+        )
+        for group, paths in sorted(first_of.items())
+        for one, other in combinations(paths, 2)
+    ]
+
+
+def leaking_exact_duplicates(sets: Iterable[tuple[Path, ...]], part_of: Mapping[Path, Part]) -> list[Leak]:
+    """A leak for each set of equal files and each two parts in which it has some: its first clip in each."""
+    leaks = []
+    for paths in sets:
+        first_in: dict[Part, Path] = {}
+        for path in paths:
+            if path in part_of:
+                first_in.setdefault(part_of[path], path)
+        leaks += [
+            Leak(
+                kind="exact duplicate",
+                first=str(first_in[one]), first_part=one, second=str(first_in[other]), second_part=other,
+            )
+            for one, other in combinations(sorted(first_in, key=PARTS.index), 2)
+        ]  # fmt: skip
+    return leaks
+
+
+def leaking_near_duplicates(pairs: Iterable[tuple[Path, Path]], part_of: Mapping[Path, Part]) -> list[Leak]:
+    """A leak for each pair whose clips stand in two parts."""
+    return [
+        Leak(
+            kind="near-duplicate",
+            first=str(first), first_part=part_of[first], second=str(second), second_part=part_of[second],
+        )
+        for first, second in pairs
+        if first in part_of and second in part_of and part_of[first] != part_of[second]
+    ]  # fmt: skip
+
+
+def refuse(leaks: Sequence[Leak], split: Split, dataset: Dataset) -> None:
+    """Raise if anything leaks.
+
+    Raises:
+        SplitLeaks: names the first leaks, and what to do.
+    """
+    if not leaks:
+        return
+    grouping = f" --group-regex {shlex.quote(dataset.group_pattern)}" if dataset.group_pattern else ""
+    raise SplitLeaks(
+        f"{describe(leaks, f'--split {split.spec}', dataset.source)}. Group them (--group-regex), remove the copies, "
+        f"or go on with --allow-leaks; all of them: videoclf check {shlex.quote(dataset.source)} --split "
+        f"{shlex.quote(split.spec)}{grouping}"
+    )
+
+
+def describe(leaks: Sequence[Leak], parted: str, source: str) -> str:
+    """One line that names the first few; ``parted``: how the clips were parted."""
+    more = f"; and {len(leaks) - _MAX_NAMED} more" if len(leaks) > _MAX_NAMED else ""
+    named = "; ".join(str(leak) for leak in leaks[:_MAX_NAMED])
+    return f"{source}: {parted} leaks, so its figures would be too high: {named}{more}"

@@ -1,0 +1,130 @@
+"""Clips that are unlike the others, and classes that are unlike in number."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from videoclf.data.clip_list import Part
+from videoclf.data_check.findings import ClassCount, OddClip, OddKind
+from videoclf.data_check.scan import SurveyedClip
+from videoclf.media.frames import VideoInfo
+
+_USUAL_SHARE = 0.8
+"""What so many clips have in common is usual, and others are odd; where less is in common, nothing is."""
+_LENGTH_FACTOR = 5.0
+"""Times longer or shorter than the median."""
+_FEW_FRAMES = 8
+_QUIET_LEVELS = 2.5
+"""A picture whose every place changes less than this (grey levels, over 0.27 s, blurred) shows nothing that moves."""
+_BLANK_LEVELS = 2.0
+"""Standard deviation of a still picture's grey levels."""
+_FEW_CLIPS = 5
+_IMBALANCE = 5.0
+"""Times that the largest class is larger than the smallest."""
+
+
+def find_odd_clips(surveyed: Sequence[SurveyedClip]) -> list[OddClip]:
+    """Every clip that is unlike the others or unlike a video, with the reason; a clip may have several."""
+    known = [(each, each.info) for each in surveyed if each.is_usable and each.info is not None]
+    if not known:
+        return []
+    usual_fps = _usual([_rounded_fps(info) for _, info in known])
+    usual_size = _usual([(info.width, info.height) for _, info in known])
+    median_seconds = statistics.median(info.duration_seconds for _, info in known)
+    return [
+        OddClip(path=str(each.clip.path), kind=kind, message=message)
+        for each, info in known
+        for kind, message in (
+            *_odd_rate(info, usual_fps),
+            *_odd_size(info, usual_size),
+            *_odd_length(info, median_seconds),
+            *_odd_picture(each),
+        )
+    ]
+
+
+def _usual(values: Sequence[object]) -> object | None:
+    value, count = Counter(values).most_common(1)[0]
+    return value if count >= _USUAL_SHARE * len(values) else None
+
+
+def _rounded_fps(info: VideoInfo) -> float:
+    return round(info.average_fps, 1)
+
+
+def _odd_rate(info: VideoInfo, usual_fps: object | None) -> Iterator[tuple[OddKind, str]]:
+    if info.has_variable_fps:
+        yield "varying frame rate", f"frames are spaced unevenly, {info.average_fps:.2f} a second on average"
+    if usual_fps is not None and _rounded_fps(info) != usual_fps:
+        yield "frame rate", f"{info.average_fps:.2f} frames a second; most have {usual_fps}"
+
+
+def _odd_size(info: VideoInfo, usual_size: object | None) -> Iterator[tuple[OddKind, str]]:
+    if isinstance(usual_size, tuple) and (info.width, info.height) != usual_size:
+        yield "size", f"{info.width}×{info.height}; most are {usual_size[0]}×{usual_size[1]}"
+
+
+def _odd_length(info: VideoInfo, median_seconds: float) -> Iterator[tuple[OddKind, str]]:
+    num_frames = round(info.duration_seconds * info.average_fps)
+    if num_frames < _FEW_FRAMES:
+        yield "few frames", f"{num_frames} frames only ({info.duration_seconds:.2f} s)"
+    elif not median_seconds / _LENGTH_FACTOR <= info.duration_seconds <= median_seconds * _LENGTH_FACTOR:
+        yield "length", f"{info.duration_seconds:.1f} s; the median is {median_seconds:.1f} s"
+
+
+def _odd_picture(surveyed: SurveyedClip) -> Iterator[tuple[OddKind, str]]:
+    signature = surveyed.signature
+    if signature is None:
+        return
+    if signature.picture.std() < _BLANK_LEVELS:
+        yield "blank", "its picture is of one colour"
+    elif len(signature.change) and np.abs(signature.change).max() < _QUIET_LEVELS:
+        yield "nothing moves", "its picture hardly changes from beginning to end"
+
+
+def count_classes(surveyed: Sequence[SurveyedClip], part_of: Callable[[SurveyedClip], Part | None]) -> list[ClassCount]:
+    """How much there is of each class, sorted by name."""
+    by_label: dict[str, list[SurveyedClip]] = {}
+    for each in surveyed:
+        by_label.setdefault(each.clip.label, []).append(each)
+    counts = []
+    for label, clips in sorted(by_label.items()):
+        parts = Counter(part_of(each) for each in clips)
+        usable = [each.info for each in clips if each.is_usable and each.info is not None]
+        counts.append(
+            ClassCount(
+                label=label,
+                num_clips=len(clips),
+                num_usable=len(usable),
+                num_train=parts["train"],
+                num_validation=parts["validation"],
+                num_test=parts["test"],
+                duration_seconds=round(sum(info.duration_seconds for info in usable), 3),
+            )
+        )
+    return counts
+
+
+def describe_balance(classes: Sequence[ClassCount]) -> list[str]:
+    """Sentences on what is wrong with the numbers of the classes; none where nothing is."""
+    notes = []
+    if len(classes) == 1:
+        notes.append(f"there is one class only, {classes[0].label!r}: nothing can be learnt from it; add another")
+    least, most = (pick(classes, key=lambda each: each.num_usable) for pick in (min, max))
+    if len(classes) > 1 and most.num_usable > _IMBALANCE * least.num_usable:
+        notes.append(
+            f"classes are unlike in number: {most.num_usable} usable clips of {most.label!r}, "
+            f"{least.num_usable} of {least.label!r}"
+        )
+    few = [each.label for each in classes if each.num_usable < _FEW_CLIPS]
+    if few:
+        more = f" and {len(few) - 5} more" if len(few) > 5 else ""
+        notes.append(
+            f"{'a class has' if len(few) == 1 else f'{len(few)} classes have'} fewer than {_FEW_CLIPS} usable clips: "
+            f"{', '.join(map(repr, few[:5]))}{more}"
+        )
+    return notes

@@ -1,0 +1,264 @@
+"""Out-of-fold predictions of a cross-validation, pooled: figures by seed, and how far they spread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torchmetrics.functional.classification import binary_auroc
+
+from videoclf.evaluation.clip_results import JudgedClip
+from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
+from videoclf.evaluation.multilabel import compute_multilabel_metrics
+from videoclf.inference.prediction import LabelScore
+from videoclf.recipe.recipe import Objective
+
+FORMAT_VERSION: Literal[1] = 1
+
+
+class ClipScores(BaseModel):
+    """What was said of one clip in the fold that did not train on it: a line of ``predictions.jsonl``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format_version: Literal[1] = FORMAT_VERSION
+    source: str
+    label: str
+    """The truth, as the data set has it."""
+    truth: tuple[str, ...] = ()
+    """The same, each label by itself where a clip may have several. (Empty in what was written before one could.)"""
+    group: str | None
+    fold: str
+    seed: int
+    is_known: bool
+    """Whether its class was trained on."""
+    called: str
+    """The likeliest class, or label."""
+    score: float = Field(ge=0, le=1)
+    """Its probability, calibrated."""
+    uncertain: bool
+    """The score lies below the fold's threshold."""
+    scores: tuple[float, ...]
+    """Calibrated probabilities, in the order of the labels in ``metrics.json``."""
+    uncalibrated_scores: tuple[float, ...]
+    """The same at temperature 1."""
+
+    @property
+    def truths(self) -> tuple[str, ...]:
+        """What it may be called."""
+        return self.truth or (self.label,)
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the likeliest is true."""
+        return self.called in self.truths
+
+
+class FoldRecord(BaseModel):
+    """One fold with one seed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    format_version: Literal[1] = FORMAT_VERSION
+    fold: str
+    seed: int
+    num_train: int
+    num_validation: int
+    validation_top1: float
+    """Of the weights that were kept, or, before a refit, would have been."""
+    validation_nll: float
+    kept_epoch: int
+    """0 of a baseline that knows no epochs."""
+    temperature: float
+    threshold: float
+    seconds: float
+    clips: tuple[ClipScores, ...]
+    failed: tuple[FailedClip, ...]
+
+    @property
+    def known(self) -> list[ClipScores]:
+        """The clips of classes that were trained on."""
+        return [clip for clip in self.clips if clip.is_known]
+
+    @property
+    def num_right(self) -> int:
+        """Of the known clips."""
+        return sum(clip.is_right for clip in self.known)
+
+
+class Spread(BaseModel):
+    """A figure over several seeds, or over folds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mean: float
+    deviation: float
+    """Of the sample (n - 1); 0 of a single value."""
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """Mean and deviation of at least one value."""
+        deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+        return cls(mean=float(np.mean(values)), deviation=deviation, values=tuple(values))
+
+    def __str__(self) -> str:
+        spread = f" ± {self.deviation:.3f}" if len(self.values) > 1 else ""
+        return f"{self.mean:.3f}{spread}"
+
+
+class Rejection(BaseModel):
+    """Known clips against clips of classes that were kept from training."""
+
+    model_config = ConfigDict(frozen=True)
+
+    num_unknown: int
+    """Clips of unknown classes, a seed."""
+    auroc: Spread
+    """That a known clip has the higher best score than an unknown one, over seeds."""
+    accepted_unknown: Spread
+    """Share of the unknown clips whose score reaches their fold's threshold."""
+
+
+class CrossvalMetrics(BaseModel):
+    """What ``metrics.json`` holds of a cross-validation. Spreads are over seeds, each pooled over all folds, except
+    where they say otherwise."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format_version: Literal[1] = FORMAT_VERSION
+    data: str = ""
+    """The folder or list, as it was given; empty in what was written before it was kept."""
+    by: str = ""
+    """How the folds were made; empty in what was written before it was kept."""
+    baseline: str | None = None
+    """What stood in place of the network."""
+    num_folds: int
+    seeds: tuple[int, ...]
+    labels: tuple[str, ...]
+    """The classes that were trained on."""
+    top1: Spread
+    mean_class_accuracy: Spread
+    mean_average_precision: Spread | None = None
+    """Where a clip may have several labels; see `Metrics`."""
+    nll: Spread
+    nll_uncalibrated: Spread
+    ece: Spread
+    ece_uncalibrated: Spread
+    accepted: Spread
+    """Share of the known clips that are not called uncertain."""
+    top1_by_fold: Spread
+    """Over the folds in which a clip could be read, the seeds together."""
+    validation_top1: Spread
+    """Of the validation parts: what recipes are chosen by."""
+    validation_nll: Spread
+    rejection: Rejection | None
+    pooled: Metrics
+    """Of all seeds and folds together. For its intervals whole groups are drawn (a clip of no group by itself, with
+    all its seeds): clips of one group are alike, and drawing them one by one would make the figures seem surer."""
+
+
+def pool(
+    records: Sequence[FoldRecord],
+    labels: Sequence[str],
+    *,
+    data: str = "",
+    by: str = "",
+    baseline: str | None = None,
+    objective: Objective = "softmax",
+) -> CrossvalMetrics:
+    """Figures of all folds and seeds.
+
+    Args:
+        records: each fold with each seed, at least one.
+        labels: the classes that were trained on, in the order of the scores.
+        data: where the clips came from, for the record.
+        by: how the folds were made, for the record.
+        baseline: what stood in place of the network.
+        objective: the recipe's.
+    """
+    seeds = sorted({record.seed for record in records})
+    folds = sorted({record.fold for record in records})
+    known = [record for record in records if record.known]
+    folds_known = sorted({record.fold for record in known})
+    of_seed = [[record for record in records if record.seed == seed] for seed in seeds]
+    calibrated = [_metrics(chosen, labels, objective) for chosen in of_seed]
+    uncalibrated = [_metrics(chosen, labels, objective, is_calibrated=False) for chosen in of_seed]
+    average_precisions = [m.mean_average_precision for m in calibrated if m.mean_average_precision is not None]
+    return CrossvalMetrics(
+        data=data,
+        by=by,
+        baseline=baseline,
+        num_folds=len(folds),
+        seeds=tuple(seeds),
+        labels=tuple(labels),
+        top1=Spread.of([metrics.top1 for metrics in calibrated]),
+        mean_class_accuracy=Spread.of([metrics.mean_class_accuracy for metrics in calibrated]),
+        mean_average_precision=Spread.of(average_precisions) if average_precisions else None,
+        nll=Spread.of([metrics.nll for metrics in calibrated]),
+        nll_uncalibrated=Spread.of([metrics.nll for metrics in uncalibrated]),
+        ece=Spread.of([metrics.ece for metrics in calibrated]),
+        ece_uncalibrated=Spread.of([metrics.ece for metrics in uncalibrated]),
+        accepted=Spread.of([1 - float(np.mean([c.uncertain for r in chosen for c in r.known])) for chosen in of_seed]),
+        top1_by_fold=Spread.of([_share_right([r for r in known if r.fold == fold]) for fold in folds_known]),
+        validation_top1=Spread.of([_weighted(chosen, "validation_top1") for chosen in of_seed]),
+        validation_nll=Spread.of([_weighted(chosen, "validation_nll") for chosen in of_seed]),
+        rejection=_rejection(of_seed),
+        pooled=_metrics(records, labels, objective),
+    )
+
+
+def judged_clips(records: Sequence[FoldRecord], labels: Sequence[str]) -> list[JudgedClip]:
+    """The clips of classes that were trained on, each as often as it was judged."""
+    return [
+        JudgedClip(clip.source, clip.truths, _best_two(clip, labels)) for record in records for clip in record.known
+    ]
+
+
+def _best_two(clip: ClipScores, labels: Sequence[str]) -> tuple[LabelScore, ...]:
+    best = sorted(zip(labels, clip.scores, strict=True), key=lambda entry: -entry[1])[:2]
+    return tuple(LabelScore(label=label, score=min(1.0, score)) for label, score in best)
+
+
+def _metrics(
+    records: Sequence[FoldRecord], labels: Sequence[str], objective: Objective, *, is_calibrated: bool = True
+) -> Metrics:
+    position = {label: i for i, label in enumerate(labels)}
+    clips = [clip for record in records for clip in record.known]
+    rows = np.array([clip.scores if is_calibrated else clip.uncalibrated_scores for clip in clips])
+    failed = [failure for record in records for failure in record.failed]
+    units = [clip.group or clip.source for clip in clips]
+    targets = [tuple(position[name] for name in clip.truths) for clip in clips]
+    if objective == "sigmoid":
+        return compute_multilabel_metrics(rows, targets, labels, failed, units)
+    return compute_metrics(rows, [target for (target,) in targets], labels, failed, units)
+
+
+def _share_right(records: Sequence[FoldRecord]) -> float:
+    return sum(record.num_right for record in records) / sum(len(record.known) for record in records)
+
+
+def _weighted(records: Sequence[FoldRecord], name: str) -> float:
+    """The mean of a figure of the validation parts, each weighing as much as it has clips."""
+    values = [getattr(record, name) for record in records]
+    return float(np.average(values, weights=[record.num_validation for record in records]))
+
+
+def _rejection(of_seed: Sequence[Sequence[FoldRecord]]) -> Rejection | None:
+    clips = [[clip for record in records for clip in record.clips] for records in of_seed]
+    unknown = [[clip for clip in chosen if not clip.is_known] for chosen in clips]
+    if not unknown[0]:
+        return None
+    return Rejection(
+        num_unknown=len(unknown[0]),
+        auroc=Spread.of([_auroc(chosen) for chosen in clips]),
+        accepted_unknown=Spread.of([1 - float(np.mean([clip.uncertain for clip in chosen])) for chosen in unknown]),
+    )
+
+
+def _auroc(clips: Sequence[ClipScores]) -> float:
+    scores = torch.tensor([clip.score for clip in clips], dtype=torch.float64)
+    return float(binary_auroc(scores, torch.tensor([int(clip.is_known) for clip in clips])))

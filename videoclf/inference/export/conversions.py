@@ -1,0 +1,131 @@
+"""Models converted for OpenVINO, kept from run to run: knows no torch where one is there already.
+
+A file an entry, named by a hash of the model's content and of all versions that have a say; so nothing is ever
+invalidated: what changed has another name. A zip file: it is whole or not there, and its checksums tell damage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from videoclf.caches import cache_folder
+from videoclf.errors import EngineUnavailable, ModelFileInvalid
+from videoclf.files import write_shared
+from videoclf.inference.engines.exported_engine import GRAPH_VERSION, PortableFile
+from videoclf.inference.engines.openvino_graph import import_openvino, open_openvino
+from videoclf.zoo import downloadable_names, find_model, find_recipe
+
+_FORMAT_VERSION = 1
+"""Raise it whenever a model would be converted to something else, though no version below has changed."""
+
+_PACKAGES = ("videoclf", "openvino", "torch", "torchvision", "timm")
+_GRAPH, _WEIGHTS, _REFUSAL = "model.xml", "model.bin", "refusal.txt"
+
+
+def open_converted(model: str | Path | None, notice: Callable[[str], None]) -> PortableFile:
+    """A model for OpenVINO, from the cache, or else converted now and kept there.
+
+    Args:
+        model: as `open_model` takes it.
+        notice: is told, in one line, what takes some time.
+
+    Raises:
+        ModelFileInvalid, WeightsUnavailable: as `open_model`.
+        EngineUnavailable: OpenVINO cannot be used, refuses the model, or the cache cannot be written.
+    """
+    import_openvino()
+    path = _entry_path(model)
+    kept = _read(path)
+    if kept is None:
+        _check_writable(path.parent)
+        from videoclf.modeling.torch_threads import beside_lost_threads
+
+        kept = beside_lost_threads(_convert, model, notice)
+        try:
+            write_shared(path, _zipped(kept))
+        except OSError as error:
+            raise _unwritable(path.parent, error) from error
+        if _REFUSAL not in kept:
+            notice(f"{_name(model)} is converted for OpenVINO, once; kept in {path.parent}")
+    if _REFUSAL in kept:
+        raise EngineUnavailable(kept[_REFUSAL].decode())
+    return open_openvino(kept[_GRAPH], kept[_WEIGHTS], path)
+
+
+def _convert(model: str | Path | None, notice: Callable[[str], None]) -> dict[str, bytes]:
+    """A refusal is an entry too: nobody waits for it twice."""
+    from videoclf.inference.export.convert import to_openvino
+    from videoclf.modeling.backbones.pretrained_weights import open_model
+
+    classifier, header = open_model(model)
+    notice(f"{_name(model)} is being converted for OpenVINO: some seconds")
+    try:
+        graph, weights = to_openvino(classifier, header)
+    except EngineUnavailable as error:
+        return {_REFUSAL: str(error).encode()}
+    return {_GRAPH: graph, _WEIGHTS: weights}
+
+
+def _name(model: str | Path | None) -> str:
+    return str(model or "the default model")
+
+
+def _entry_path(model: str | Path | None) -> Path:
+    versions = {"format": str(_FORMAT_VERSION), "graph": str(GRAPH_VERSION)}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    text = json.dumps([_content_sha256(model), versions], sort_keys=True)
+    return cache_folder("engines") / f"{hashlib.sha256(text.encode()).hexdigest()}.zip"
+
+
+def _content_sha256(model: str | Path | None) -> str:
+    """Of the model file; of a model that is downloaded, which torchvision's version decides, of its recipe."""
+    path = find_recipe(str(model)) if str(model) in downloadable_names() else find_model(model)
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelFileInvalid(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+
+
+def _read(path: Path) -> dict[str, bytes] | None:
+    """What is kept; None where nothing is, or where it is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            kept = {name: archive.read(name) for name in archive.namelist()}
+    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError):
+        return None
+    return kept if _REFUSAL in kept or {_GRAPH, _WEIGHTS} <= kept.keys() else None
+
+
+def _zipped(content: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    return packed.getvalue()
+
+
+def _check_writable(folder: Path) -> None:
+    """Before anybody waits for what could not be kept."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_shared(folder / ".writable", b"")
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> EngineUnavailable:
+    return EngineUnavailable(
+        f"{folder}: models converted for OpenVINO cannot be kept there ({error.strerror}); set VIDEOCLF_CACHE to "
+        "another folder, or use --engine torch"
+    )

@@ -1,0 +1,50 @@
+"""Writes models to files that predict elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from videoclf.errors import UsageInvalid
+from videoclf.files import refuse_to_replace, write_atomically
+from videoclf.inference.options import EngineName
+from videoclf.inference.selection import EXPORT_SUFFIXES
+from videoclf.recipe.trained_clips import read_trained_clips
+from videoclf.zoo import downloadable_names, find_model
+
+
+def export(model: str | Path | None, out: str | Path, *, overwrite: bool = False) -> None:
+    """Write a model, preprocessing included, to one file (``.onnx``), or two (``.xml`` and the ``.bin`` beside it).
+
+    From ``frames``, ``T×H×W×3`` uint8 RGB of any number and size, it gives ``logits`` and calibrated ``probabilities``,
+    ``C`` each. Its metadata hold labels, recipe and calibration. Written only if its logits agree with torch's within
+    1e-4.
+
+    Args:
+        model: as `load` takes it, but no exported file.
+        out: its suffix says for whom: ``.onnx`` for ONNX runtimes, ``.xml`` for OpenVINO.
+        overwrite: whether files that are there already may be replaced.
+
+    Raises:
+        UsageInvalid: another suffix.
+        ModelFileInvalid, WeightsUnavailable: as `load`.
+        EngineUnavailable: what writes the file is not installed, or cannot follow the model.
+        RunFolderUnusable: a file is there already, or cannot be written.
+    """
+    path = Path(out)
+    target = EXPORT_SUFFIXES.get(path.suffix.lower())
+    if target is None:
+        raise UsageInvalid(f"--out {path}: its suffix must say what it is for: {' or '.join(EXPORT_SUFFIXES)}")
+    files = [path] if target is EngineName.ONNX else [path, path.with_suffix(".bin")]
+    refuse_to_replace(*files, overwrite=overwrite)
+    from videoclf.inference.export.convert import to_onnx, to_openvino
+    from videoclf.modeling.backbones.pretrained_weights import open_model
+    from videoclf.modeling.torch_threads import beside_lost_threads
+
+    classifier, header = beside_lost_threads(open_model, model)
+    trained_clips = () if str(model) in downloadable_names() else read_trained_clips(find_model(model))
+    if target is EngineName.ONNX:
+        write_atomically(path, beside_lost_threads(to_onnx, classifier, header, trained_clips))
+        return
+    graph, weights = beside_lost_threads(to_openvino, classifier, header, trained_clips)
+    write_atomically(path.with_suffix(".bin"), weights)
+    write_atomically(path, graph)

@@ -1,0 +1,119 @@
+"""The whole model as one graph that other runtimes can run: frames as they were decoded to probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from videoclf.modeling.backbones.clip_networks import ClipBackbone
+from videoclf.modeling.backbones.frame_networks import FrameBackbone
+from videoclf.modeling.batchnorm_folding import fold_batch_norms
+from videoclf.modeling.classifier import VideoClassifier
+from videoclf.modeling.preprocess import arrange_channels, resize_frames
+from videoclf.recipe.header import ModelHeader
+
+
+class PortableModel(nn.Module):
+    """One window of one clip to its scores, preprocessing included; without padding, masks and branches, so that
+    exporters can follow it for any number of frames and any size.
+
+    Args:
+        classifier: in evaluation mode, on the CPU; is left as it is.
+        header: says how it prepares and looks.
+
+    Raises:
+        TypeError: its backbone is neither a `FrameBackbone` nor a `ClipBackbone`.
+    """
+
+    def __init__(self, classifier: VideoClassifier, header: ModelHeader) -> None:
+        super().__init__()
+        backbone = fold_batch_norms(classifier).backbone
+        if not isinstance(backbone, FrameBackbone | ClipBackbone):
+            raise TypeError(f"a {type(backbone).__name__} cannot be exported; wrap the network in a FrameBackbone")
+        self.backbone = backbone
+        self.temporal = classifier.temporal
+        self.head = classifier.head
+        self.recipe = header.recipe
+        self.num_clips = 2 if self.recipe.testing.horizontal_flip else 1
+        self._temperature = header.calibration.temperature
+        self._objective = header.objective
+        self.eval().requires_grad_(False)
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
+        """The stages of a prediction, each computed from one before it alone, so that a graph can be cut between them.
+
+        Args:
+            frames: ``T×H×W×3`` uint8 RGB, `without_far_sides`.
+
+        Returns:
+            what `arrange`, `encode` and `classify` give, each from what the one before gave last.
+        """
+        resized, items = self.arrange(frames)
+        (features,) = self.encode(items)
+        return resized, items, features, *self.classify(features)
+
+    def arrange(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """``T×3×height×width`` frames, resized, and N items, which is what the backbone runs on (`to_items`); mirrored
+        ones behind the others, where the recipe looks at both."""
+        resized = self.resize(frames)
+        clip = arrange_channels(resized, self.recipe.preprocess)
+        clips = torch.stack([clip, clip.flip(-1)]) if self.num_clips == 2 else clip[None]
+        return resized, self.backbone.to_items(clips)
+
+    def encode(self, items: Tensor) -> tuple[Tensor]:
+        """N items' features."""
+        return (self.backbone.run_items(items, self.num_clips),)
+
+    def classify(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``B×T'×D`` sequences, ``C`` logits and ``C`` calibrated probabilities of N items' features."""
+        sequences = self.join(features)
+        num_steps = torch.ones(self.num_clips, dtype=torch.int64) * sequences.shape[1]
+        logits = self.head(self.temporal(sequences, num_steps)).mean(dim=0)
+        scaled = logits / self._temperature
+        return sequences, logits, scaled.softmax(dim=0) if self._objective == "softmax" else scaled.sigmoid()
+
+    def resize(self, frames: Tensor) -> Tensor:
+        """The first step; an exporter may have a way of its own."""
+        return resize_frames(frames, self.recipe.preprocess)
+
+    def join(self, features: Tensor) -> Tensor:
+        """The first step of `classify`, likewise."""
+        return self.backbone.to_sequences(features, self.num_clips)
+
+
+class PortablePart(nn.Module):
+    """``arrange``, ``encode`` or ``classify`` of a `PortableModel` by itself, as exporters are given it.
+
+    They are given parts because of a whole they take later tensors' sizes from the frames: it could not be cut.
+
+    Args:
+        whole: the model.
+        method: which.
+    """
+
+    def __init__(self, whole: PortableModel, method: str) -> None:
+        super().__init__()
+        self.whole = whole
+        self.method = method
+
+    def forward(self, stage: Tensor) -> tuple[Tensor, ...]:
+        """What the method gives."""
+        result: tuple[Tensor, ...] = getattr(self.whole, self.method)(stage)
+        return result
+
+
+def portable_parts(whole: PortableModel, frames: Tensor) -> Iterator[tuple[PortablePart, Tensor, tuple[int, ...]]]:
+    """The three parts in their order, each with an example of what it takes and the axes of that whose size varies.
+
+    Args:
+        whole: the model.
+        frames: the first example, ``T×H×W×3`` uint8.
+    """
+    is_3d = isinstance(whole.backbone, ClipBackbone)  # then a clip's length is an axis of its own
+    example = frames
+    for method, axes in (("arrange", (0, 1, 2)), ("encode", (2 if is_3d else 0,)), ("classify", (1 if is_3d else 0,))):
+        part = PortablePart(whole, method)
+        yield part, example, axes
+        example = part(example)[-1]

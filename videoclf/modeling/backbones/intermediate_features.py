@@ -1,0 +1,67 @@
+"""Features from the middle of a per-frame network beside those of its top.
+
+The top's features, averaged over the picture, say what is there; those of a stage further down, on a coarse grid, say
+where something moves and how it is shaped, which small gestures need.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
+
+from videoclf.errors import RecipeInvalid
+from videoclf.modeling.backbones.frame_networks import FrameBackbone
+from videoclf.modeling.backbones.stages import CONTAINERS, backbone_stages
+
+
+class TappedNetwork(nn.Sequential):
+    """``N×3×H×W`` to ``N×(F + C·g·g)``: the network's own F features, then the tapped stage's C on a g×g grid.
+
+    Args:
+        layers: of the network, by name; it keeps them.
+        last: the tapped stage's last layer or block.
+        grid: g, cells a side.
+    """
+
+    def __init__(self, layers: OrderedDict[str, nn.Module], last: nn.Module, grid: int) -> None:
+        super().__init__(layers)
+        self._last = [last]  # in a list, so that it is not one layer more
+        self._grid = grid
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """See the class."""
+        maps, tapped = frames, None
+        for name, layer in self.named_children():
+            for piece in layer if name in CONTAINERS and isinstance(layer, nn.Sequential) else [layer]:
+                maps = piece(maps)
+                if piece is self._last[0]:
+                    tapped = adaptive_avg_pool2d(maps, self._grid).flatten(1)
+        assert tapped is not None  # it is one of the pieces
+        return torch.cat([maps, tapped], dim=1)
+
+
+def with_tap(backbone: FrameBackbone, num_stages_above: int, grid: int) -> FrameBackbone:
+    """The backbone whose steps hold, behind each view's own features, those of a stage below its top.
+
+    Args:
+        backbone: of torchvision's, or ``tiny``; is taken over.
+        num_stages_above: stages (see `backbone_stages`) above the tapped one.
+        grid: cells a side of the grid that the stage's maps are averaged to.
+
+    Raises:
+        RecipeInvalid: there are not so many stages.
+    """
+    stages = backbone_stages(backbone)
+    if num_stages_above >= len(stages):
+        raise RecipeInvalid(
+            f"backbone.tap_below = {num_stages_above}: the network has {len(stages)} stages; ask for "
+            f"{len(stages) - 1} at most"
+        )
+    tapped = stages[len(stages) - 1 - num_stages_above]
+    num_channels = [layer.out_channels for layer in tapped.modules() if isinstance(layer, nn.Conv2d)][-1]
+    network = TappedNetwork(OrderedDict(backbone.network.named_children()), tapped[-1], grid)
+    num_features = backbone.feature_size // backbone.num_views + num_channels * grid**2
+    return FrameBackbone(network, num_features, num_views=backbone.num_views)

@@ -1,0 +1,318 @@
+"""Where a network lies: on one device or, where it is too large for that, its parts on several.
+
+Tensors are moved where they come to another device, inside the forward pass, so that gradients come back the same way.
+Nothing waits for the devices: launches on GPUs are asynchronous, so of several batches that are given to the network
+one after the other, the second goes through the first device while the first goes through the second.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, pairwise
+from operator import attrgetter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import Graph, GraphModule, Node, Tracer
+from torch.fx.node import map_arg
+from torch.fx.proxy import TraceError
+
+from videoclf.errors import DeviceUnavailable, UsageInvalid, one_line
+from videoclf.modeling.backbones.clip_networks import ClipBackbone
+from videoclf.modeling.backbones.frame_networks import FrameBackbone
+from videoclf.modeling.backbones.stages import backbone_stages
+from videoclf.modeling.classifier import Backbone, VideoClassifier, build_backbone
+from videoclf.recipe.recipe import Recipe
+
+_ENTRY = re.compile(
+    r"(?P<part>backbone|temporal|head)(?:(?<=backbone)\[(?P<first>\d*):(?P<end>\d*)\])?=(?P<device>\S+)", re.ASCII
+)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Neighbouring stages of a backbone (see `backbone_stages`) that lie on one device."""
+
+    first: int
+    """From 0."""
+    end: int | None
+    """The stage behind the last of them; None for all up to the top."""
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Placement:
+    """On which device each part of a network lies."""
+
+    backbone: tuple[Stretch, ...]
+    """All stages, from the input up."""
+    temporal: torch.device
+    head: torch.device
+
+    @property
+    def first(self) -> torch.device:
+        """Where the network's input belongs."""
+        return self.backbone[0].device
+
+    @property
+    def num_devices(self) -> int:
+        """How many devices there are: so many batches keep all of them busy."""
+        return len({*(stretch.device for stretch in self.backbone), self.temporal, self.head})
+
+
+def whole(device: torch.device) -> Placement:
+    """Everything on one device."""
+    return Placement((Stretch(0, None, device),), device, device)
+
+
+def choose_placement(device: str, spec: str | None) -> Placement:
+    """What ``--device`` and ``--place`` say.
+
+    Args:
+        device: see `find_device`.
+        spec: see `parse_placement`; None for all on the device.
+
+    Raises:
+        UsageInvalid: both say something, or the spec means nothing.
+        DeviceUnavailable: this machine has no such device.
+    """
+    if spec is None:
+        return whole(find_device(device))
+    if device != "auto":
+        raise UsageInvalid(f"--device {device!r}: --place says where every part lies; leave --device out")
+    return parse_placement(spec)
+
+
+def parse_placement(spec: str) -> Placement:
+    """A placement from what a user wrote.
+
+    Args:
+        spec: ``PART=DEVICE,...``, a part being ``backbone``, some of its stages, ``temporal`` or ``head``. What lies
+            above the backbone and is not named lies with what is below it: ``backbone=cuda:0,temporal=cuda:1`` has the
+            head on ``cuda:1``. ``backbone[:7]=cuda:0,backbone[7:]=cuda:1`` cuts MobileNetV2 between its seventh stage
+            and its eighth, and has temporal model and head on ``cuda:1``.
+
+    Raises:
+        UsageInvalid: parts that are unknown, missing or named twice, or CPU and GPUs mixed.
+        DeviceUnavailable: this machine has no such device.
+    """
+    stretches: list[Stretch] = []
+    above: dict[str, torch.device] = {}
+    for entry in spec.split(","):
+        found = _ENTRY.fullmatch(entry.strip())
+        if found is None:
+            raise UsageInvalid(
+                f"--place {entry!r}: expected PART=DEVICE; parts are backbone, stages of it (backbone[:7], "
+                "backbone[7:]), temporal and head"
+            )
+        part, device = found["part"], find_device(found["device"], option="--place")
+        if part in above:
+            raise UsageInvalid(f"--place {entry!r}: {part} was placed before; name it once")
+        if part == "backbone":
+            stretches.append(Stretch(int(found["first"] or 0), int(found["end"]) if found["end"] else None, device))
+        else:
+            above[part] = device
+    stretches.sort(key=lambda stretch: stretch.first)
+    _check_that_they_join(stretches)
+    temporal = above.get("temporal", stretches[-1].device)
+    placement = Placement(tuple(stretches), temporal, above.get("head", temporal))
+    if len({device.type for device in (*(s.device for s in stretches), temporal, placement.head)}) > 1:
+        raise UsageInvalid(f"--place {spec!r}: mixes CPU and GPUs, which would wait for the CPU; place all on GPUs")
+    return placement
+
+
+def _check_that_they_join(stretches: Sequence[Stretch]) -> None:
+    """Every stage lies in one stretch."""
+    if not stretches:
+        raise UsageInvalid("--place: the backbone is not placed; add backbone=DEVICE")
+    if stretches[0].first > 0:
+        raise UsageInvalid(f"--place: the backbone's stages below {stretches[0].first} are not placed; begin with 0")
+    for stretch, following in pairwise(stretches):
+        if stretch.end is None or stretch.end > following.first:
+            raise UsageInvalid(f"--place: stage {following.first} of the backbone is placed twice; name it once")
+        if stretch.end < following.first:
+            raise UsageInvalid(f"--place: stage {stretch.end} of the backbone is not placed; let stretches join")
+    for stretch in stretches:
+        if stretch.end is not None and stretch.end <= stretch.first:
+            raise UsageInvalid(f"--place: backbone[{stretch.first}:{stretch.end}] is no stage; leave it out")
+    if (end := stretches[-1].end) is not None:
+        raise UsageInvalid(f"--place: the backbone's stages from {end} up are not placed; add backbone[{end}:]=DEVICE")
+
+
+def find_device(name: str, *, option: str = "--device") -> torch.device:
+    """The torch device of that name; ``auto`` is a GPU where there is one.
+
+    Args:
+        name: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
+        option: who asks, for the message.
+
+    Raises:
+        DeviceUnavailable: unknown, not on this machine, or lost by a fork.
+    """
+    if name == "auto":
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        _check_fork(name, option)
+        return torch.device("cuda")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceUnavailable(f"{option} {name!r}: no such kind of device; use auto, cpu, cuda or cuda:N") from error
+    if device.type == "cpu":
+        return device
+    if device.type != "cuda":
+        raise DeviceUnavailable(f"{option} {name!r}: not supported; use auto, cpu, cuda or cuda:N")
+    num_gpus = torch.cuda.device_count()
+    if num_gpus == 0:
+        raise DeviceUnavailable(f"{option} {name!r}: torch finds no GPU on this machine; use cpu")
+    if (device.index or 0) >= num_gpus:
+        raise DeviceUnavailable(f"{option} {name!r}: this machine's GPUs are cuda:0 to cuda:{num_gpus - 1}")
+    _check_fork(name, option)
+    return device
+
+
+def _check_fork(name: str, option: str) -> None:
+    if torch.cuda._is_in_bad_fork():
+        raise DeviceUnavailable(
+            f"{option} {name!r}: this process was forked from one that asked for GPUs, and cannot use one; start "
+            "processes by spawn, load models in the child only, or use cpu"
+        )
+
+
+def check_placement(placement: Placement, recipe: Recipe, backbone: Backbone | None = None) -> None:
+    """Whether the recipe's network has the stages that a placement names: asked before anything is read or computed.
+
+    Args:
+        placement: where.
+        recipe: of the network.
+        backbone: a user's own, where the recipe says ``custom``.
+
+    Raises:
+        UsageInvalid: the backbone has fewer stages, or cannot be cut between them.
+    """
+    if len(placement.backbone) == 1:
+        return
+    if backbone is None:
+        with torch.device("meta"):  # shapes only
+            backbone = build_backbone(recipe)
+    _stages_and_graph(backbone, placement.backbone)
+
+
+def place_network(classifier: VideoClassifier, placement: Placement) -> VideoClassifier:
+    """Put a network where it is to be.
+
+    Args:
+        classifier: is changed; its weights keep their names. Fold its batch norms before, not after.
+        placement: where.
+
+    Returns:
+        the same classifier. If it lies on several devices, its input may be anywhere, and its output is where its head
+        is.
+
+    Raises:
+        UsageInvalid: the backbone has fewer stages, or is not known by stages.
+    """
+    if placement.num_devices == 1:
+        return classifier.to(placement.first)
+    if len(placement.backbone) > 1:
+        _cut(classifier.backbone, placement.backbone)
+    else:
+        classifier.backbone.to(placement.first)
+    _bring_inputs(classifier.backbone, placement.first)
+    for part, device in ((classifier.temporal, placement.temporal), (classifier.head, placement.head)):
+        _bring_inputs(part.to(device), device)
+    return classifier
+
+
+def move(value: Any, device: torch.device) -> Any:
+    """What goes from one part to the next, on the next one's device; what is no tensor stays as it is."""
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    return tuple(move(each, device) for each in value) if isinstance(value, tuple) else value
+
+
+def _bring_inputs(part: nn.Module, device: torch.device) -> None:
+    part.register_forward_pre_hook(lambda _part, inputs: move(inputs, device))
+
+
+def _cut(backbone: nn.Module, stretches: Sequence[Stretch]) -> None:
+    """Put each stretch on its device, and let the network's graph move what goes from one to the next."""
+    stages, graph = _stages_and_graph(backbone, stretches)
+    device_of: dict[int, torch.device] = {}
+    for stretch in stretches:
+        for stage in stages[stretch.first : stretch.end]:
+            stage.to(stretch.device)
+            device_of |= {id(tensor): stretch.device for tensor in _tensors(stage)}
+    network: Any = backbone.network
+    _move_at_cuts(network, graph, device_of, stretches[0].device)
+    backbone.network = GraphModule(network, graph).train(network.training)
+
+
+def _stages_and_graph(backbone: nn.Module, stretches: Sequence[Stretch]) -> tuple[list[nn.ModuleList], Graph]:
+    """What a backbone is cut by, if it can be cut so."""
+    stages = backbone_stages(backbone) if isinstance(backbone, FrameBackbone | ClipBackbone) else []
+    held = {id(tensor) for stage in stages for tensor in _tensors(stage)}
+    if not isinstance(backbone, FrameBackbone | ClipBackbone) or not {id(t) for t in _tensors(backbone)} <= held:
+        raise UsageInvalid("--place backbone[...]: the stages of this backbone are not known; place it whole")
+    too_high = next((stretch.first for stretch in stretches if stretch.first >= len(stages)), None)
+    if too_high is not None:
+        remedy = f"cut it at 1 to {len(stages) - 1}" if len(stages) > 1 else "place it whole"
+        raise UsageInvalid(
+            f"--place backbone[{too_high}:]: the backbone has {len(stages)} stages, counted from 0; {remedy}"
+        )
+    return stages, _graph_of(backbone.network, stages)
+
+
+def _tensors(module: nn.Module) -> list[Tensor]:
+    return list(chain(module.parameters(), module.buffers()))
+
+
+class _StageTracer(Tracer):
+    """Follows a network from layer to layer, and into none of them."""
+
+    def __init__(self, stages: Sequence[nn.ModuleList]) -> None:
+        super().__init__()
+        self._layers = {layer for stage in stages for layer in stage}
+
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        return module in self._layers or super().is_leaf_module(module, name)
+
+
+def _graph_of(network: nn.Module, stages: Sequence[nn.ModuleList]) -> Graph:
+    if isinstance(network, GraphModule):  # 3D, shifted or folded: its graph says more than its code would
+        return network.graph
+    try:
+        return _StageTracer(stages).trace(network)
+    except (TraceError, TypeError, ValueError) as error:
+        raise UsageInvalid(
+            f"--place backbone[...]: the network's code cannot be followed ({one_line(error)}); place it whole"
+        ) from error
+
+
+def _move_at_cuts(network: nn.Module, graph: Graph, device_of: dict[int, torch.device], first: torch.device) -> None:
+    """Wherever the next layer with weights lies on another device, everything that is still needed goes there; at
+    once, because a device that is sent something waits until it has done its work so far."""
+    nodes, device = list(graph.nodes), first
+    moved: dict[Node, Node] = {}
+    for position, node in enumerate(nodes):
+        wanted = _device_of(node, network, device_of) or device
+        if wanted != device:
+            device, remaining = wanted, set(nodes[position:])
+            with graph.inserting_before(node):
+                for value in nodes[:position]:
+                    if remaining & value.users.keys():
+                        moved[value] = graph.call_function(move, (moved.get(value, value), device))
+        node.args = map_arg(node.args, lambda value: moved.get(value, value))
+        node.kwargs = map_arg(node.kwargs, lambda value: moved.get(value, value))
+
+
+def _device_of(node: Node, network: nn.Module, device_of: dict[int, torch.device]) -> torch.device | None:
+    """Where a node's weights lie; None for one that has none, and is done wherever its input is."""
+    if node.op not in {"call_module", "get_attr"}:
+        return None
+    target = attrgetter(str(node.target))(network)
+    tensors = _tensors(target) if isinstance(target, nn.Module) else [target]
+    return next((device_of[id(tensor)] for tensor in tensors if id(tensor) in device_of), None)

@@ -1,0 +1,1 @@
+"""Networks that turn a sequence of features into one vector."""

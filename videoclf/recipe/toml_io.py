@@ -1,0 +1,78 @@
+"""Recipes as text: read from TOML, changed by ``--set``, checked, and written back."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import ValidationError
+
+from videoclf.errors import RecipeInvalid, one_line
+from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.validation_errors import describe_validation, known_keys, section_model
+
+
+def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
+    """The recipe in a TOML file, with ``section.key=value`` overrides applied before it is checked; ``section.key=``
+    takes the file's value away, so that the default holds.
+
+    Raises:
+        RecipeInvalid: names the file, the key, the value and what is allowed.
+    """
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeInvalid(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise RecipeInvalid(f"{path}: is not TOML ({one_line(error)}); see docs/recipes.md") from error
+    source = f"{path} with --set {' --set '.join(overrides)}" if overrides else str(path)
+    return parse_recipe(tree, overrides or [], source=source)
+
+
+def parse_recipe(tree: dict[str, Any], overrides: list[str], *, source: str) -> Recipe:
+    """Check a tree of plain values, overrides applied, as a recipe; ``source`` names it in messages.
+
+    Raises:
+        RecipeInvalid: names the source, the key, the value and what is allowed.
+    """
+    for override in overrides:
+        _apply_override(tree, override)
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        raise RecipeInvalid(f"{source}: {describe_validation(error, Recipe)}") from error
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not separator or not all(parts):
+        raise RecipeInvalid(f"--set {override!r}: expected KEY=VALUE, for instance --set training.epochs=20")
+    section = tree
+    for part in parts[:-1]:
+        section = section.setdefault(part, {})
+        if not isinstance(section, dict):
+            raise RecipeInvalid(f"--set {override!r}: {part!r} is a value, not a section")
+    if text.strip():
+        section[parts[-1]] = _literal(text.strip())
+        return
+    owner = section_model(Recipe, parts[:-1])  # what is taken away is not there for the recipe's check to complain of
+    if owner is None or parts[-1] not in owner.model_fields:
+        raise RecipeInvalid(f"--set {override!r}: unknown key {key.strip()!r}; {known_keys(Recipe, parts[:-1])}")
+    section.pop(parts[-1], None)
+
+
+def _literal(text: str) -> object:
+    """``8`` is a number, ``true`` a truth value, ``[1, 2]`` an array; what is no TOML value is taken as a string."""
+    try:
+        tree = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text
+    return tree["value"] if len(tree) == 1 else text
+
+
+def recipe_to_toml(recipe: Recipe) -> str:
+    """The recipe as TOML text that `load_recipe` reads back to an equal recipe; every key is written out."""
+    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))

@@ -1,0 +1,1 @@
+"""What an evaluation, a run and a cross-validation leave: written, read back, compared, drawn."""

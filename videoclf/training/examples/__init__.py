@@ -1,0 +1,1 @@
+"""What a network is trained on: decoded frames, cached features, augmentation, mixing."""

@@ -1,0 +1,248 @@
+"""What the training loop trains on, and frames read anew every epoch."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import Protocol, TypeVar
+
+import numpy as np
+from torch import Tensor
+
+from videoclf.data.dataset import LabelledClip
+from videoclf.errors import DatasetInvalid
+from videoclf.inference.pipeline import clip_request
+from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
+from videoclf.media.reader import Chunks, ClipRequest, ReadWindow, Transform, read_clips
+from videoclf.modeling.preprocess import arrange_channels
+from videoclf.recipe.recipe import Augment, Recipe
+from videoclf.training.examples.augmentation import PictureAugmentation, draw_speed, vary_steps
+from videoclf.training.examples.resizer import CpuResizer, Resizer
+from videoclf.training.observer import Observer
+
+Seen = TypeVar("Seen")
+
+
+Views = tuple[Tensor, ...]
+"""One window, ``T×3×H×W`` frames or ``T×D`` features: as it is and, where the recipe tests so, mirrored."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One clip as the network takes it in this epoch."""
+
+    steps: Tensor
+    """``T×3×H×W`` frames or ``T×D`` features, float32; on a GPU where they were made there."""
+    label: str
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A clip that is to be trained on, and what its variation is drawn from."""
+
+    clip: LabelledClip
+    seed: tuple[int, ...]
+
+    def rng(self) -> np.random.Generator:
+        """Always in the same state."""
+        return np.random.default_rng(self.seed)
+
+
+class Examples(Protocol):
+    """Where examples come from. Clips that fail are named once and passed over."""
+
+    def for_training(self, draws: Sequence[Draw]) -> Iterator[Example | None]:
+        """One augmented window of each clip, in the order given; None for a clip that cannot be read."""
+        ...
+
+    def for_validation(
+        self, clips: Sequence[LabelledClip], look: Callable[[Views, int], Seen]
+    ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
+        """Each clip with what ``look`` made of each of its windows and their number of frames; windows come one by one
+        and are not kept."""
+        ...
+
+
+DEFAULT_MAX_UNREADABLE_SHARE = 0.05
+
+_MAX_UNREADABLE_OF_FEW = 10
+"""So many clips are no reason to stop, whatever share of a small set they are."""
+
+
+class Quarantine:
+    """Clips that could not be read: named once, then left out.
+
+    Args:
+        observer: is told of each.
+        num_clips: of the data set; None: however many cannot be read, the rest goes on.
+        max_share: of them that may be unreadable, if they are more than ten.
+    """
+
+    def __init__(
+        self, observer: Observer, num_clips: int | None = None, max_share: float = DEFAULT_MAX_UNREADABLE_SHARE
+    ) -> None:
+        self.reasons: dict[LabelledClip, str] = {}
+        self._observer = observer
+        self._num_clips = num_clips
+        self._max_share = max_share
+
+    def add(self, clip: LabelledClip, reason: str) -> None:
+        """Leave a clip out from now on.
+
+        Raises:
+            DatasetInvalid: with it, too many have failed.
+        """
+        if clip in self.reasons:
+            return
+        self.reasons[clip] = reason
+        self._observer.notice(reason)
+        num_failed = len(self.reasons)
+        if self._num_clips is None or num_failed <= max(_MAX_UNREADABLE_OF_FEW, self._max_share * self._num_clips):
+            return
+        raise DatasetInvalid(
+            f"{num_failed} of {self._num_clips} clips could not be read, more than {self._max_share:.0%}; the lines "
+            "above say why: mend them, or allow more with --max-unreadable"
+        )
+
+    def restore(self, reasons: Mapping[str, str], clips: Sequence[LabelledClip]) -> None:
+        """Leave out what was left out before, by path, without a word."""
+        self.reasons.update({clip: reasons[str(clip.path)] for clip in clips if str(clip.path) in reasons})
+
+    def without(self, clips: Sequence[LabelledClip]) -> list[LabelledClip]:
+        """Those of the clips that can be read, as far as is known."""
+        return [clip for clip in clips if clip not in self.reasons]
+
+
+class VideoExamples:
+    """Reads videos anew each time; the whole network is trained.
+
+    Args:
+        recipe: how to sample, prepare and augment.
+        quarantine: takes clips that fail.
+        num_threads: videos decoded at once.
+        on_clip: called after each clip that was read.
+        reading: who decodes, and how.
+        resizer: where frames are resized, and stay; None: on the CPU.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        quarantine: Quarantine,
+        num_threads: int,
+        on_clip: Callable[[], None],
+        reading: ReadOptions = DEFAULT_READ_OPTIONS,
+        resizer: Resizer | None = None,
+    ) -> None:
+        self._recipe = recipe
+        self._quarantine = quarantine
+        self._num_threads = num_threads
+        self._on_clip = on_clip
+        self._reading = reading
+        self._resizer = resizer or CpuResizer(recipe.preprocess)
+        self._augment = PictureAugmentation(recipe.augment) if recipe.augment.varies_pictures else None
+
+    def for_training(self, draws: Sequence[Draw]) -> Iterator[Example | None]:
+        """See `Examples`."""
+        is_asked = [draw.clip not in self._quarantine.reasons for draw in draws]
+        rngs = deque[np.random.Generator]()
+
+        def requests() -> Iterator[ClipRequest]:  # in the reader's hands a little ahead
+            for draw in compress(draws, is_asked):
+                rng = draw.rng()
+                speed = draw_speed(self._recipe.augment, rng)
+                rngs.append(rng)
+                yield clip_request(draw.clip.path, self._recipe, window_seed=int(rng.integers(2**32)), speed=speed)
+
+        prepare = self._preprocess if self._augment is None else self._resizer
+        clips = [draw.clip for draw in compress(draws, is_asked)]
+        read = self._read(clips, requests(), prepare, lambda window: window)
+        for draw, is_read in zip(draws, is_asked, strict=True):
+            windows = next(read)[1] if is_read else None
+            rng = rngs.popleft() if is_read else None
+            yield None if windows is None or rng is None else self._vary(windows[0], draw.clip.label, rng)
+
+    def _vary(self, window: Tensor, label: str, rng: np.random.Generator) -> Example:
+        if self._augment is not None:  # not in the reader's threads: it draws from torch's one generator
+            window = arrange_channels(self._augment(window, rng), self._recipe.preprocess)
+        steps = crop_steps(window, self._recipe.training.min_crop_share, rng)
+        if self._recipe.training.horizontal_flip and rng.random() < 0.5:
+            steps = steps.flip(-1)
+        return Example(steps, label)
+
+    def for_validation(
+        self, clips: Sequence[LabelledClip], look: Callable[[Views, int], Seen]
+    ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
+        """See `Examples`."""
+        readable = self._quarantine.without(clips)
+        requests = (clip_request(clip.path, self._recipe) for clip in readable)
+        read = self._read(readable, requests, self._preprocess, lambda window: look(self._views(window), len(window)))
+        return ((clip, seen) for clip, seen in read if seen is not None)
+
+    def _read(
+        self,
+        clips: Sequence[LabelledClip],
+        requests: Iterator[ClipRequest],
+        prepare: Transform[Tensor],
+        look: Callable[[Tensor], Seen],
+    ) -> Iterator[tuple[LabelledClip, list[Seen] | None]]:
+        """Each clip, with None if it failed."""
+        windows: list[Seen] = []
+        items = read_clips(requests, prepare, num_threads=self._num_threads, options=self._reading)
+        for item in items:
+            if isinstance(item, ReadWindow):
+                windows.append(look(item.value))
+                continue
+            self._on_clip()
+            clip = clips[item.request_index]
+            if item.failure is not None:
+                self._quarantine.add(clip, str(item.failure))
+            yield clip, windows if item.failure is None else None
+            windows = []
+
+    def _views(self, window: Tensor) -> Views:
+        return (window, window.flip(-1)) if self._recipe.testing.horizontal_flip else (window,)
+
+    def _preprocess(self, chunks: Chunks) -> Tensor:
+        return arrange_channels(self._resizer(chunks), self._recipe.preprocess)
+
+
+class VariedSteps:
+    """Examples whose steps are given, as behind a frozen backbone: speed and jitter choose among them.
+
+    Args:
+        examples: gives them.
+        spec: the recipe's section.
+    """
+
+    def __init__(self, examples: Examples, spec: Augment) -> None:
+        self._examples = examples
+        self._spec = spec
+
+    def for_training(self, draws: Sequence[Draw]) -> Iterator[Example | None]:
+        """See `Examples`."""
+        for draw, example in zip(draws, self._examples.for_training(draws), strict=True):
+            if example is None:
+                yield None
+            else:  # numbers of its own: those that were drawn for the example are not drawn again
+                rng = np.random.default_rng((*draw.seed, 1))
+                yield Example(vary_steps(example.steps, self._spec, rng), example.label)
+
+    def for_validation(
+        self, clips: Sequence[LabelledClip], look: Callable[[Views, int], Seen]
+    ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
+        """See `Examples`."""
+        return self._examples.for_validation(clips, look)
+
+
+def crop_steps(steps: Tensor, min_share: float, rng: np.random.Generator) -> Tensor:
+    """A random contiguous part of at least this share of the steps, and one step at least."""
+    shortest = max(1, round(len(steps) * min_share))
+    num_steps = int(rng.integers(shortest, len(steps) + 1))
+    start = int(rng.integers(len(steps) - num_steps + 1))
+    return steps[start : start + num_steps]

@@ -1,0 +1,1 @@
+"""One training: steps, epochs, schedule, checkpoints, and the processes that share it."""

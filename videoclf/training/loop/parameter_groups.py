@@ -1,0 +1,36 @@
+"""Which weights learn how fast, and which decay."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import nn
+
+from videoclf.modeling.backbones.stages import backbone_stages
+from videoclf.modeling.classifier import Backbone, VideoClassifier
+from videoclf.recipe.recipe import Training
+
+
+def parameter_groups(classifier: VideoClassifier, settings: Training) -> list[dict[str, object]]:
+    """Groups for an optimizer: matrices decay, vectors (biases, norms) do not; the backbone may have a learning rate of
+    its own, and each of its stages less than the one above."""
+    rate = settings.learning_rate
+    parts = [*_backbone_rates(classifier, settings), (classifier.temporal, rate), (classifier.head, rate)]
+    groups: list[dict[str, object]] = []
+    for part, part_rate in parts:
+        parameters = [p for p in part.parameters() if p.requires_grad]
+        for chosen, decay in (
+            ([p for p in parameters if p.ndim >= 2], settings.weight_decay),
+            ([p for p in parameters if p.ndim < 2], 0.0),
+        ):
+            if chosen:
+                groups.append({"params": chosen, "lr": part_rate, "weight_decay": decay})
+    return groups
+
+
+def _backbone_rates(classifier: VideoClassifier, settings: Training) -> list[tuple[nn.Module, float]]:
+    rate = settings.backbone_learning_rate or settings.learning_rate
+    if settings.layer_decay == 1:
+        return [(classifier.backbone, rate)]
+    from_top = reversed(backbone_stages(cast(Backbone, classifier.backbone)))
+    return [(stage, rate * settings.layer_decay**k) for k, stage in enumerate(from_top)]

@@ -1,0 +1,173 @@
+"""From an untrained network to a calibrated one: what a run and each fold of a cross-validation have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from videoclf.data.splits import Split
+from videoclf.evaluation.calibration import calibrate
+from videoclf.modeling.classifier import VideoClassifier
+from videoclf.recipe.header import Calibration
+from videoclf.recipe.recipe import Training
+from videoclf.results.report import EpochRecord
+from videoclf.training.loop.checkpoints import Checkpoints, State
+from videoclf.training.loop.position import AfterStep, Place, Spent
+from videoclf.training.loop.trainer import Trainer
+from videoclf.training.run.interruption import Interrupted
+
+MakeTrainer = Callable[[], tuple[VideoClassifier, Trainer]]
+"""A network with its first weights, and its trainer; the same each time."""
+
+_OnEpoch = Callable[[Sequence[EpochRecord], bool, VideoClassifier], object]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A network that has been trained, and what its validation clips said of it."""
+
+    classifier: VideoClassifier
+    trainer: Trainer
+    calibration: Calibration
+    records: tuple[EpochRecord, ...]
+    """One an epoch that was validated."""
+    kept: EpochRecord
+    """The epoch whose weights were kept, or up to which the network was trained again."""
+
+
+def learn(
+    make_trainer: MakeTrainer,
+    parts: Split,
+    settings: Training,
+    on_begin: Callable[[int], object] = lambda _epoch: None,
+    on_epoch: _OnEpoch = lambda _records, _is_kept, _classifier: None,
+    on_step: AfterStep = lambda _place, _spent: None,
+    on_refit: Callable[[], object] = lambda: None,
+    checkpoints: Checkpoints | None = None,
+    *,
+    is_watched: bool = True,
+) -> Learned:
+    """Train on the training part; choose epoch, temperature and threshold on the validation part; where the recipe says
+    so, train again on both. The test part is not looked at.
+
+    Args:
+        make_trainer: called once, and once more for a refit.
+        parts: the split.
+        settings: the recipe's section.
+        on_begin: called once, before anything is trained, with the epoch that is trained first: not always 1.
+        on_epoch: called after each epoch that was validated with the records of all so far, whether its weights are to
+            be kept, and the network.
+        on_step: called after each step, of the refit too.
+        on_refit: called before the second training.
+        checkpoints: where to go on from, and where to keep how far it came.
+        is_watched: see `Trainer.epochs`.
+
+    Raises:
+        DatasetInvalid: no clip of a part could be read.
+        TrainingDiverged: the loss is no longer a number.
+        Interrupted: after a checkpoint was written.
+    """
+    lesson = _Lesson(make_trainer, settings, checkpoints, on_step)
+    if checkpoints is not None and (state := checkpoints.load([*parts.train, *parts.validation])) is not None:
+        lesson.restore(state)
+    try:
+        if lesson.calibration is None:
+            on_begin(lesson.epoch)
+            lesson.first(parts, on_epoch, is_watched=is_watched)
+        if settings.refit:
+            on_refit()
+            lesson.again(parts)
+    except Interrupted:
+        lesson.keep()
+        raise
+    lesson.keep()  # what comes after it may be interrupted too
+    return lesson.learned()
+
+
+class _Lesson:
+    """One call of `learn`: what it has so far, to be kept and brought back.
+
+    Attributes:
+        calibration: what validation chose; None until the first training is over.
+    """
+
+    def __init__(
+        self, make_trainer: MakeTrainer, settings: Training, checkpoints: Checkpoints | None, on_step: AfterStep
+    ) -> None:
+        self._on_step = on_step
+        self._make_trainer = make_trainer
+        self._settings = settings
+        self._checkpoints = checkpoints
+        self._records: list[EpochRecord] = []
+        self._kept_epoch = 0
+        self._kept_weights: dict[str, Tensor] = {}
+        self.calibration: Calibration | None = None
+        self._take_trainer()
+
+    @property
+    def epoch(self) -> int:
+        """Where it is."""
+        return self._trainer.place.epoch
+
+    def first(self, parts: Split, on_epoch: _OnEpoch, *, is_watched: bool) -> None:
+        """Train, keep the best epoch, calibrate."""
+        trainer = self._trainer
+        for record, is_kept in trainer.epochs(parts.train, parts.validation, is_watched=is_watched):
+            self._records.append(record)
+            if is_kept:
+                self._kept_epoch, self._kept_weights = record.epoch, trainer.weights()
+            on_epoch(self._records, is_kept, self._classifier)
+            self._checkpoint()
+        trainer.restore(self._kept_weights)
+        said = trainer.logits(parts.validation)
+        self.calibration = calibrate(
+            said.window_logits, said.num_frames, trainer.targets(said.clips), self._settings.objective
+        )
+        if self._settings.refit:
+            self._take_trainer()
+
+    def again(self, parts: Split) -> None:
+        """Train on the validation clips too."""
+        self._trainer.refit([*parts.train, *parts.validation], self._kept_epoch)
+
+    def learned(self) -> Learned:
+        """What came of it."""
+        assert self.calibration is not None  # `first` gave it
+        [kept] = [record for record in self._records if record.epoch == self._kept_epoch]
+        return Learned(self._classifier, self._trainer, self.calibration, tuple(self._records), kept)
+
+    def state(self) -> State:
+        """All of it, as tensors and primitives."""
+        return {
+            "trainer": self._trainer.state(),
+            "records": [record.model_dump() for record in self._records],
+            "kept_epoch": self._kept_epoch,
+            "kept_weights": self._kept_weights,
+            "calibration": None if self.calibration is None else self.calibration.model_dump(),
+        }
+
+    def keep(self) -> None:
+        """Write a checkpoint now."""
+        if self._checkpoints is not None:
+            self._checkpoints.save(self.state())
+
+    def restore(self, state: State) -> None:
+        """Go on from what `state` gave."""
+        self._trainer.restore_state(state["trainer"])
+        self._records = [EpochRecord.model_validate(record) for record in state["records"]]
+        self._kept_epoch, self._kept_weights = state["kept_epoch"], state["kept_weights"]
+        self.calibration = state["calibration"] and Calibration.model_validate(state["calibration"])
+
+    def _take_trainer(self) -> None:
+        self._classifier, self._trainer = self._make_trainer()
+        self._trainer.after_step = self._after_step
+
+    def _after_step(self, place: Place, spent: Spent) -> None:
+        self._checkpoint()
+        self._on_step(place, spent)
+
+    def _checkpoint(self) -> None:
+        if self._checkpoints is not None:
+            self._checkpoints.save_if_due(self.state)

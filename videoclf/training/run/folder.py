@@ -1,0 +1,199 @@
+"""The folder of a training run: what lies in it, and whether a run may begin, or go on, there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from videoclf.data.splits import Split
+from videoclf.errors import RunFolderUnusable
+from videoclf.evaluation.metrics import Metrics
+from videoclf.files import prepare_folder, remove_file, write_atomically
+from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.toml_io import load_recipe, recipe_to_toml
+from videoclf.recipe.validation_errors import shortened
+from videoclf.training.loop.checkpoints import has_checkpoint, remove_checkpoints
+
+_BEGIN = ("recipe.toml", "split.json")
+"""Written before the first clip is read."""
+_END = "report.html"
+"""Written last: a run that has it is finished."""
+_MAX_KEYS = 5
+"""That a message names."""
+TENSORBOARD_FOLDER = "tensorboard"
+"""Of a run's folder, where curves for TensorBoard are asked for."""
+_FILES = (*_BEGIN, "log.csv", "model.safetensors", "predictions.jsonl", "metrics.json", _END)
+
+
+JudgedOn = Literal["test", "validation", "training"]
+"""``training``: the validation part too, where the network was trained again on it: no figure for new videos."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training run leaves."""
+
+    folder: Path
+    model_path: Path
+    metrics: Metrics
+    """Of the test part or, where the split has none, of the validation part."""
+    judged_on: JudgedOn
+    num_unreadable: int
+    """Clips of any part that could not be read."""
+    peak_memory_bytes: int
+    """While it was trained: of the (first) GPU, or of the (first) process."""
+
+
+class RunFolder:
+    """One run's folder.
+
+    Args:
+        path: need not exist.
+
+    Raises:
+        RunFolderUnusable: it holds a cross-validation.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if (path / "crossval.json").exists():
+            raise RunFolderUnusable(f"{path}: holds a cross-validation; choose another --out")
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it holds a run, finished or not."""
+        return has_checkpoint(self.path) or any((self.path / name).exists() for name in _FILES)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it holds a run that has come to its end."""
+        return (self.path / _END).exists()
+
+    def refuse_to_replace(self) -> None:
+        """A run that was not asked to go on, or to be replaced, is left alone.
+
+        Raises:
+            RunFolderUnusable: there is one.
+        """
+        if self.is_finished:
+            raise RunFolderUnusable(f"{self.path}: holds a run already; choose another --out, or add --overwrite")
+        if self.has_begun:
+            raise RunFolderUnusable(
+                f"{self.path}: holds a run that is not finished; --resume goes on with it, --overwrite replaces it"
+            )
+
+    def begin(self, recipe: Recipe, parts: Split, first_weights: str, group_pattern: str | None = None) -> None:
+        """Write what a run is about; all of an older run goes before anything of this one comes: never a mixture.
+
+        Raises:
+            RunFolderUnusable: the folder cannot be written.
+        """
+        prepare_folder(self.path)
+        curves = list((self.path / TENSORBOARD_FOLDER).glob("events.out.*")) if self.has_begun else []  # else, not ours
+        remove_checkpoints(self.path)
+        for path in [*(self.path / name for name in _FILES), *curves]:
+            remove_file(path)
+        write_atomically(self.path / "recipe.toml", recipe_to_toml(recipe).encode())
+        write_atomically(self.path / "split.json", _split_json(parts, first_weights, group_pattern).encode())
+
+    def recipe(self, asked: Recipe | None, notice: Callable[[str], None]) -> Recipe:
+        """Of the run that is to go on: it wins over what is asked for, with a notice. A finished run does not go on:
+        who asks for another recipe does not want what is there.
+
+        Raises:
+            RunFolderUnusable: the run is finished, and another recipe is asked for.
+            RecipeInvalid: the file is not there, or no recipe.
+        """
+        path = self.path / "recipe.toml"
+        recipe = load_recipe(path)
+        differing = _differing_keys(recipe, asked) if asked is not None else ""
+        if differing and self.is_finished:
+            raise RunFolderUnusable(
+                f"{self.path}: the run is finished, and by another recipe than is asked for now ({differing}); choose "
+                "another --out, or replace the run with --overwrite"
+            )
+        if differing:
+            notice(f"{path}: the run goes on by its own recipe, not by the one asked for now ({differing})")
+        return recipe
+
+    def check(self, parts: Split, first_weights: str) -> None:
+        """A run can go on with the clips and the weights it began with.
+
+        Args:
+            parts: the clips, as they are labelled now.
+            first_weights: see `identify_first_weights`.
+
+        Raises:
+            RunFolderUnusable: they are others.
+        """
+        path = self.path / "split.json"
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunFolderUnusable(f"{path}: cannot be read ({error}); start anew with --overwrite") from error
+        asked = json.loads(_split_json(parts, first_weights, None))
+        for tree in (known, asked):  # how groups were found matters only for which clips stand where
+            if isinstance(tree, dict):
+                tree.pop("group_pattern", None)
+        if isinstance(known, dict) and known.get("first_weights") != asked["first_weights"]:
+            raise RunFolderUnusable(
+                f"{path}: the run began from other weights than are given now; give the same --init (and the same "
+                "file) as then, or start anew with --overwrite"
+            )
+        if known != asked:
+            raise RunFolderUnusable(
+                f"{path}: the run began with other clips or labels, or another split, than are given now; give the "
+                "same, from the same folder, or start anew with --overwrite"
+            )
+
+    def read_run(self) -> Run:
+        """What a finished run left.
+
+        Raises:
+            RunFolderUnusable: its figures cannot be read.
+        """
+        path = self.path / "metrics.json"
+        try:
+            tree = json.loads(path.read_text(encoding="utf-8"))
+            metrics = Metrics.model_validate({name: tree[name] for name in Metrics.model_fields if name in tree})
+            unreadable = {*tree["quarantined"], *(clip.source for clip in metrics.failed)}
+            return Run(
+                self.path,
+                self.path / "model.safetensors",
+                metrics,
+                tree["judged_on"],
+                len(unreadable),
+                tree["peak_memory_bytes"],
+            )
+        except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+            raise RunFolderUnusable(f"{path}: cannot be read ({type(error).__name__}); see the model itself") from error
+
+
+def _differing_keys(own: Recipe, asked: Recipe) -> str:
+    """The keys with the run's own value and the other; empty where the two train alike."""
+    own_tree, asked_tree = own.model_dump(exclude={"description"}), asked.model_dump(exclude={"description"})
+    differing = [
+        f"{section}.{key} is {shortened(value)}, not {shortened(asked_tree[section][key])}"
+        for section, keys in own_tree.items()
+        for key, value in keys.items()
+        if value != asked_tree[section][key]
+    ]
+    more = f", and {len(differing) - _MAX_KEYS} more" if len(differing) > _MAX_KEYS else ""
+    return ", ".join(differing[:_MAX_KEYS]) + more
+
+
+def _split_json(parts: Split, first_weights: str, group_pattern: str | None) -> str:
+    named = {part: [str(clip.path) for clip in getattr(parts, part)] for part in ("train", "validation", "test")}
+    labels = [clip.label for clip in (*parts.train, *parts.validation, *parts.test)]
+    begun = {
+        "labels_sha256": hashlib.sha256(json.dumps(labels).encode()).hexdigest(),
+        "first_weights": first_weights,
+    }
+    how = {"spec": parts.spec, "group_pattern": group_pattern}
+    return json.dumps({**how, **named, "missing": list(parts.missing), **begun}, indent=1)

@@ -1,0 +1,147 @@
+"""From what a caller names to the recipe and the network that training, or extraction, starts with."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from videoclf.data.feature_cache import FeatureCache
+from videoclf.errors import ModelFileInvalid, RecipeInvalid, RunFolderUnusable, WeightsUnavailable
+from videoclf.modeling.backbones.pretrained_weights import load_pretrained, open_model
+from videoclf.modeling.checkpoint import initialise_from
+from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier, check_input_size
+from videoclf.recipe.header import read_header
+from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.toml_io import load_recipe, parse_recipe
+from videoclf.recipe.trained_clips import read_trained_clips
+from videoclf.zoo import DEFAULT_RECIPE_NAME, downloadable_names, find_model, find_recipe, model_names
+
+
+def choose_recipe(recipe: str | Path | Recipe | None, init: str | Path | None, overrides: Sequence[str]) -> Recipe:
+    """The recipe named, the one of the model to start from, or the default one, with overrides applied.
+
+    Raises:
+        RecipeInvalid: no such recipe, or overrides that it does not take.
+        ModelFileInvalid: no such model.
+    """
+    if isinstance(overrides, str):
+        raise TypeError(f"overrides must be a list of KEY=VALUE, got the single {overrides!r}")
+    if isinstance(recipe, Recipe):
+        return parse_recipe(recipe.model_dump(), list(overrides), source="the recipe")
+    if init is not None and any(override.startswith("backbone.weights") for override in overrides):
+        raise RecipeInvalid("--init and --set backbone.weights both say where weights come from; give one of them")
+    if recipe is None and init is not None:
+        if str(init) in downloadable_names():
+            return load_recipe(
+                find_recipe(init), [f"description=Started from {init}.", "backbone.weights=none", *overrides]
+            )
+        path = find_model(init)
+        return parse_recipe(read_header(path).recipe.model_dump(), list(overrides), source=f"{path}, its recipe")
+    return load_recipe(find_recipe(recipe or DEFAULT_RECIPE_NAME), list(overrides))
+
+
+def with_custom_backbone(recipe: Recipe, backbone: Backbone) -> Recipe:
+    """The recipe, with a backbone of the caller's own in place of the one that it names."""
+    tree = recipe.model_dump()
+    stride = getattr(backbone, "temporal_stride", 1)
+    tree["backbone"].update(name="custom", weights="none", temporal_stride=stride)
+    return parse_recipe(tree, [], source="the recipe with the backbone passed in")
+
+
+def build_network(
+    recipe: Recipe, num_classes: int, init: str | Path | None = None, backbone: Backbone | None = None
+) -> VideoClassifier:
+    """The network with the weights that training starts from; random ones come from the recipe's seed.
+
+    Args:
+        recipe: describes it.
+        num_classes: C.
+        init: a model whose backbone and temporal weights are taken over.
+        backbone: a user's own, with its weights; a copy is used.
+
+    Raises:
+        RecipeInvalid: images of a size that the backbone does not take.
+        WeightsUnavailable, ModelFileInvalid: weights that cannot be had.
+    """
+    check_input_size(recipe)
+    torch.manual_seed(recipe.training.seed)
+    classifier = build_classifier(recipe, num_classes, copy.deepcopy(backbone))
+    if init is not None:
+        other, _ = open_model(init, backbone=copy.deepcopy(backbone))
+        initialise_from(classifier, other, source=str(init))
+    else:
+        load_pretrained(classifier, recipe.backbone)
+    return classifier
+
+
+def first_weights_file(recipe: Recipe, init: str | Path | None) -> Path | None:
+    """Of the weights that training starts from; None where they are downloaded, or where there are none."""
+    if init is not None:
+        return None if str(init) in downloadable_names() else find_model(init)
+    weights = recipe.backbone.weights
+    path = find_model(weights) if weights in model_names() else Path(weights)
+    return path if path.is_file() else None
+
+
+def identify_first_weights(recipe: Recipe, init: str | Path | None) -> str:
+    """Text by which weights that training starts from are known again: of a file its content, or else the name."""
+    path = first_weights_file(recipe, init)
+    if path is None or (init is None and recipe.backbone.weights in model_names()):
+        return str(init or recipe.backbone.weights)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def inherited_clips(recipe: Recipe, init: str | Path | None) -> frozenset[str]:
+    """Hashes of the clips that the first weights were trained on; see `videoclf.recipe.trained_clips`.
+
+    Raises:
+        ModelFileInvalid: the model to start from is damaged.
+        WeightsUnavailable: the file of weights is.
+    """
+    path = first_weights_file(recipe, init)
+    if path is None:
+        return frozenset()
+    try:
+        return read_trained_clips(path)
+    except ModelFileInvalid as error:
+        if init is not None:
+            raise
+        raise WeightsUnavailable(str(error)) from error
+
+
+def choose_cache(
+    chosen: FeatureCache | str | Path | None, recipe: Recipe, notice: Callable[[str], None]
+) -> FeatureCache | None:
+    """The cache that a run uses: none where none is of use, is wanted, or would know features again.
+
+    Args:
+        chosen: a cache, its folder, ``auto`` for the default folder, or None.
+        recipe: whose backbone makes the features.
+        notice: is told why there is none, where one was wanted.
+    """
+    if not recipe.backbone.frozen:
+        if chosen not in {None, "auto"}:
+            notice("--cache: is not used: the backbone is trained here, so its features change with every step")
+        return None
+    if chosen is None or isinstance(chosen, FeatureCache):
+        cache = chosen
+    elif chosen != "auto":
+        cache = FeatureCache(chosen)
+    else:
+        try:
+            cache = FeatureCache()
+        except RunFolderUnusable as error:
+            notice(f"{error}. Until then, they are kept for this run alone")
+            return None
+    if cache is not None and recipe.backbone.name == "custom":
+        notice(
+            "features: kept for this run alone: the backbone is your own, and nothing tells whether its code is the "
+            "same the next time"
+        )
+        return None
+    return cache

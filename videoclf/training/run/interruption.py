@@ -1,0 +1,98 @@
+"""Ctrl-C and SIGTERM while a network is trained: not in the middle of a step, but between two clips."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from videoclf.results.report import EpochRecord
+from videoclf.training.observer import Observer
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run was asked to stop, and has kept where it was; its text is one line meant for people."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__("interrupted; what was done is kept: the same command with --resume goes on")
+        self.exit_code = 128 + signal_number
+
+
+@contextmanager
+def interruptible(
+    notice: Callable[[str], None], also: Callable[[], object] = lambda: None
+) -> Iterator[Callable[[], None]]:
+    """Within it, a signal is remembered, and raised as `Interrupted` by the next call of what it gives; a second one
+    does what it would have done before. In other threads than the main one, signals are left alone.
+
+    Args:
+        notice: is told that the run is going to stop.
+        also: called on the signal.
+    """
+    received: list[int] = []
+
+    def check() -> None:
+        if received:
+            raise Interrupted(received[0])
+
+    if threading.current_thread() is not threading.main_thread():
+        yield check
+        return
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def remember(number: int, _frame: FrameType | None) -> None:
+        if received:
+            signal.signal(number, before[number] or signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        received.append(number)
+        also()
+        notice("stopping after this clip; once more stops at once")
+
+    for number in before:
+        signal.signal(number, remember)
+    try:
+        yield check
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+class InterruptibleObserver:
+    """Hands everything on, and looks for a signal after each clip.
+
+    Args:
+        observer: is told.
+        check: raises what is to end the run.
+    """
+
+    def __init__(self, observer: Observer, check: Callable[[], None]) -> None:
+        self._observer = observer
+        self._check = check
+
+    def stage(self, name: str, total: int) -> None:
+        """Hands it on."""
+        self._observer.stage(name, total)
+
+    def advance(self) -> None:
+        """Hands it on, and looks for a signal."""
+        self._observer.advance()
+        self._check()
+
+    def step(self, *, loss: float, top1: float, waiting_share: float) -> None:
+        """Hands it on."""
+        self._observer.step(loss=loss, top1=top1, waiting_share=waiting_share)
+
+    def epoch(self, record: EpochRecord, *, is_best: bool) -> None:
+        """Hands it on."""
+        self._observer.epoch(record, is_best=is_best)
+
+    def notice(self, text: str) -> None:
+        """Hands it on."""
+        self._observer.notice(text)

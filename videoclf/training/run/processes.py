@@ -1,0 +1,211 @@
+"""One process a device: started here, or by torchrun; a signal, an error and the progress of any reach the caller.
+
+Lightning Fabric starts the processes and averages gradients; here is what it leaves open.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
+from typing import Any, Literal, TypeVar
+
+import torch
+from lightning_fabric import Fabric
+from torch import multiprocessing
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
+
+from videoclf import errors
+from videoclf.errors import DeviceUnavailable, ProcessLost, UsageInvalid, VideoclfError
+from videoclf.results.report import EpochRecord
+from videoclf.training.loop.collectives import team_of
+from videoclf.training.observer import Observer, SilentObserver
+from videoclf.training.run.interruption import Interrupted
+
+T = TypeVar("T")
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+
+Work = Callable[[Fabric, Observer, Callable[[], None]], T]
+"""What each process does: with its Fabric, an observer to be told, and what to call after each clip, which raises what
+is to end it. Can be pickled."""
+
+_END: tuple[str, dict[str, Any]] = ("end", {})
+
+# the first prints what it was told to do, the second that it ends processes where one has ended: here, because child
+# processes import this before Fabric speaks
+for _name in ("lightning_fabric", "torch.multiprocessing.spawn"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
+
+
+def make_fabric(device: torch.device, precision: Precision, num_devices: int = 1) -> Fabric:
+    """One process a device, each computing so; under torchrun, as many as that has started.
+
+    Raises:
+        UsageInvalid: not even one device.
+        DeviceUnavailable: there are not so many devices, or cores.
+    """
+    if num_devices < 1:
+        raise UsageInvalid(f"--devices {num_devices}: a training takes one at least; ask for 1 or more")
+    if _is_under_torchrun():
+        per_node = int(os.environ["LOCAL_WORLD_SIZE"])
+        num_nodes = int(os.environ["WORLD_SIZE"]) // per_node
+        return Fabric(
+            accelerator=device.type, devices=per_node, num_nodes=num_nodes, strategy="ddp", precision=precision
+        )
+    if num_devices == 1:
+        devices: int | list[int] = 1 if device.type == "cpu" else [device.index or 0]
+        return Fabric(accelerator=device.type, devices=devices, precision=precision)
+    if device.type == "cuda" and num_devices > torch.cuda.device_count():
+        num_gpus = torch.cuda.device_count()
+        raise DeviceUnavailable(
+            f"--devices {num_devices}: this machine has {num_gpus} GPUs; ask for {num_gpus} at most"
+        )
+    num_cores = max(os.cpu_count() or 1, 2)  # two can be tried anywhere
+    if device.type == "cpu" and num_devices > num_cores:
+        raise DeviceUnavailable(
+            f"--devices {num_devices}: processes on the CPU take a core each, and there are {num_cores}; ask for "
+            f"{num_cores} at most"
+        )
+    return Fabric(accelerator=device.type, devices=num_devices, strategy="ddp_spawn", precision=precision)
+
+
+def is_first_process() -> bool:
+    """Whether this one speaks for all, as far as is known before they have met."""
+    return int(os.environ.get("RANK", "0")) == 0 if _is_under_torchrun() else True
+
+
+def in_processes(
+    work: Work[T], fabric: Fabric, observer: Observer, check: Callable[[], None], stop: Callable[[Event], object]
+) -> T:
+    """What the first process's work gives.
+
+    Args:
+        work: done by all.
+        fabric: from `make_fabric`, not launched yet.
+        observer: is told of the first process's progress, and of what any of them has to say.
+        check: raises, if this process was asked to stop.
+        stop: is given an event that it is to set once this process is asked to stop.
+
+    Raises:
+        VideoclfError: what the work raised in any of them.
+        ProcessLost: one of them was killed.
+        Interrupted: they were asked to stop.
+    """
+    if _is_under_torchrun() or fabric.world_size == 1:
+        fabric.launch()
+        return work(fabric, observer if fabric.is_global_zero else SilentObserver(), check)
+    context = multiprocessing.get_context("spawn")
+    channel, is_asked_to_stop = context.Queue(), context.Event()
+    stop(is_asked_to_stop)
+    results: list[T] = []
+    failures: list[VideoclfError] = []
+    listener = threading.Thread(target=_listen, args=(channel, observer, results, failures), daemon=True)
+    listener.start()
+    try:
+        launch: Callable[..., None] = fabric.launch
+        launch(_in_child, work, channel, is_asked_to_stop)
+    except (ProcessRaisedException, ProcessExitedException) as error:
+        channel.put(_END)
+        listener.join()
+        check()
+        if failures:
+            raise failures[0] from None
+        if isinstance(error, ProcessExitedException):
+            raise ProcessLost(
+                f"training process {error.error_index} ended without a word ({error}); out of memory? Lower "
+                "training.batch_size, or take fewer --devices; --resume goes on"
+            ) from error
+        raise
+    channel.put(_END)
+    listener.join()
+    return results[0]
+
+
+def from_first(fabric: Fabric, make: Callable[[], T]) -> T:
+    """What the first process makes, for all of them; called in every process that a Fabric was launched in."""
+    if not _is_under_torchrun():
+        return make()
+    team = team_of(fabric)
+    return team.gather(make() if team.rank == 0 else None)[0]  # type: ignore[return-value]  # the first is never None
+
+
+def _is_under_torchrun() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ and "LOCAL_WORLD_SIZE" in os.environ
+
+
+def _end_with_parent() -> None:
+    """The parent holds the lock on the run's folder: once it was killed, another run may begin there."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _in_child(fabric: Fabric, work: Work[Any], channel: Queue[Any], is_asked_to_stop: Event) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and says what to do
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if fabric.device.type == "cpu":
+        torch.set_num_threads(max(1, torch.get_num_threads() // fabric.world_size))
+    is_first = fabric.is_global_zero
+
+    def check() -> None:
+        if is_first and is_asked_to_stop.is_set():
+            raise Interrupted(signal.SIGINT)
+
+    try:
+        result = work(fabric, _Sender(channel, is_first=is_first), check)
+        if is_first:
+            channel.put(("result", {"value": result}))
+    except VideoclfError as error:
+        channel.put(("error", {"name": type(error).__name__, "text": str(error)}))
+        raise
+    except Interrupted as error:
+        # torch takes a KeyboardInterrupt for an orderly end, and would wait for the other processes
+        raise RuntimeError("interrupted") from error
+    finally:
+        channel.close()
+        channel.join_thread()
+
+
+class _Sender:
+    """An observer in a child process: what it is told, the parent's observer is told."""
+
+    def __init__(self, channel: Queue[Any], *, is_first: bool) -> None:
+        self._channel = channel
+        self._is_first = is_first
+
+    def stage(self, name: str, total: int) -> None:
+        if self._is_first:
+            self._channel.put(("stage", {"name": name, "total": total}))
+
+    def advance(self) -> None:
+        if self._is_first:
+            self._channel.put(("advance", {}))
+
+    def step(self, *, loss: float, top1: float, waiting_share: float) -> None:
+        if self._is_first:
+            self._channel.put(("step", {"loss": loss, "top1": top1, "waiting_share": waiting_share}))
+
+    def epoch(self, record: EpochRecord, *, is_best: bool) -> None:
+        if self._is_first:
+            self._channel.put(("epoch", {"record": record, "is_best": is_best}))
+
+    def notice(self, text: str) -> None:
+        self._channel.put(("notice", {"text": text}))
+
+
+def _listen(channel: Queue[Any], observer: Observer, results: list[Any], failures: list[VideoclfError]) -> None:
+    while True:
+        what, values = channel.get()
+        if what == "end":
+            return
+        if what == "error":
+            failures.append(getattr(errors, values["name"])(values["text"]))
+        elif what == "result":
+            results.append(values["value"])
+        else:
+            getattr(observer, what)(**values)

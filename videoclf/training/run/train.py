@@ -1,0 +1,307 @@
+"""A whole training run: data in, a folder out that holds the model, its figures and a report."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from functools import partial
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from videoclf.data.dataset import Dataset, load_dataset
+from videoclf.data.feature_cache import FeatureCache
+from videoclf.data.splits import Split, make_split
+from videoclf.data_check import leaks
+from videoclf.data_check.check import MAX_CLIPS_BEFORE_TRAINING, find_leaks
+from videoclf.errors import DatasetInvalid, DeviceUnavailable, UsageInvalid
+from videoclf.evaluation.clip_results import judged_clips, label_names, truths_of, warn_of_joined_labels
+from videoclf.evaluation.metrics import Metrics
+from videoclf.evaluation.trained_on import hash_clips
+from videoclf.files import refuse_unwritable, write_atomically
+from videoclf.inference.engines.torch_engine import TorchEngine, describe_device
+from videoclf.inference.model import Model
+from videoclf.inference.prediction import Failure
+from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
+from videoclf.modeling.backbones.pretrained_weights import open_model
+from videoclf.modeling.checkpoint import save_model
+from videoclf.modeling.classifier import Backbone
+from videoclf.modeling.device_map import check_placement, choose_placement
+from videoclf.recipe.header import Calibration, ModelHeader
+from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.toml_io import recipe_to_toml
+from videoclf.recipe.validation_errors import describe_validation
+from videoclf.results.environment import describe_environment
+from videoclf.results.evaluate import metrics_of, write_predictions
+from videoclf.results.report import write_report
+from videoclf.training.examples.decoded import DEFAULT_MAX_UNREADABLE_SHARE
+from videoclf.training.loop.checkpoints import DEFAULT_INTERVAL_SECONDS, remove_checkpoints
+from videoclf.training.observer import Observer, SilentObserver
+from videoclf.training.run.bottleneck import describe_bottleneck
+from videoclf.training.run.folder import JudgedOn, Run, RunFolder
+from videoclf.training.run.folder_lock import alone_in_out
+from videoclf.training.run.initialization import (
+    choose_recipe,
+    identify_first_weights,
+    inherited_clips,
+    with_custom_backbone,
+)
+from videoclf.training.run.interruption import InterruptibleObserver, interruptible
+from videoclf.training.run.processes import Precision, from_first, in_processes, is_first_process, make_fabric
+from videoclf.training.run.worker import Job, Outcome, do_job
+
+FABRIC_PRECISION: dict[str, Precision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+"""By the name that the command line knows."""
+
+
+@alone_in_out
+def train(
+    data: str | Path,
+    *,
+    out: str | Path,
+    recipe: str | Path | Recipe | None = None,
+    overrides: Sequence[str] = (),
+    init: str | Path | None = None,
+    backbone: Backbone | None = None,
+    split: str | None = None,
+    split_files: str | Path | None = None,
+    group_pattern: str | None = None,
+    device: str = "auto",
+    place: str | None = None,
+    num_devices: int = 1,
+    precision: Precision = "32-true",
+    num_threads: int = DEFAULT_NUM_THREADS,
+    reading: ReadOptions = DEFAULT_READ_OPTIONS,
+    feature_cache: FeatureCache | str | Path | None = "auto",
+    overwrite: bool = False,
+    resume: bool = False,
+    checkpoint_seconds: float = DEFAULT_INTERVAL_SECONDS,
+    max_unreadable: float = DEFAULT_MAX_UNREADABLE_SHARE,
+    allow_leaks: bool = False,
+    observer: Observer | None = None,
+) -> Run:
+    """Train a classifier on labelled clips; the best epoch by validation is kept, calibrated and tested once.
+
+    Args:
+        data: a folder ``CLASS/clip.avi`` or a list of ``path,label``; see `videoclf.data.dataset.load_dataset`.
+        out: the run's folder: ``model.safetensors``, ``metrics.json``, ``report.html``, ``recipe.toml``, ``log.csv``,
+            ``split.json``, ``predictions.jsonl``.
+        recipe: a zoo name, a TOML file or a `Recipe`; by default the one of ``init``, or ``mobilenet_v2-gru``.
+        overrides: ``section.key=value`` changes to it.
+        init: a model file or name whose backbone and temporal weights are the start; the head is new.
+        backbone: a network of your own in place of the one that the recipe names, with the weights it has: a
+            `FrameBackbone` around any 2D network, or a `ClipBackbone` around a 3D one. The model file then names it
+            ``custom``, and `videoclf.load` wants one of the same make.
+        split: see `videoclf.data.splits.make_split`.
+        split_files: folder of the official lists, where they do not lie beside the clips.
+        group_pattern: regular expression for groups in file names.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
+        place: in place of a device, which part of the network lies on which, such as
+            ``backbone[:7]=cuda:0,backbone[7:]=cuda:1,temporal=cuda:1,head=cuda:1``; see
+            `videoclf.modeling.device_map.parse_placement`.
+        num_devices: processes that train together, each on a GPU, or on a share of the CPU, of its own. Under
+            torchrun, its processes do.
+        precision: of the computation, as Lightning Fabric names it.
+        num_threads: videos decoded at once.
+        reading: who decodes, and how.
+        feature_cache: where a frozen backbone's features are kept from run to run: a cache, a folder, ``auto`` for
+            `videoclf.data.feature_cache.default_cache_folder`; None keeps them for this run alone.
+        overwrite: whether a run that is already in ``out`` may be replaced.
+        resume: go on with the run in ``out``, by its own recipe, from its last checkpoint; the same weights come out as
+            of a run that was never interrupted (to the bit, with as many threads and in the same precision). Of a run
+            that is finished, what it left is returned, unless other things are asked for now; where there is none, one
+            is started.
+        checkpoint_seconds: how often it is written down how far the run is.
+        max_unreadable: the share of the clips that may be unreadable (ten clips may in any case).
+        allow_leaks: whether to go on, with a notice, where a group, or a clip and its copy, stands on two sides of the
+            split. Copies that were encoded anew, cut or mirrored are looked for among up to 1,000 clips.
+        observer: is told of the progress.
+
+    Raises:
+        RunFolderUnusable: another training is at work in ``out``, or it holds a run that is not to be gone on with.
+        SplitLeaks: the split leaks, and ``allow_leaks`` was not said.
+        VideoclfError: a recipe, dataset, model file, weights, device or folder that cannot be used. The best model
+            so far stays in ``out``.
+    """
+    outer = observer if observer is not None and is_first_process() else SilentObserver()
+    folder = RunFolder(Path(out))
+    if resume and overwrite:
+        raise UsageInvalid("--resume and --overwrite exclude each other; give one of them")
+    if not (resume or overwrite):
+        folder.refuse_to_replace()
+    is_finished = resume and folder.is_finished
+    if not is_finished:
+        refuse_unwritable(folder.path)
+    is_resumed = resume and folder.has_begun
+    settings = choose_recipe(recipe, init, overrides)
+    if backbone is not None:
+        settings = with_custom_backbone(settings, backbone)
+    if is_resumed:
+        is_asked = recipe is not None or init is not None or bool(overrides)
+        settings = folder.recipe(settings if is_asked else None, outer.notice)
+    if is_finished:
+        asked = make_split(load_dataset(data, group_pattern=group_pattern), split, split_files=split_files)
+        folder.check(asked, identify_first_weights(settings, init))
+        outer.notice(f"{folder.path}: the run is finished; nothing is left to do")
+        return folder.read_run()
+    placement = choose_placement(device, place)  # what can be refused without a look at the clips is refused before it
+    check_placement(placement, settings, backbone)
+    check_precision(placement.first, precision)
+    fabric = make_fabric(placement.first, precision, num_devices)
+    if place is not None and fabric.world_size > 1:
+        raise UsageInvalid("--place: the parts of one network work in one process; leave --devices and torchrun out")
+    dataset = load_dataset(data, group_pattern=group_pattern)
+    parts = make_split(dataset, split, split_files=split_files)
+    if is_resumed:
+        folder.check(parts, identify_first_weights(settings, init))
+    joined = warn_of_joined_labels(dataset.clips, settings.training.objective)
+    for line in [*dataset.warnings, parts.describe(), *parts.warnings, *joined]:
+        outer.notice(line)
+    header = _header(Path(out), settings, dataset)
+    job = Job(
+        recipe=settings, header=header, parts=parts, group_pattern=group_pattern, folder=folder.path,
+        is_resumed=is_resumed, init=init, inherited_clips=inherited_clips(settings, init),
+        backbone=backbone, place=place, feature_cache=feature_cache, num_threads=max(1, num_threads // num_devices),
+        reading=reading, precision=precision, checkpoint_seconds=checkpoint_seconds, max_unreadable=max_unreadable,
+    )  # fmt: skip
+    children: list[Event] = []
+
+    def stop_children() -> None:
+        for event in children:
+            event.set()
+
+    with interruptible(outer.notice, also=stop_children) as check:
+        watcher = InterruptibleObserver(outer, check)
+        if is_first_process() and not is_resumed:
+            _look_for_leaks(parts, dataset, num_threads, reading, watcher, allow=allow_leaks)
+        outcome = in_processes(partial(do_job, job), fabric, outer, check, children.append)
+        trained_on = [clip for clip in parts.train if clip not in outcome.unreadable]
+        for label in sorted(set(header.labels) - set(label_names(trained_on, settings.training.objective))):
+            outer.notice(f"class {label!r}: none of its clips could be read for training; the model will not know it")
+        return from_first(fabric, lambda: _judge(job, outcome, device, num_threads, watcher, source=str(data)))
+
+
+def _judge(job: Job, outcome: Outcome, device: str, num_threads: int, watcher: Observer, *, source: str) -> Run:
+    """Read the test part once (of a split without one, the validation part again, which a refit has learnt from), as a
+    user of the finished model would see it, and write all that a run leaves."""
+    folder, parts = job.folder, job.parts
+    model_path = folder / "model.safetensors"
+    classifier, header = open_model(model_path, backbone=copy.deepcopy(job.backbone))
+    judged_on: JudgedOn = "test" if parts.test else "training" if job.recipe.training.refit else "validation"
+    if judged_on == "training":
+        watcher.notice(
+            "without a test part, the figures are of clips that the network was trained on in the end, and say nothing "
+            "of new videos; before it was trained again with the validation clips, "
+            f"{outcome.kept.validation_top1:.3f} of them were right"
+        )
+    judging = parts.test or parts.validation
+    watcher.stage(judged_on, len(judging))
+    model = Model(TorchEngine(classifier, header.recipe, device, place=job.place), header)
+    outcomes = []
+    for each in model.predict_many([clip.path for clip in judging], num_threads=num_threads, reading=job.reading):
+        outcomes.append(each)
+        if isinstance(each, Failure):
+            watcher.notice(each.error.message)
+        watcher.advance()
+    metrics = metrics_of(outcomes, judging, header.labels, header.objective)
+    figures = {f"{judged_on}_top1": metrics.top1, f"{judged_on}_num_clips": float(metrics.num_clips)}
+    save_model(model_path, classifier, header.model_copy(update={"figures": figures}), _trained_clips(job, outcome))
+    truths = truths_of(judging, header.objective)
+    write_predictions(folder / "predictions.jsonl", outcomes, truths)
+    summary = {"data": source} | _summary(metrics, judged_on, outcome, header.calibration, parts)
+    write_atomically(folder / "metrics.json", json.dumps(summary, indent=2).encode())
+    write_report(
+        folder / "report.html",
+        title=f"Run {header.name}: {judged_on}",
+        metrics=metrics,
+        epochs=outcome.records,
+        clips=judged_clips(outcomes, truths),
+        parts={"train": parts.train, "validation": parts.validation, "test": parts.test},
+        notes=[f"Data: {source}, {parts.describe()}.", *parts.warnings, *outcome.unreadable.values()],
+        bottleneck=describe_bottleneck(
+            outcome.records, is_frozen=job.recipe.backbone.frozen, num_threads=job.num_threads
+        ),
+        environment=describe_environment(
+            describe_device(choose_placement(device, job.place).first), precision=job.precision, num_threads=num_threads
+        ),
+        recipe_toml=recipe_to_toml(job.recipe),
+        reading=job.reading,
+    )
+    remove_checkpoints(folder)
+    return RunFolder(folder).read_run()
+
+
+def _trained_clips(job: Job, outcome: Outcome) -> set[str]:
+    """Hashes of the clips that were trained or validated on, and of those that the first weights were trained on."""
+    clips = [clip for clip in (*job.parts.train, *job.parts.validation) if clip not in outcome.unreadable]
+    return {*hash_clips(clips), *job.inherited_clips}
+
+
+def check_precision(device: torch.device, precision: Precision) -> None:
+    """Whether a device computes in it.
+
+    Raises:
+        DeviceUnavailable: it does not.
+    """
+    if precision == "16-mixed" and device.type == "cpu":
+        raise DeviceUnavailable("--precision 16: a CPU does not compute in it; use bf16 or 32, or a GPU")
+
+
+def _look_for_leaks(
+    parts: Split, dataset: Dataset, num_threads: int, reading: ReadOptions, watcher: Observer, *, allow: bool
+) -> None:
+    found, has_near_duplicates_checked = find_leaks(parts, num_threads=num_threads, reading=reading, progress=watcher)
+    if not allow:
+        leaks.refuse(found, parts, dataset)
+    elif found:
+        watcher.notice(leaks.describe(found, f"--split {parts.spec}", dataset.source))
+    if not has_near_duplicates_checked:
+        watcher.notice(
+            f"of more than {MAX_CLIPS_BEFORE_TRAINING:,} clips, near-duplicates are not looked for before training; "
+            f"do it once: videoclf check {dataset.source} --split {parts.spec}"
+        )
+
+
+def _header(out: Path, recipe: Recipe, dataset: Dataset) -> ModelHeader:
+    """What the model file will say of the model. Its recipe names no weights: the file brings its own, and paths of
+    this machine stay here."""
+    labels = label_names(dataset.clips, recipe.training.objective)
+    if len(labels) < 2:
+        raise DatasetInvalid(f"{dataset.source}: holds clips of one class only, {labels[0]!r}; add another")
+    backbone = recipe.backbone.model_copy(update={"weights": "none"})
+    try:
+        return ModelHeader(
+            name=out.resolve().name, recipe=recipe.model_copy(update={"backbone": backbone}), labels=labels
+        )
+    except ValidationError as error:
+        raise DatasetInvalid(
+            f"{out} or a class of {dataset.source} cannot be named in a model file: "
+            f"{describe_validation(error, ModelHeader)}; rename it"
+        ) from error
+
+
+def _summary(
+    metrics: Metrics, judged_on: str, outcome: Outcome, calibration: Calibration, parts: Split
+) -> dict[str, Any]:
+    return {
+        "format_version": 1,
+        "judged_on": judged_on,
+        **metrics.model_dump(),
+        "best_epoch": outcome.kept.model_dump(),
+        "num_epochs": len(outcome.records),
+        "calibration": calibration.model_dump(),
+        "split": {
+            "spec": parts.spec,
+            "num_train": len(parts.train),
+            "num_validation": len(parts.validation),
+            "num_test": len(parts.test),
+            "num_missing": len(parts.missing),
+        },
+        "quarantined": {str(clip.path): reason for clip, reason in outcome.unreadable.items()},
+        "peak_memory_bytes": outcome.peak_memory_bytes,
+        "environment": outcome.environment,
+    }

@@ -1,0 +1,108 @@
+"""Networks with their first weights, and their trainers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from videoclf.data.feature_cache import FeatureCache
+from videoclf.data.feature_store import FeatureStore
+from videoclf.media.options import ReadOptions
+from videoclf.modeling.classifier import Backbone, VideoClassifier
+from videoclf.modeling.device_map import Placement, place_network, whole
+from videoclf.recipe.recipe import Recipe, Training
+from videoclf.training.examples.cached_features import FeatureExamples
+from videoclf.training.examples.decoded import Examples, Quarantine, VariedSteps, VideoExamples
+from videoclf.training.examples.feature_encoder import make_encoder
+from videoclf.training.examples.resizer import make_resizer
+from videoclf.training.loop.collectives import Alone, Team
+from videoclf.training.loop.trainer import Trainer
+from videoclf.training.observer import Observer
+from videoclf.training.run.initialization import build_network
+
+
+class TrainerFactory:
+    """Makes trainers for one recipe; behind a frozen backbone, all of them share its features.
+
+    Args:
+        fabric: device and precision.
+        recipe: describes the network and its training.
+        labels: the classes, in the order of the logits.
+        quarantine: takes clips that fail.
+        cache: keeps features from run to run, where the backbone is frozen; None: they are kept for this run alone.
+        folder: takes, for the length of the run, what is not kept longer; it must exist once there is something.
+        num_threads: videos decoded at once.
+        reading: who decodes, and how.
+        observer: is told of each clip.
+        init: see `build_network`.
+        backbone: see `build_network`.
+        team: the processes that train together.
+        placement: which part of the network lies on which device; None: all on the fabric's.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        recipe: Recipe,
+        labels: Sequence[str],
+        quarantine: Quarantine,
+        cache: FeatureCache | None,
+        folder: Path,
+        *,
+        num_threads: int,
+        reading: ReadOptions,
+        observer: Observer,
+        init: str | Path | None = None,
+        backbone: Backbone | None = None,
+        team: Team = Alone(),  # noqa: B008  (holds nothing)
+        placement: Placement | None = None,
+    ) -> None:
+        self._team = team
+        self._placement = placement or whole(fabric.device)
+        self._fabric = fabric
+        self._recipe = recipe
+        self._labels = labels
+        self._init = init
+        self._backbone = backbone
+        first = self._build(recipe)
+        self.examples: Examples
+        self._features: FeatureExamples | None = None
+        resizer = make_resizer(recipe.preprocess, fabric.device, observer.notice)
+        if recipe.backbone.frozen:
+            encoder = make_encoder(copy.deepcopy(first), recipe, resizer, self._placement)
+            store = FeatureStore(cache, folder, observer.notice)
+            self._features = FeatureExamples(encoder, quarantine, store, num_threads, observer, reading)
+            self.examples = VariedSteps(self._features, recipe.augment)
+        else:
+            self.examples = VideoExamples(recipe, quarantine, num_threads, observer.advance, reading, resizer)
+        self._first: VideoClassifier | None = first
+
+    def make(self, settings: Training | None = None) -> tuple[VideoClassifier, Trainer]:
+        """An untrained network (that which the trainer scores) and its trainer: the same each time.
+
+        Args:
+            settings: in place of the recipe's section, of which the seed may differ.
+        """
+        used = settings or self._recipe.training
+        if self._first is not None and used == self._recipe.training:
+            classifier, self._first = self._first, None
+        else:
+            classifier = self._build(self._recipe.model_copy(update={"training": used}))
+        place_network(classifier, self._placement)
+        on_features = self._recipe.backbone.frozen
+        trainer = Trainer(
+            self._fabric, classifier, self.examples, self._labels, used, on_features=on_features,
+            augment=self._recipe.augment, team=self._team, num_in_flight=self._placement.num_devices,
+        )  # fmt: skip
+        return trainer.scored, trainer
+
+    def tell_of_features(self) -> None:
+        """Tell the observer where features came from, if there are more than it was told of."""
+        if self._features is not None:
+            self._features.tell()
+
+    def _build(self, recipe: Recipe) -> VideoClassifier:
+        return build_network(recipe, len(self._labels), self._init, self._backbone)
