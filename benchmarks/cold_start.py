@@ -92,7 +92,7 @@ def step_by_step(engine: str, model_name: str | None, clip: str, started: float)
 
     if engine == "torch":
         import videoclf.inference.engines.torch_engine
-        import videoclf.modeling.backbones.pretrained_weights  # noqa: F401
+        import videoclf.modeling.open_model  # noqa: F401
     marks.append(time.time())
     model = load(model_name, engine=engine)
     marks.append(time.time())

@@ -23,8 +23,8 @@ from videoclf.inference.engines.openvino_graph import open_openvino
 from videoclf.inference.engines.torch_engine import TorchEngine
 from videoclf.inference.export.convert import to_onnx, to_openvino
 from videoclf.media.frames import RgbFrames
-from videoclf.modeling.backbones.pretrained_weights import open_model
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
+from videoclf.modeling.open_model import open_model
 from videoclf.recipe.header import ModelHeader
 from videoclf.training.run.initialization import choose_recipe
 

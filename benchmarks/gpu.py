@@ -35,11 +35,11 @@ from videoclf.inference.engines.cuda.launching import Launching
 from videoclf.inference.engines.cuda.preprocess import PreparedWindow
 from videoclf.inference.engines.cuda.upload import Staging, Stream
 from videoclf.kernels.availability import why_no_kernels
+from videoclf.kernels.channel_arrangement_reference import arrange_channels
 from videoclf.kernels.layout import Clip, ClipLayout, Colours
 from videoclf.kernels.preprocess import Output, preprocess_clips
 from videoclf.kernels.preprocess_reference import resize_and_crop
 from videoclf.kernels.temporal_shift import temporal_shift
-from videoclf.kernels.temporal_shift_reference import arrange_channels
 from videoclf.kernels.temporal_shift_reference import temporal_shift as temporal_shift_reference
 from videoclf.media.frames import RgbFrames, UInt8Array
 from videoclf.modeling.backbones.clip_networks import ClipBackbone

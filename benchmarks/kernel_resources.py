@@ -26,8 +26,8 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from videoclf.kernels import preprocess
-from videoclf.kernels import temporal_shift as motion
+from videoclf.kernels import launch
+from videoclf.kernels.channel_arrangement_reference import VIEWS
 from videoclf.kernels.preprocess_triton import preprocess_kernel
 from videoclf.kernels.temporal_shift_triton import temporal_shift_kernel
 
@@ -69,16 +69,16 @@ def _variants(every: bool) -> Iterator[Variant]:
     """Registers hardly depend on the output's type or on which views there are: a few variants stand for all."""
     dtypes = ("fp32", "fp16", "bf16") if every else ("fp16",)
     views = (
-        [views for count in (1, 2, 3) for views in itertools.combinations(preprocess.VIEWS, count)]
+        [views for count in (1, 2, 3) for views in itertools.combinations(VIEWS, count)]
         if every
-        else [preprocess.VIEWS[:1], preprocess.VIEWS]
+        else [VIEWS[:1], VIEWS]
     )
     for is_yuv, shown, dtype in itertools.product((False, True), views, dtypes):
         name = f"preprocess, {'YUV' if is_yuv else 'RGB'} to {' + '.join(shown)}"
-        constants = preprocess.kernel_constants(shown, is_yuv=is_yuv)
-        yield name, preprocess_kernel, constants, preprocess.COMPILE_OPTIONS, dtype
+        constants = launch.kernel_constants(shown, is_yuv=is_yuv)
+        yield name, preprocess_kernel, constants, launch.COMPILE_OPTIONS, dtype
     for dtype in dtypes:
-        yield "temporal shift", temporal_shift_kernel, {"BLOCK": motion.BLOCK}, motion.COMPILE_OPTIONS, dtype
+        yield "temporal shift", temporal_shift_kernel, {"BLOCK": launch.SHIFT_BLOCK}, launch.COMPILE_OPTIONS, dtype
 
 
 def _compile(every: bool, number: int) -> tuple[int, int, int]:

@@ -198,7 +198,7 @@ def open_plain(model: str | None) -> tuple[Any, Any]:
     """The network as it was trained, its memory laid out as torch does by itself; and its header."""
     import torch
 
-    from videoclf.modeling.backbones.pretrained_weights import open_model
+    from videoclf.modeling.open_model import open_model
 
     classifier, header = open_model(model)
     classifier.backbone.network.to(memory_format=torch.contiguous_format)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import graphlib
 import os
 import subprocess
 import sys
@@ -19,9 +20,18 @@ PACKAGE = ROOT / "videoclf"
 
 LAYERS = (
     "errors", "files", "caches", "zoo", "html_page", "label_names", "recipe", "media", "kernels", "modeling", "data",
-    "data_check", "inference", "evaluation", "results", "training", "cross_validation", "__main__", "cli",
+    "data_check", "inference", "evaluation", "results", "training", "cross_validation", "cli", "__main__",
 )  # fmt: skip
 """Top-level modules and packages: each may import what stands before it."""
+
+SUB_PACKAGES = {
+    "modeling": ("backbones", "temporal"),
+    "inference": ("engines", "export"),
+    "inference.engines": ("cuda",),
+    "training": ("examples", "loop", "run"),
+}
+"""In the order in which they may import one another; modules beside them may stand below or above."""
+
 
 ACROSS_MODULES = {
     "cli/commands", "cli/hostile_names", "compatibility/format1", "data_check/accuracy", "kernels/benchmarks",
@@ -59,6 +69,17 @@ def imported_by(path: Path) -> set[str]:
 IMPORTS = {name: imported_by(path) for name, path in MODULES.items()}
 
 
+def circle_in(graph: dict[str, set[str]]) -> list[str]:
+    """Some nodes that import one another in a circle; empty where there is none."""
+    sorter = graphlib.TopologicalSorter(graph)
+    try:
+        sorter.prepare()
+    except graphlib.CycleError as error:
+        nodes: list[str] = error.args[1]
+        return nodes
+    return []
+
+
 def test_every_part_has_its_layer() -> None:
     parts = {name.partition(".")[0] for name in MODULES}
     assert parts == set(LAYERS)
@@ -66,10 +87,35 @@ def test_every_part_has_its_layer() -> None:
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_imports_point_one_way(layer: str) -> None:
-    allowed = {*LAYERS[: LAYERS.index(layer) + 1], *({"cli"} if layer == "__main__" else ())}
+    allowed = LAYERS[: LAYERS.index(layer) + 1]
     for name, imported in IMPORTS.items():
         if name.partition(".")[0] == layer:
             assert {other for other in imported if other.partition(".")[0] not in allowed} == set(), name
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    assert circle_in(IMPORTS) == []
+
+
+@pytest.mark.parametrize("package", SUB_PACKAGES)
+def test_sub_packages_and_what_stands_beside_them_import_one_way(package: str) -> None:
+    def child(name: str) -> str | None:
+        return name.removeprefix(f"{package}.").partition(".")[0] if name.startswith(f"{package}.") else None
+
+    graph: dict[str, set[str]] = {}
+    for name, imported in IMPORTS.items():
+        if own := child(name):
+            graph.setdefault(own, set()).update(other for each in imported if (other := child(each)) and other != own)
+    assert circle_in(graph) == []
+    order = SUB_PACKAGES[package]
+    for position, sub_package in enumerate(order):
+        assert graph[sub_package].isdisjoint(order[position + 1 :]), sub_package
+
+
+def test_every_sub_package_is_in_the_order() -> None:
+    inner = {".".join(path.parent.relative_to(PACKAGE).parts) for path in PACKAGE.rglob("*/__init__.py")}
+    listed = {f"{package}.{each}" for package, order in SUB_PACKAGES.items() for each in order}
+    assert {name for name in inner if "." in name} == listed
 
 
 def test_the_wheel_takes_every_package_by_itself(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from types import FrameType
 
-EXIT_INTERRUPTED = 130
+from videoclf.cli.exit_codes import EXIT_INTERRUPTED
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

@@ -10,8 +10,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from videoclf.kernels import availability
-from videoclf.kernels import self_test as trial
+from videoclf.kernels import availability, self_test
 
 ask: Callable[[torch.device], str | None] = availability.why_no_kernels.__wrapped__
 
@@ -23,7 +22,7 @@ def one_h200(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA H200")
-    monkeypatch.setattr(trial, "try_kernels", lambda _: None)
+    monkeypatch.setattr(self_test, "try_kernels", lambda _: None)
 
 
 def test_a_cpu_is_no_cuda_device() -> None:
@@ -76,7 +75,7 @@ def test_a_kernel_that_cannot_be_compiled_is_not_used(monkeypatch: pytest.Monkey
     def fail(_device: torch.device) -> str | None:
         raise RuntimeError("Failed to find C compiler.\nPlease specify via CC environment variable.")
 
-    monkeypatch.setattr(trial, "try_kernels", fail)
+    monkeypatch.setattr(self_test, "try_kernels", fail)
     reason = "a kernel cannot be started (Failed to find C compiler. Please specify via CC environment variable.); "
     assert str(ask(torch.device("cuda"))).startswith(reason)
 
@@ -84,7 +83,7 @@ def test_a_kernel_that_cannot_be_compiled_is_not_used(monkeypatch: pytest.Monkey
 @pytest.mark.usefixtures("one_h200")
 def test_a_kernel_that_is_wrong_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("triton")
-    monkeypatch.setattr(trial, "try_kernels", lambda _: "preprocess")
+    monkeypatch.setattr(self_test, "try_kernels", lambda _: "preprocess")
     reason = "preprocess gave another result than its reference; report this GPU"
     assert ask(torch.device("cuda")) == reason
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from tests.media import test_colours as standards
+from videoclf.kernels.launch import launch_preprocess
 from videoclf.kernels.layout import Clip, ClipLayout, Colours, Placement, frame_table
-from videoclf.kernels.preprocess import Output, launch, preprocess_clips, preprocess_op
+from videoclf.kernels.preprocess import Output, preprocess_clips, preprocess_op
 from videoclf.kernels.preprocess_reference import preprocess_reference, yuv_to_rgb
 from videoclf.media.frames import RgbFrames
 from videoclf.modeling.preprocess import place, preprocess_window
@@ -81,7 +82,7 @@ def test_the_kernel_stays_within_a_grey_level_of_the_reference(case: Case, devic
     plain = case.channels, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     expected = preprocess_reference(pixels, table_FK, case.height, case.width, *plain)
     out = torch.full_like(expected, torch.nan, device=device)
-    launch(pixels.to(device), table_FK.to(device), out, *plain, is_yuv=clips[0].layout.colours is not None)
+    launch_preprocess(pixels.to(device), table_FK.to(device), out, *plain, is_yuv=clips[0].layout.colours is not None)
     assert (out.cpu() - expected).abs().max() <= BOUND  # NaN is not: everything was written
 
 
@@ -97,7 +98,7 @@ def test_the_kernel_writes_every_type_and_layout(
     expected = preprocess_reference(pixels, table_FK, 18, 34, *normal)
     layout = torch.channels_last if is_channels_last else torch.contiguous_format
     out = torch.full_like(expected, torch.nan, dtype=dtype, device=device, memory_format=layout)
-    launch(pixels.to(device), table_FK.to(device), out, *normal, is_yuv=False)
+    launch_preprocess(pixels.to(device), table_FK.to(device), out, *normal, is_yuv=False)
     torch.testing.assert_close(out.cpu().float(), expected, atol=tolerance, rtol=0)
 
 
@@ -107,7 +108,7 @@ def test_an_even_colour_stays_what_it_is(device: str) -> None:
     pixels = torch.full((layout.num_bytes,), 201, dtype=torch.uint8)
     out = torch.zeros(1, 3, 18, 34, device=device)
     table_FK = frame_table(clips, 18, 34, len(pixels)).to(device)
-    launch(pixels.to(device), table_FK, out, ("rgb",), (0.0,) * 3, (1.0,) * 3, is_yuv=False)
+    launch_preprocess(pixels.to(device), table_FK, out, ("rgb",), (0.0,) * 3, (1.0,) * 3, is_yuv=False)
     assert (out.cpu() * 255 - 201).abs().max() < 1e-3
 
 

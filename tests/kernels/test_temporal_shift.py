@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from videoclf.kernels import temporal_shift_reference as motion_reference
-from videoclf.kernels.temporal_shift import launch, temporal_shift
+from videoclf.kernels import temporal_shift_reference
+from videoclf.kernels.launch import launch_temporal_shift
+from videoclf.kernels.temporal_shift import temporal_shift
 from videoclf.modeling.backbones.temporal_shift import neighbours
 
 LENGTHS = torch.tensor([3, 1, 5])
@@ -21,8 +22,8 @@ def test_the_kernel_equals_the_reference(
     maps = torch.randn(9, *shape, dtype=dtype, device=device).contiguous(memory_format=layout)
     sides = neighbours(LENGTHS).to(device)
     out = torch.full_like(maps, torch.nan)
-    launch(maps, sides, out)
-    assert torch.equal(out, motion_reference.temporal_shift(maps, sides))
+    launch_temporal_shift(maps, sides, out)
+    assert torch.equal(out, temporal_shift_reference.temporal_shift(maps, sides))
 
 
 @pytest.mark.parametrize("where", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
@@ -30,7 +31,7 @@ def test_the_gradient_is_the_references(where: str) -> None:
     maps = torch.randn(9, 16, 3, 5, device=where, requires_grad=True)
     sides, weight = neighbours(LENGTHS).to(where), torch.randn(9, 16, 3, 5, device=where)
     (gradient,) = torch.autograd.grad((temporal_shift(maps, sides) * weight).sum(), maps)
-    (expected,) = torch.autograd.grad((motion_reference.temporal_shift(maps, sides) * weight).sum(), maps)
+    (expected,) = torch.autograd.grad((temporal_shift_reference.temporal_shift(maps, sides) * weight).sum(), maps)
     assert torch.equal(gradient, expected)
 
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from videoclf.errors import RecipeInvalid
 from videoclf.modeling.backbones.clip_networks import ClipBackbone
 from videoclf.modeling.backbones.frame_networks import FrameBackbone
-from videoclf.modeling.classifier import Backbone, VideoClassifier, build_backbone, build_classifier
+from videoclf.modeling.backbones.protocol import Backbone
+from videoclf.modeling.classifier import VideoClassifier, build_backbone, build_classifier
 from videoclf.modeling.padding import length_mask, pad_sequences
 from videoclf.modeling.temporal.gru import TemporalModel
 from videoclf.recipe.recipe import Recipe, Temporal

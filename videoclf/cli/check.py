@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoclf.cli.console import EXIT_FAILED, ProgressBar, print_error, print_notice, print_result, print_table
+from videoclf.cli.console import ProgressBar, print_error, print_notice, print_result, print_table
+from videoclf.cli.exit_codes import EXIT_FAILED
 from videoclf.cli.options import (
     Data,
     Decoder,

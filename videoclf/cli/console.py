@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from videoclf.evaluation.metrics import Metrics
     from videoclf.results.report import EpochRecord
 
-EXIT_FAILED = 1
-EXIT_USAGE = 2
 _UNLIMITED_WIDTH = 100_000
 """In characters. rich takes 80 where there is no terminal, and a long class name would lose its end."""
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoclf.cli.console import EXIT_FAILED, TrainingDisplay, messages, print_error, print_result, print_table
+from videoclf.cli.console import TrainingDisplay, messages, print_error, print_result, print_table
+from videoclf.cli.exit_codes import EXIT_FAILED
 from videoclf.cli.options import (
     Cache,
     Data,

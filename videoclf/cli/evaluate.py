@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from videoclf.cli.console import (
-    EXIT_FAILED,
     ProgressBar,
     describe_figures,
     print_error,
@@ -17,6 +16,7 @@ from videoclf.cli.console import (
     print_notice,
     print_result,
 )
+from videoclf.cli.exit_codes import EXIT_FAILED
 from videoclf.cli.options import (
     Data,
     Decoder,

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from videoclf.cli.console import EXIT_FAILED, TrainingDisplay, print_error, print_result
+from videoclf.cli.console import TrainingDisplay, print_error, print_result
+from videoclf.cli.exit_codes import EXIT_FAILED
 from videoclf.cli.options import (
     Data,
     Decoder,

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from videoclf.__main__ import EXIT_INTERRUPTED
 from videoclf.cli import (
     check,
     compare,
@@ -27,7 +26,8 @@ from videoclf.cli import (
     predict,
     train,
 )
-from videoclf.cli.console import EXIT_FAILED, EXIT_USAGE, print_error
+from videoclf.cli.console import print_error
+from videoclf.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from videoclf.errors import DeviceUnavailable, EngineUnavailable, RecipeInvalid, UsageInvalid, VideoclfError
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoclf.cli.console import EXIT_FAILED, ProgressBar, messages, print_error, print_notice, print_result
+from videoclf.cli.console import ProgressBar, messages, print_error, print_notice, print_result
 from videoclf.cli.csv_table import CsvTable
+from videoclf.cli.exit_codes import EXIT_FAILED
 from videoclf.cli.options import (
     Decoder,
     Device,

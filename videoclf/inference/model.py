@@ -12,10 +12,10 @@ from videoclf import errors
 from videoclf.errors import UsageInvalid
 from videoclf.inference.engines.exported_engine import PortableEngine
 from videoclf.inference.engines.protocol import Engine, Float32Array
-from videoclf.inference.options import EngineName
+from videoclf.inference.options import EXPORT_SUFFIXES, EngineName
 from videoclf.inference.pipeline import clip_request, predict_clips
 from videoclf.inference.prediction import Failure, Prediction
-from videoclf.inference.selection import EXPORT_SUFFIXES, open_engine
+from videoclf.inference.selection import open_engine
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import ReadWindow, read_clips
 from videoclf.recipe.header import ModelHeader
@@ -26,7 +26,7 @@ from videoclf.zoo import downloadable_names, find_model
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from videoclf.modeling.classifier import Backbone
+    from videoclf.modeling.backbones.protocol import Backbone
 
 
 def load(

@@ -15,3 +15,7 @@ class EngineName(StrEnum):
     """Plain torch on any device: what the others are compared with."""
     OPENVINO = "openvino"
     ONNX = "onnx"
+
+
+EXPORT_SUFFIXES = {".onnx": EngineName.ONNX, ".xml": EngineName.OPENVINO}
+"""Of exported files, and what reads them."""

@@ -12,12 +12,9 @@ import numpy as np
 from videoclf.errors import EngineUnavailable, ModelFileInvalid, UsageInvalid, VideoclfError, one_line
 from videoclf.inference.engines.exported_engine import PortableEngine, PortableFile
 from videoclf.inference.engines.protocol import Engine
-from videoclf.inference.options import EngineName
+from videoclf.inference.options import EXPORT_SUFFIXES, EngineName
 from videoclf.media.frames import RgbFrames
 from videoclf.recipe.header import ModelHeader
-
-EXPORT_SUFFIXES = {".onnx": EngineName.ONNX, ".xml": EngineName.OPENVINO}
-"""Of exported files, and what reads them."""
 
 _GPU_FILES = ("nvidiactl", "kfd", "dxg")
 """In /dev: NVIDIA's driver, AMD's, and Windows' in its Linux. Asking torch instead would take two seconds."""
@@ -84,8 +81,8 @@ def _open_torch(
 ) -> tuple[Engine[Any], ModelHeader, list[str]]:
     """What runs a model by torch, its header, and why it is not what is fastest on the device."""
     from videoclf.inference.engines.torch_engine import TorchEngine
-    from videoclf.modeling.backbones.pretrained_weights import open_model
     from videoclf.modeling.device_map import find_device
+    from videoclf.modeling.open_model import open_model
 
     unfit: list[str] = []
     is_for_a_gpu = engine is EngineName.AUTO and place is None and find_device(device).type == "cuda"

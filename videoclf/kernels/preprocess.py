@@ -1,8 +1,8 @@
 """Decoded frames to the network's input in one pass: colours, resize, crop, flip, channels, normalisation, data type.
 
 ``out = (view(resize(rgb(bytes))) / 255 - mean) / std``; the parts are written out in `preprocess_reference` (colours,
-resize) and `motion_reference` (views). On a GPU that `availability` allows, a Triton kernel does it, within 1/255 of
-the reference before normalisation; everywhere else the reference runs.
+resize) and `channel_arrangement_reference` (views). On a GPU that `availability` allows, a Triton kernel does it,
+within 1/255 of the reference before normalisation; everywhere else the reference runs.
 """
 
 from __future__ import annotations
@@ -14,22 +14,12 @@ import torch
 from torch import Tensor
 
 from videoclf.kernels.availability import why_no_kernels
-from videoclf.kernels.layout import COLUMNS, Clip, frame_table
+from videoclf.kernels.channel_arrangement_reference import VIEWS
+from videoclf.kernels.launch import launch_preprocess
+from videoclf.kernels.layout import Clip, frame_table
 from videoclf.kernels.preprocess_reference import preprocess_reference
 
-VIEWS = ("rgb", "moments", "difference")
-"""What `motion_reference.arrange_channels` can show, three channels each."""
-
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-
-TILE_ROWS, TILE_COLUMNS, CHUNK_ROWS, CHUNK_COLUMNS = 16, 32, 32, 64
-"""A program makes 16×32 pixels from chunks of 32×64: docs/kernels.md has the sizes that were compared."""
-
-COMPILE_OPTIONS = {"num_warps": 4, "enable_fp_fusion": True}
-
-FRAMES_A_RUN = 4
-"""Where a view shows motion, a program makes so many frames one after another, and resizes two more at its run's ends.
-Longer runs read less twice, shorter ones keep more of a GPU busy on one short clip."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +98,7 @@ def preprocess_op(
     names = channels.split(",")
     if why_no_kernels(pixels.device) is None:
         with torch.cuda.device(pixels.device):
-            launch(pixels, table_FK, out, names, mean, std, is_yuv=is_yuv)
+            launch_preprocess(pixels, table_FK, out, names, mean, std, is_yuv=is_yuv)
         return out
     return out.copy_(preprocess_reference(pixels, table_FK, height, width, names, mean, std))
 
@@ -127,53 +117,6 @@ def _(
     is_channels_last: bool,
 ) -> Tensor:
     return _empty(pixels, table_FK, height, width, channels, dtype, is_channels_last)
-
-
-def launch(
-    pixels: Tensor,
-    table_FK: Tensor,
-    out_FCHW: Tensor,
-    channels: Sequence[str],
-    mean: Sequence[float],
-    std: Sequence[float],
-    *,
-    is_yuv: bool,
-) -> None:
-    """Start the kernel (under ``TRITON_INTERPRET=1``: run it on the CPU), which fills ``out_FCHW``."""
-    from triton import cdiv
-
-    from videoclf.kernels.preprocess_triton import preprocess_kernel
-
-    num_frames, _, height, width = out_FCHW.shape
-    constants = kernel_constants(channels, is_yuv=is_yuv)
-    tiles = cdiv(height, TILE_ROWS) * cdiv(width, TILE_COLUMNS)
-    preprocess_kernel[tiles, cdiv(num_frames, constants["FRAMES_A_RUN"])](
-        pixels,
-        table_FK,
-        out_FCHW,
-        num_frames,
-        height,
-        width,
-        *out_FCHW.stride(),
-        *(1 / (255 * deviation) for deviation in std),
-        *(-centre / deviation for centre, deviation in zip(mean, std, strict=True)),
-        **constants,
-        **COMPILE_OPTIONS,
-    )
-
-
-def kernel_constants(channels: Sequence[str], *, is_yuv: bool) -> dict[str, int]:
-    """What the kernel is compiled for, by its parameters' names."""
-    return {
-        **{f"{view.upper()}_AT": channels.index(view) if view in channels else -1 for view in VIEWS},
-        "IS_YUV": is_yuv,
-        "FRAMES_A_RUN": 1 if tuple(channels) == ("rgb",) else FRAMES_A_RUN,
-        "NUM_COLUMNS": len(COLUMNS),
-        "TILE_ROWS": TILE_ROWS,
-        "TILE_COLUMNS": TILE_COLUMNS,
-        "CHUNK_ROWS": CHUNK_ROWS,
-        "CHUNK_COLUMNS": CHUNK_COLUMNS,
-    }
 
 
 def _empty(

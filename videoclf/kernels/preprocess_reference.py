@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from videoclf.kernels.channel_arrangement_reference import arrange_channels
 from videoclf.kernels.layout import FrameRow, Placement, frame_rows
-from videoclf.kernels.temporal_shift_reference import arrange_channels
 
 
 def resize_and_crop(frames_T3HW: Tensor, placement: Placement, height: int, width: int) -> Tensor:

@@ -7,7 +7,7 @@ in registers from their formula: bytes are read, converted, multiplied and summe
 import triton
 import triton.language as tl
 
-from videoclf.kernels.temporal_shift_triton import store_channels
+from videoclf.kernels.channel_arrangement_triton import store_channels
 
 
 @triton.jit

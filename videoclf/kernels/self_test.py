@@ -6,8 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from videoclf.kernels import preprocess
-from videoclf.kernels import temporal_shift as motion
+from videoclf.kernels import launch
 from videoclf.kernels.layout import Clip, ClipLayout, Placement, frame_table
 from videoclf.kernels.preprocess_reference import preprocess_reference
 from videoclf.kernels.temporal_shift_reference import temporal_shift
@@ -33,14 +32,14 @@ def try_kernels(device: torch.device) -> str | None:
     expected = preprocess_reference(pixels, table_FK, 9, 13, *plain)
     found = torch.full_like(expected, torch.nan, device=device)
     with _on(device):
-        preprocess.launch(pixels.to(device), table_FK.to(device), found, *plain, is_yuv=False)
+        launch.launch_preprocess(pixels.to(device), table_FK.to(device), found, *plain, is_yuv=False)
     if not bool((found.cpu() - expected).abs().max() <= _TOLERANCE):  # NaN is not: something was not written
         return "preprocess"
     maps = torch.arange(2.0 * 8 * 3).view(2, 8, 3, 1)
     neighbours_2N = torch.tensor([[0, 0], [1, 1]])
     moved = torch.full_like(maps, torch.nan, device=device)
     with _on(device):
-        motion.launch(maps.to(device), neighbours_2N.to(device), moved)
+        launch.launch_temporal_shift(maps.to(device), neighbours_2N.to(device), moved)
     return None if torch.equal(moved.cpu(), temporal_shift(maps, neighbours_2N)) else "temporal_shift"
 
 

@@ -1,36 +1,12 @@
-"""The slow truth of what looks at neighbouring frames: the recipes' channels, and the temporal shift of features."""
+"""The slow truth of temporal shift: features of neighbouring frames in part of the channels."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-GREY = (0.299, 0.587, 0.114)
-"""Luma weights of BT.601."""
-
 SHIFTED_SHARE = 8
 """One of so many channels comes from each side: TSM's choice for residual shifts (its figure 2)."""
-
-
-def arrange_channels(rgb_T: Tensor, channels: Sequence[str], mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """What the network is to see of a clip's frames, normalised.
-
-    Args:
-        rgb_T: ``T×3×h×w`` float32 in [0, 1], one window in time order; its first and last frame have no neighbour
-            beyond and stand in for it.
-        channels: of ``rgb`` (the frame), ``moments`` (the grey frame before, the frame's own, the one after) and
-            ``difference`` (½ + (after - before) / 2).
-        mean: subtracted from each channel of a view, on the scale where white is 1.
-        std: divides it after that.
-
-    Returns:
-        ``T×3V×h×w`` float32: V views of three channels each.
-    """
-    view = {"rgb": lambda frames: frames, "moments": _moments, "difference": _difference}
-    mean_311, std_311 = (rgb_T.new_tensor(list(values)).view(3, 1, 1) for values in (mean, std))
-    return torch.cat([(view[name](rgb_T) - mean_311) / std_311 for name in channels], dim=1)
 
 
 def temporal_shift(maps_NCHW: Tensor, neighbours_2N: Tensor) -> Tensor:
@@ -53,22 +29,3 @@ def temporal_shift(maps_NCHW: Tensor, neighbours_2N: Tensor) -> Tensor:
         ],
         dim=1,
     )
-
-
-def _moments(rgb_T: Tensor) -> Tensor:
-    """Grey images of the frame before, the frame, and the frame after, as three channels."""
-    grey_T1 = (rgb_T * rgb_T.new_tensor(GREY).view(3, 1, 1)).sum(dim=1, keepdim=True)
-    return torch.cat([_before(grey_T1), grey_T1, _after(grey_T1)], dim=1)
-
-
-def _difference(rgb_T: Tensor) -> Tensor:
-    """Half the change from the frame before to the frame after, around 0.5."""
-    return 0.5 + (_after(rgb_T) - _before(rgb_T)) / 2
-
-
-def _before(frames_T: Tensor) -> Tensor:
-    return torch.cat([frames_T[:1], frames_T[:-1]])
-
-
-def _after(frames_T: Tensor) -> Tensor:
-    return torch.cat([frames_T[1:], frames_T[-1:]])

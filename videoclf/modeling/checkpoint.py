@@ -14,13 +14,11 @@ from torch import Tensor, nn
 
 from videoclf.errors import ModelFileInvalid, RecipeInvalid, WeightsUnavailable, one_line
 from videoclf.files import write_atomically
-from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier, check_input_size
+from videoclf.modeling.backbones.protocol import Backbone
+from videoclf.modeling.backbones.weight_check import mismatch
+from videoclf.modeling.classifier import VideoClassifier, build_classifier, check_input_size
 from videoclf.recipe.header import ModelHeader, read_header
 from videoclf.recipe.trained_clips import to_metadata
-
-WEIGHT_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-"""What weights may be stored as, wherever they come from: float32 has each value of these. Float64 would lose some, and
-of numbers of eight bits torch cannot even tell whether they are finite."""
 
 
 def save_model(
@@ -117,28 +115,3 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         raise ModelFileInvalid(
             f"{path}: its weights cannot be read ({one_line(error)}); get the file from its maker again"
         ) from error
-
-
-def mismatch(wanted: dict[str, Tensor], given: dict[str, Tensor]) -> str:
-    """The first way in which weights differ from what is wanted in names, kinds of numbers (`WEIGHT_DTYPES`; of counts,
-    just what is wanted) or shapes, or are no numbers; empty where nothing is wrong."""
-    for name, tensor in wanted.items():
-        if name not in given:
-            return f"{name} is missing"
-        allowed = WEIGHT_DTYPES if tensor.is_floating_point() else (tensor.dtype,)
-        if given[name].dtype not in allowed:
-            return f"{name} is {_dtypes(given[name].dtype)}; allowed there: {_dtypes(*allowed)}"
-        if given[name].shape != tensor.shape:
-            return f"{name} is {_shape(given[name])} instead of {_shape(tensor)}"
-        if not given[name].isfinite().all():
-            return f"{name} holds values that are no numbers"
-    extra = next((name for name in given if name not in wanted), None)
-    return f"{extra} is not part of the network" if extra else ""
-
-
-def _dtypes(*dtypes: torch.dtype) -> str:
-    return ", ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
-
-
-def _shape(tensor: Tensor) -> str:
-    return "×".join(map(str, tensor.shape)) or "a single number"

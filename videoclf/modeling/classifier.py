@@ -9,13 +9,11 @@ from videoclf.errors import RecipeInvalid, one_line
 from videoclf.modeling.backbones.clip_networks import ClipBackbone, build_backbone3d
 from videoclf.modeling.backbones.frame_networks import FrameBackbone, build_backbone2d
 from videoclf.modeling.backbones.intermediate_features import with_tap
+from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.backbones.stages import freeze_lower_stages
 from videoclf.modeling.temporal.gru import TemporalModel
 from videoclf.recipe.backbone_names import backbone_facts
 from videoclf.recipe.recipe import Recipe
-
-Backbone = FrameBackbone | ClipBackbone
-"""What a user's own network is wrapped in to become part of a model."""
 
 
 class VideoClassifier(nn.Module):

@@ -23,8 +23,9 @@ from torch.fx.proxy import TraceError
 from videoclf.errors import DeviceUnavailable, UsageInvalid, one_line
 from videoclf.modeling.backbones.clip_networks import ClipBackbone
 from videoclf.modeling.backbones.frame_networks import FrameBackbone
+from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.backbones.stages import backbone_stages
-from videoclf.modeling.classifier import Backbone, VideoClassifier, build_backbone
+from videoclf.modeling.classifier import VideoClassifier, build_backbone
 from videoclf.recipe.recipe import Recipe
 
 _ENTRY = re.compile(

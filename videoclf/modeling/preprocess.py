@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from videoclf.kernels import temporal_shift_reference as motion_reference
+from videoclf.kernels import channel_arrangement_reference
 from videoclf.kernels.layout import Placement
 from videoclf.kernels.preprocess_reference import resize_and_crop
 from videoclf.media.frames import RgbFrames
@@ -69,7 +69,7 @@ def arrange_channels(rgb_T: Tensor, spec: Preprocess) -> Tensor:
     Returns:
         ``T×3V×h×w`` float32: V views of three channels each.
     """
-    return motion_reference.arrange_channels(rgb_T, spec.channels, spec.mean, spec.std)
+    return channel_arrangement_reference.arrange_channels(rgb_T, spec.channels, spec.mean, spec.std)
 
 
 def place(height: int, width: int, spec: Preprocess) -> Placement:

@@ -19,8 +19,8 @@ from videoclf.evaluation.multilabel import compute_multilabel_metrics
 from videoclf.evaluation.trained_on import RunSplit, find_trained_on, read_run_split, short_name
 from videoclf.files import prepare_folder, refuse_to_replace, refuse_unwritable, write_atomically
 from videoclf.inference.model import Model, load
+from videoclf.inference.options import EXPORT_SUFFIXES
 from videoclf.inference.prediction import Failure, Prediction
-from videoclf.inference.selection import EXPORT_SUFFIXES
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.recipe.recipe import Objective
 from videoclf.recipe.toml_io import recipe_to_toml
@@ -217,8 +217,8 @@ def _run_of(model: str | Path | Model, split: str | None) -> RunSplit | None:
 
 
 def _check_place(model: str | Path, device: str, place: str) -> None:
-    from videoclf.modeling.backbones.pretrained_weights import recipe_of_model
     from videoclf.modeling.device_map import check_placement, choose_placement  # torchvision: for whoever asks
+    from videoclf.modeling.open_model import recipe_of_model
 
     placement = choose_placement(device, place)
     if Path(model).suffix.lower() not in EXPORT_SUFFIXES:  # those have a refusal of their own, in `load`

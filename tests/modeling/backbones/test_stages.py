@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from videoclf.errors import RecipeInvalid
+from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.backbones.stages import backbone_stages
-from videoclf.modeling.classifier import Backbone, build_backbone, build_classifier
+from videoclf.modeling.classifier import build_backbone, build_classifier
 from videoclf.modeling.padding import pad_sequences
 from videoclf.recipe.recipe import Recipe
 

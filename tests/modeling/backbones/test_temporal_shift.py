@@ -9,7 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import GraphModule
 
 from videoclf.errors import RecipeInvalid
-from videoclf.kernels import temporal_shift as motion
+from videoclf.kernels import temporal_shift as kernel
 from videoclf.modeling.backbones.frame_networks import FrameBackbone
 from videoclf.modeling.backbones.stages import backbone_stages
 from videoclf.modeling.backbones.temporal_shift import TemporalShift, neighbours, shift_in_time
@@ -62,7 +62,7 @@ def test_on_a_gpu_the_kernels_operator_shifts(monkeypatch: pytest.MonkeyPatch) -
         asked.append(tuple(maps.shape))
         return maps
 
-    monkeypatch.setattr(motion, "temporal_shift", shift)
+    monkeypatch.setattr(kernel, "temporal_shift", shift)
     with FakeTensorMode():
         maps = torch.empty(4, 16, 2, 2, device="cuda")
         TemporalShift()(maps, torch.empty(2, 4, dtype=torch.int64, device="cuda"))

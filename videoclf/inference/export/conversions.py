@@ -61,7 +61,7 @@ def open_converted(model: str | Path | None, notice: Callable[[str], None]) -> P
 def _convert(model: str | Path | None, notice: Callable[[str], None]) -> dict[str, bytes]:
     """A refusal is an entry too: nobody waits for it twice."""
     from videoclf.inference.export.convert import to_openvino
-    from videoclf.modeling.backbones.pretrained_weights import open_model
+    from videoclf.modeling.open_model import open_model
 
     classifier, header = open_model(model)
     notice(f"{_name(model)} is being converted for OpenVINO: some seconds")

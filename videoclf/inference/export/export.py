@@ -6,8 +6,7 @@ from pathlib import Path
 
 from videoclf.errors import UsageInvalid
 from videoclf.files import refuse_to_replace, write_atomically
-from videoclf.inference.options import EngineName
-from videoclf.inference.selection import EXPORT_SUFFIXES
+from videoclf.inference.options import EXPORT_SUFFIXES, EngineName
 from videoclf.recipe.trained_clips import read_trained_clips
 from videoclf.zoo import downloadable_names, find_model
 
@@ -37,7 +36,7 @@ def export(model: str | Path | None, out: str | Path, *, overwrite: bool = False
     files = [path] if target is EngineName.ONNX else [path, path.with_suffix(".bin")]
     refuse_to_replace(*files, overwrite=overwrite)
     from videoclf.inference.export.convert import to_onnx, to_openvino
-    from videoclf.modeling.backbones.pretrained_weights import open_model
+    from videoclf.modeling.open_model import open_model
     from videoclf.modeling.torch_threads import beside_lost_threads
 
     classifier, header = beside_lost_threads(open_model, model)

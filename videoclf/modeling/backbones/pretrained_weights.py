@@ -1,4 +1,4 @@
-"""Pretrained weights by name: backbones to start from, and torchvision's Kinetics-400 models whole.
+"""Pretrained weights by name, for backbones to start from.
 
 What is downloaded is what the user named, once, to torch's (or the Hugging Face hub's) cache; its hash is checked then.
 """
@@ -16,19 +16,15 @@ import torch
 import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from videoclf.errors import WeightsUnavailable, one_line
 from videoclf.modeling.backbones.inflation import inflate_weight
-from videoclf.modeling.checkpoint import WEIGHT_DTYPES, load_model, mismatch
-from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier
+from videoclf.modeling.backbones.weight_check import WEIGHT_DTYPES, mismatch
 from videoclf.recipe.backbone_names import backbone_facts
-from videoclf.recipe.header import ModelHeader, read_header
 from videoclf.recipe.recipe import Backbone as BackboneSpec
-from videoclf.recipe.recipe import Recipe
-from videoclf.recipe.toml_io import load_recipe
 from videoclf.recipe.validation_errors import shortened
-from videoclf.zoo import downloadable_names, find_model, find_recipe, model_names
+from videoclf.zoo import find_model, model_names
 
 _LOADING_ERRORS = (OSError, RuntimeError, ValueError, EOFError, AttributeError, pickle.UnpicklingError, HTTPException)
 """What torch and the hubs raise for networks that fail and for files that are not what they should be."""
@@ -40,40 +36,11 @@ _PARTS = ("network.", "tail.")
 """Of a backbone; their names are ours, what follows them is torchvision's."""
 
 
-def open_model(
-    name_or_path: str | Path | None, *, backbone: Backbone | None = None
-) -> tuple[VideoClassifier, ModelHeader]:
-    """A model by the name of a shipped or downloadable one, by a path, or (None) the default; on the CPU.
+def load_pretrained(backbone: nn.Module, spec: BackboneSpec) -> None:
+    """Fill a backbone with pretrained weights.
 
     Args:
-        name_or_path: as `find_model` takes it, or one of `downloadable_names`.
-        backbone: see `load_model`.
-
-    Raises:
-        ModelFileInvalid: no such model, or a file that cannot be used.
-        WeightsUnavailable: the hub cannot be reached.
-    """
-    if str(name_or_path) in downloadable_names() and backbone is None:
-        return _open_kinetics400(str(name_or_path))
-    return load_model(find_model(name_or_path), backbone=backbone)
-
-
-def recipe_of_model(name_or_path: str | Path | None) -> Recipe:
-    """The recipe of what `open_model` would open; no weights are read, or downloaded, for it.
-
-    Raises:
-        ModelFileInvalid: no such model, or a file that is none.
-    """
-    if str(name_or_path) in downloadable_names():
-        return load_recipe(find_recipe(str(name_or_path)))
-    return read_header(find_model(name_or_path)).recipe
-
-
-def load_pretrained(classifier: VideoClassifier, spec: BackboneSpec) -> None:
-    """Fill a classifier's backbone with pretrained weights.
-
-    Args:
-        classifier: what `build_classifier` gave for a recipe.
+        backbone: what `build_backbone` gave for a recipe.
         spec: the recipe's section; see its ``weights``. A file is a model file, or one with the names of the
             torchvision model or of a part of it; for an ``inflated:`` backbone it holds the 2D network's weights, or
             inflated ones.
@@ -84,13 +51,26 @@ def load_pretrained(classifier: VideoClassifier, spec: BackboneSpec) -> None:
     if spec.weights == "none":
         return
     if spec.weights in {"imagenet", "kinetics400"}:
-        _fill(classifier, _download(spec.name), spec, remedy="delete it from the cache to download it anew")
+        fill_backbone(
+            backbone, download_weights(spec.name), spec, remedy="delete it from the cache to download it anew"
+        )
     else:
-        _fill(classifier, _read_weights_file(spec.weights), spec, remedy="name another file")
+        fill_backbone(backbone, _read_weights_file(spec.weights), spec, remedy="name another file")
 
 
-def _fill(classifier: VideoClassifier, tensors: dict[str, Tensor], spec: BackboneSpec, *, remedy: str) -> None:
-    weights = classifier.backbone.state_dict()
+def fill_backbone(backbone: nn.Module, tensors: dict[str, Tensor], spec: BackboneSpec, *, remedy: str) -> None:
+    """Fill a backbone with weights under our names, torchvision's or timm's.
+
+    Args:
+        backbone: whose weights are replaced.
+        tensors: by name; those of a classifier behind it are left out.
+        spec: names backbone and weights in messages.
+        remedy: what to do where they do not fit, for the message.
+
+    Raises:
+        WeightsUnavailable: they are another network's.
+    """
+    weights = backbone.state_dict()
     place_of = {_without_part(place): place for place in weights}
     wanted = {name: weights[place] for name, place in place_of.items()}
     # counts of batches are dropped by some exporters; nothing reads them where momentum is fixed
@@ -110,7 +90,7 @@ def _fill(classifier: VideoClassifier, tensors: dict[str, Tensor], spec: Backbon
     problem = mismatch(wanted, found) or (f"{shortened(extra)} is not part of it" if extra else "")
     if problem:
         raise WeightsUnavailable(f"{spec.weights}: does not hold the weights of {spec.name} ({problem}); {remedy}")
-    classifier.backbone.load_state_dict({place_of[name]: tensor for name, tensor in found.items()})
+    backbone.load_state_dict({place_of[name]: tensor for name, tensor in found.items()})
 
 
 def _without_part(name: str) -> str:
@@ -138,38 +118,7 @@ def _is_of_a_network(key: str, wanted: dict[str, Tensor]) -> bool:
     return is_a_weight and top not in _CLASSIFIERS and any(name.startswith(f"{top}.") for name in wanted)
 
 
-def _open_kinetics400(name: str) -> tuple[VideoClassifier, ModelHeader]:
-    """torchvision's network with its own head: classes and weights as they were trained."""
-    recipe = load_recipe(find_recipe(name))
-    weights: Any = torchvision.models.get_model_weights(recipe.backbone.name).DEFAULT
-    labels = tuple(weights.meta["categories"])
-    classifier = build_classifier(recipe, len(labels))
-    tensors = _download(recipe.backbone.name)
-    _fill(classifier, tensors, recipe.backbone, remedy=f"delete {_cached_file(weights)} to download it anew")
-    head = {
-        f"1.{key.rpartition('.')[2]}": tensor.flatten(1) if tensor.ndim > 1 else tensor  # S3D's is a 1×1×1 convolution
-        for key, tensor in tensors.items()
-        if key.startswith(("fc.", "classifier.1."))
-    }
-    problem = mismatch(classifier.head.state_dict(), head)
-    if problem:
-        raise WeightsUnavailable(f"{_cached_file(weights)}: holds another head ({problem}); delete it to download anew")
-    classifier.head.load_state_dict(head)
-    header = ModelHeader(
-        name=name,
-        recipe=recipe.model_copy(update={"backbone": recipe.backbone.model_copy(update={"weights": "none"})}),
-        labels=labels,
-        figures={f"published_{key.replace('acc@', 'top')}": value / 100 for key, value in _published(weights).items()},
-    )
-    return classifier.requires_grad_(False).eval(), header
-
-
-def _published(weights: Any) -> dict[str, float]:
-    metrics: dict[str, float] = weights.meta["_metrics"]["Kinetics-400"]
-    return metrics
-
-
-def _download(name: str) -> dict[str, Tensor]:
+def download_weights(name: str) -> dict[str, Tensor]:
     """torchvision's or timm's own weights of that backbone, from their cache or else from the hub."""
     facts = backbone_facts(name)
     if facts.source == "timm":
@@ -179,9 +128,9 @@ def _download(name: str) -> dict[str, Tensor]:
         with contextlib.redirect_stdout(sys.stderr):  # torch tells there what it downloads: it is no result
             tensors: dict[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
     except _LOADING_ERRORS as error:
-        if _cached_file(weights).is_file():
+        if cached_file(weights).is_file():
             raise WeightsUnavailable(
-                f"{_cached_file(weights)}: is damaged ({_describe(error)}); delete it to download it anew"
+                f"{cached_file(weights)}: is damaged ({_describe(error)}); delete it to download it anew"
             ) from error
         raise WeightsUnavailable(
             f"{weights.url}: cannot be downloaded ({_describe(error)}); where there is a network, fetch it and either "
@@ -189,11 +138,11 @@ def _download(name: str) -> dict[str, Tensor]:
             "(docs/recipes.md shows both)"
         ) from error
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-        raise WeightsUnavailable(f"{_cached_file(weights)}: holds no weights; delete it to download it anew")
+        raise WeightsUnavailable(f"{cached_file(weights)}: holds no weights; delete it to download it anew")
     return tensors
 
 
-def _cached_file(weights: Any) -> Path:
+def cached_file(weights: Any) -> Path:
     """Where torch keeps what it downloaded."""
     name: str = weights.url.rpartition("/")[2]
     return Path(torch.hub.get_dir()) / "checkpoints" / name

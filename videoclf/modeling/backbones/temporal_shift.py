@@ -14,8 +14,7 @@ from torch.fx import GraphModule, symbolic_trace
 from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from videoclf.kernels import temporal_shift as motion
-from videoclf.kernels import temporal_shift_reference as motion_reference
+from videoclf.kernels import temporal_shift, temporal_shift_reference
 
 
 class TemporalShift(nn.Module):
@@ -31,7 +30,7 @@ class TemporalShift(nn.Module):
         if neighbours_2N is None:
             neighbours_2N = torch.arange(maps_NCHW.shape[0], device=maps_NCHW.device).expand(2, -1)
         # on a CPU not the operator, which runs the same reference: exporters would not know it
-        shift = motion.temporal_shift if maps_NCHW.is_cuda else motion_reference.temporal_shift
+        shift = temporal_shift.temporal_shift if maps_NCHW.is_cuda else temporal_shift_reference.temporal_shift
         shifted: Tensor = shift(maps_NCHW, neighbours_2N)
         return shifted
 

@@ -6,8 +6,9 @@ from typing import cast
 
 from torch import nn
 
+from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.backbones.stages import backbone_stages
-from videoclf.modeling.classifier import Backbone, VideoClassifier
+from videoclf.modeling.classifier import VideoClassifier
 from videoclf.recipe.recipe import Training
 
 

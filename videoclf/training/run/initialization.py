@@ -11,9 +11,11 @@ import torch
 
 from videoclf.data.feature_cache import FeatureCache
 from videoclf.errors import ModelFileInvalid, RecipeInvalid, RunFolderUnusable, WeightsUnavailable
-from videoclf.modeling.backbones.pretrained_weights import load_pretrained, open_model
+from videoclf.modeling.backbones.pretrained_weights import load_pretrained
+from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.checkpoint import initialise_from
-from videoclf.modeling.classifier import Backbone, VideoClassifier, build_classifier, check_input_size
+from videoclf.modeling.classifier import VideoClassifier, build_classifier, check_input_size
+from videoclf.modeling.open_model import open_model
 from videoclf.recipe.header import read_header
 from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.toml_io import load_recipe, parse_recipe
@@ -74,7 +76,7 @@ def build_network(
         other, _ = open_model(init, backbone=copy.deepcopy(backbone))
         initialise_from(classifier, other, source=str(init))
     else:
-        load_pretrained(classifier, recipe.backbone)
+        load_pretrained(classifier.backbone, recipe.backbone)
     return classifier
 
 

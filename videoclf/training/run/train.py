@@ -27,10 +27,10 @@ from videoclf.inference.engines.torch_engine import TorchEngine, describe_device
 from videoclf.inference.model import Model
 from videoclf.inference.prediction import Failure
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
-from videoclf.modeling.backbones.pretrained_weights import open_model
+from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.checkpoint import save_model
-from videoclf.modeling.classifier import Backbone
 from videoclf.modeling.device_map import check_placement, choose_placement
+from videoclf.modeling.open_model import open_model
 from videoclf.recipe.header import Calibration, ModelHeader
 from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.toml_io import recipe_to_toml

@@ -11,7 +11,8 @@ from lightning_fabric import Fabric
 from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.feature_store import FeatureStore
 from videoclf.media.options import ReadOptions
-from videoclf.modeling.classifier import Backbone, VideoClassifier
+from videoclf.modeling.backbones.protocol import Backbone
+from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.device_map import Placement, place_network, whole
 from videoclf.recipe.recipe import Recipe, Training
 from videoclf.training.examples.cached_features import FeatureExamples

@@ -22,8 +22,9 @@ from videoclf.data.splits import Split
 from videoclf.errors import MemoryExhausted
 from videoclf.files import write_atomically
 from videoclf.media.options import ReadOptions
+from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.checkpoint import save_model
-from videoclf.modeling.classifier import Backbone, VideoClassifier
+from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.device_map import parse_placement
 from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Recipe

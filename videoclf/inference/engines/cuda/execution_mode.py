@@ -20,8 +20,9 @@ from videoclf.errors import one_line
 from videoclf.inference.engines.cuda.launching import Launching, launched
 from videoclf.modeling.backbones.clip_networks import ClipBackbone
 from videoclf.modeling.backbones.frame_networks import FrameBackbone
+from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.batchnorm_folding import fold_batch_norms
-from videoclf.modeling.classifier import Backbone, VideoClassifier
+from videoclf.modeling.classifier import VideoClassifier
 from videoclf.recipe.recipe import Preprocess
 
 TOLERANCES = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}

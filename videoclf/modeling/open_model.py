@@ -1,0 +1,81 @@
+"""Models by name: shipped ones, files, and torchvision's Kinetics-400 models whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torchvision
+
+from videoclf.errors import WeightsUnavailable
+from videoclf.modeling.backbones.pretrained_weights import cached_file, download_weights, fill_backbone
+from videoclf.modeling.backbones.protocol import Backbone
+from videoclf.modeling.backbones.weight_check import mismatch
+from videoclf.modeling.checkpoint import load_model
+from videoclf.modeling.classifier import VideoClassifier, build_classifier
+from videoclf.recipe.header import ModelHeader, read_header
+from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.toml_io import load_recipe
+from videoclf.zoo import downloadable_names, find_model, find_recipe
+
+
+def open_model(
+    name_or_path: str | Path | None, *, backbone: Backbone | None = None
+) -> tuple[VideoClassifier, ModelHeader]:
+    """A model by the name of a shipped or downloadable one, by a path, or (None) the default; on the CPU.
+
+    Args:
+        name_or_path: as `find_model` takes it, or one of `downloadable_names`.
+        backbone: see `load_model`.
+
+    Raises:
+        ModelFileInvalid: no such model, or a file that cannot be used.
+        WeightsUnavailable: the hub cannot be reached.
+    """
+    if str(name_or_path) in downloadable_names() and backbone is None:
+        return _open_kinetics400(str(name_or_path))
+    return load_model(find_model(name_or_path), backbone=backbone)
+
+
+def recipe_of_model(name_or_path: str | Path | None) -> Recipe:
+    """The recipe of what `open_model` would open; no weights are read, or downloaded, for it.
+
+    Raises:
+        ModelFileInvalid: no such model, or a file that is none.
+    """
+    if str(name_or_path) in downloadable_names():
+        return load_recipe(find_recipe(str(name_or_path)))
+    return read_header(find_model(name_or_path)).recipe
+
+
+def _open_kinetics400(name: str) -> tuple[VideoClassifier, ModelHeader]:
+    """torchvision's network with its own head: classes and weights as they were trained."""
+    recipe = load_recipe(find_recipe(name))
+    weights: Any = torchvision.models.get_model_weights(recipe.backbone.name).DEFAULT
+    labels = tuple(weights.meta["categories"])
+    classifier = build_classifier(recipe, len(labels))
+    tensors = download_weights(recipe.backbone.name)
+    fill_backbone(
+        classifier.backbone, tensors, recipe.backbone, remedy=f"delete {cached_file(weights)} to download it anew"
+    )
+    head = {
+        f"1.{key.rpartition('.')[2]}": tensor.flatten(1) if tensor.ndim > 1 else tensor  # S3D's is a 1×1×1 convolution
+        for key, tensor in tensors.items()
+        if key.startswith(("fc.", "classifier.1."))
+    }
+    problem = mismatch(classifier.head.state_dict(), head)
+    if problem:
+        raise WeightsUnavailable(f"{cached_file(weights)}: holds another head ({problem}); delete it to download anew")
+    classifier.head.load_state_dict(head)
+    header = ModelHeader(
+        name=name,
+        recipe=recipe.model_copy(update={"backbone": recipe.backbone.model_copy(update={"weights": "none"})}),
+        labels=labels,
+        figures={f"published_{key.replace('acc@', 'top')}": value / 100 for key, value in _published(weights).items()},
+    )
+    return classifier.requires_grad_(False).eval(), header
+
+
+def _published(weights: Any) -> dict[str, float]:
+    metrics: dict[str, float] = weights.meta["_metrics"]["Kinetics-400"]
+    return metrics
