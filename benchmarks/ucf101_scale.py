@@ -26,7 +26,7 @@ from videoclf.data.splits import make_split
 from videoclf.media.sources import videos_below
 
 
-class EnoughSteps(Exception):
+class EnoughStepsError(Exception):
     """The run has gone on for as many steps as were asked for."""
 
 
@@ -83,14 +83,14 @@ def print_training(data: Path, arguments: argparse.Namespace, out: Path) -> None
         seconds.append(time.perf_counter() - started)
         memory_mb.append(resident_mb())
         if len(seconds) == arguments.steps:
-            raise EnoughSteps
+            raise EnoughStepsError
 
     hook = register_optimizer_step_post_hook(after_step)
     try:
         videoclf.train(
             data, out=out, recipe=arguments.recipe, split="official:1", split_files=arguments.lists, allow_leaks=True
         )
-    except EnoughSteps:
+    except EnoughStepsError:
         pass
     finally:
         hook.remove()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from videoclf.errors import RunFolderUnusable
+from videoclf.errors import RunFolderUnusableError
 from videoclf.files import refuse_to_replace, refuse_unwritable, write_atomically
 
 
@@ -21,14 +21,14 @@ def test_a_folder_that_can_be_made_is_not_made(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("name", ["file", "file/run"])
 def test_a_file_in_the_way_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(RunFolderUnusable, match=r"cannot be written \(.*file is a file\); choose another folder"):
+    with pytest.raises(RunFolderUnusableError, match=r"cannot be written \(.*file is a file\); choose another folder"):
         refuse_unwritable(tmp_path / name)
 
 
 def test_a_folder_that_is_read_only_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "runs" / "first"
     monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != tmp_path)  # root may write anywhere else
-    with pytest.raises(RunFolderUnusable) as caught:
+    with pytest.raises(RunFolderUnusableError) as caught:
         refuse_unwritable(out)
     assert str(caught.value) == (
         f"{out}: cannot be written ({tmp_path} is read-only for you); choose another folder, or change its permissions"
@@ -42,15 +42,15 @@ def test_what_is_there_is_not_replaced_unasked(tmp_path: Path) -> None:
     refuse_to_replace(path, Path(os.devnull), overwrite=False)
     path.write_text("mine")
     refuse_to_replace(path, overwrite=True)
-    with pytest.raises(RunFolderUnusable) as caught:
+    with pytest.raises(RunFolderUnusableError) as caught:
         refuse_to_replace(tmp_path / "new", path, overwrite=False)
-    assert str(caught.value) == f"{path}: is there already; choose another name, or add --overwrite"
+    assert str(caught.value) == f"{path}: is there already; choose another name, or add overwrite=True"
 
 
 def test_a_file_of_another_kind_is_not_replaced_even_if_asked(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"weights")
-    with pytest.raises(RunFolderUnusable, match="holds something else than is written now; choose another name"):
+    with pytest.raises(RunFolderUnusableError, match="holds something else than is written now; choose another name"):
         refuse_to_replace(path, overwrite=True, beginning=b"source,")
     path.write_bytes(b"source,label")
     refuse_to_replace(path, overwrite=True, beginning=b"source,")
@@ -58,7 +58,7 @@ def test_a_file_of_another_kind_is_not_replaced_even_if_asked(tmp_path: Path) ->
 
 @pytest.mark.parametrize("overwrite", [True, False])
 def test_a_folder_is_no_file(tmp_path: Path, overwrite: bool) -> None:
-    with pytest.raises(RunFolderUnusable, match="is a folder; name a file"):
+    with pytest.raises(RunFolderUnusableError, match="is a folder; name a file"):
         refuse_to_replace(tmp_path, overwrite=overwrite)
 
 

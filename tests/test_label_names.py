@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from videoclf.data.dataset import load_dataset
-from videoclf.errors import DatasetInvalid
+from videoclf.errors import DatasetInvalidError
 from videoclf.label_names import refuse_look_alikes, visible_form
 
 INVISIBLE = {
@@ -28,7 +28,7 @@ INVISIBLE = {
 
 @pytest.mark.parametrize("name", INVISIBLE.values(), ids=INVISIBLE)
 def test_a_name_that_nobody_sees_is_refused_by_its_code_points(name: str) -> None:
-    with pytest.raises(DatasetInvalid) as caught:
+    with pytest.raises(DatasetInvalidError) as caught:
         refuse_look_alikes(["walk", name], "class", "clips")
     points = " ".join(f"U+{ord(c):04X}" for c in name)
     assert str(caught.value) == (f"clips: the name of a class holds nothing that can be seen ({points}); rename it")
@@ -36,12 +36,12 @@ def test_a_name_that_nobody_sees_is_refused_by_its_code_points(name: str) -> Non
 
 @pytest.mark.parametrize("name", INVISIBLE.values(), ids=INVISIBLE)
 def test_two_names_that_differ_in_what_nobody_sees_are_refused(name: str) -> None:
-    with pytest.raises(DatasetInvalid, match="look the same"):
+    with pytest.raises(DatasetInvalidError, match="look the same"):
         refuse_look_alikes(["walk", f"walk{name}"], "class", "clips")
 
 
 def test_both_names_are_told() -> None:
-    with pytest.raises(DatasetInvalid) as caught:
+    with pytest.raises(DatasetInvalidError) as caught:
         refuse_look_alikes(["e\u0301", "walk", "é"], "class", "clips")
     assert str(caught.value) == (
         r"clips: the class names 'e\u0301' and '\xe9' look the same (U+0065 U+0301 and U+00E9), but are two; give both "
@@ -74,7 +74,7 @@ def test_a_list_with_such_names_is_no_data_set(tmp_path: Path, lines: str, compl
     path = tmp_path / "clips.csv"
     path.write_text(lines, encoding="utf-8")
     (tmp_path / "a.avi").touch()
-    with pytest.raises(DatasetInvalid) as caught:
+    with pytest.raises(DatasetInvalidError) as caught:
         load_dataset(path)
     assert complaint in str(caught.value)
 
@@ -83,7 +83,7 @@ def test_a_folder_with_such_names_is_no_data_set(tmp_path: Path) -> None:
     for label in ("walk", "walk\u00ad"):
         (tmp_path / label).mkdir()
         (tmp_path / label / "a.avi").touch()
-    with pytest.raises(DatasetInvalid, match="the class names 'walk' and 'walk.xad' look the same"):
+    with pytest.raises(DatasetInvalidError, match="the class names 'walk' and 'walk.xad' look the same"):
         load_dataset(tmp_path)
 
 

@@ -24,7 +24,7 @@ from videoclf.inference.export.export import conversions
 from videoclf.media.options import DecoderName, ReadOptions
 from videoclf.modeling.classifier import build_backbone
 from videoclf.recipe.recipe import Recipe
-from videoclf.errors import DeviceUnavailable
+from videoclf.errors import DeviceUnavailableError
 import videoclf.evaluation.metrics
 clip, model, folder = map(Path, sys.argv[1:])
 _facts()
@@ -33,7 +33,7 @@ conversions._convert(model, print)
 videoclf.load(folder / "m.onnx").predict(clip)
 openvino = videoclf.load(model, engine="openvino")
 openvino.predict(clip)
-with contextlib.suppress(DeviceUnavailable):  # it finds no FFmpeg on this machine; imported it is
+with contextlib.suppress(DeviceUnavailableError):  # it finds no FFmpeg on this machine; imported it is
     openvino.predict(clip, reading=ReadOptions(decoder=DecoderName.TORCHCODEC))
 build_backbone(Recipe.model_validate({"backbone": {"name": "timm:resnet10t"}}))
 from torch.utils.tensorboard import SummaryWriter

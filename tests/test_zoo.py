@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from videoclf.errors import ModelFileInvalid
+from videoclf.errors import ModelFileInvalidError
 from videoclf.modeling.classifier import build_classifier
 from videoclf.recipe.header import read_header
 from videoclf.recipe.toml_io import load_recipe
@@ -49,7 +49,9 @@ def test_every_model_is_small_has_a_card_and_the_recipe_beside_it(name: str) -> 
 
 def test_a_run_without_a_model_says_so(tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").touch()
-    with pytest.raises(ModelFileInvalid, match=r"holds no model.safetensors; a run interrupted in its first epoch"):
+    with pytest.raises(
+        ModelFileInvalidError, match=r"holds no model.safetensors; a run interrupted in its first epoch"
+    ):
         find_model(tmp_path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from videoclf.errors import RunFolderUnusable
+from videoclf.errors import RunFolderUnusableError
 
 
 def cache_folder(kind: str) -> Path:
@@ -15,7 +15,7 @@ def cache_folder(kind: str) -> Path:
         kind: what is kept there: ``features``, ``engines``.
 
     Raises:
-        RunFolderUnusable: this user has no home.
+        RunFolderUnusableError: this user has no home.
     """
     if named := os.environ.get("VIDEOCLF_CACHE"):
         return Path(named) / kind
@@ -25,6 +25,8 @@ def cache_folder(kind: str) -> Path:
     try:
         return Path.home() / ".cache" / "videoclf" / kind
     except RuntimeError as error:
-        raise RunFolderUnusable(
-            f"~/.cache/videoclf: {kind} cannot be kept there (this user has no home); set VIDEOCLF_CACHE to a folder"
+        raise RunFolderUnusableError(
+            f"{kind} cannot be kept there (this user has no home)",
+            source="~/.cache/videoclf",
+            hint="set VIDEOCLF_CACHE to a folder",
         ) from error

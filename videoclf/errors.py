@@ -2,106 +2,184 @@
 
     VideoclfError                   the root: the command line prints it as one line and goes on or exits
     ├── MediaError                  a source gives no frames
-    │   ├── SourceMissing           no file, or nothing to classify, where the path points
-    │   ├── SourceRefused           the gate: not a regular file of a known video container, or over a limit
-    │   ├── NoVideoStream           a media file, but without pictures
-    │   └── DecodeFailed            a video, but too damaged (or of a codec unknown here) to give a frame
-    ├── RecipeInvalid               a recipe with a key, value or combination that is not allowed
-    ├── ModelFileInvalid            a model file that is cut short, foreign, newer, or hostile
-    ├── WeightsUnavailable          pretrained weights that cannot be had: no network, no such file, other shapes
-    ├── DatasetInvalid              a folder, list or split that cannot be trained or evaluated on
-    │   └── SplitLeaks              a split with a group, or a clip and its copy, on two sides
-    ├── TrainingDiverged            the loss is no longer a number
-    ├── UsageInvalid                an argument that means nothing, such as an unknown split
-    ├── ResultsInvalid              a folder whose figures are missing, cut short, foreign or newer
-    ├── RunFolderUnusable           an output folder that holds another run or cannot be written
-    ├── MemoryExhausted             a network, or its batches, too large for the device
-    ├── ProcessLost                 one of several training processes that was killed
-    ├── EngineUnavailable           an engine that is not installed, too old, or cannot run the model
-    └── DeviceUnavailable           a device, or a library of the system, that this machine lacks
+    │   ├── SourceMissingError      no file, or nothing to classify, where the path points
+    │   ├── SourceRefusedError      the gate: not a regular file of a known video container, or over a limit
+    │   ├── NoVideoStreamError      a media file, but without pictures
+    │   └── DecodeFailedError       a video, but too damaged (or of a codec unknown here) to give a frame
+    ├── RecipeInvalidError          a recipe with a key, value or combination that is not allowed
+    ├── ModelFileInvalidError       a model file that is cut short, foreign, newer, or hostile
+    ├── WeightsUnavailableError     pretrained weights that cannot be had: no network, no such file, other shapes
+    ├── DatasetInvalidError         a folder, list or split that cannot be trained or evaluated on
+    │   └── SplitLeaksError         a split with a group, or a clip and its copy, on two sides
+    ├── TrainingDivergedError       the loss is no longer a number
+    ├── UsageInvalidError           an argument that means nothing, such as an unknown split
+    ├── ResultsInvalidError         a folder whose figures are missing, cut short, foreign or newer
+    ├── RunFolderUnusableError      an output folder that holds another run or cannot be written
+    ├── MemoryExhaustedError        a network, or its batches, too large for the device
+    ├── ProcessLostError            one of several training processes that was killed
+    ├── EngineUnavailableError      an engine that is not installed, too old, or cannot run the model
+    └── DeviceUnavailableError      a device, or a library of the system, that this machine lacks
 
-A message is one line: it names the file or value, the cause, and what to try.
+An exception carries ``source`` (the file or the value), ``reason`` (what is wrong) and ``hint`` (what to try); its text
+is the three in one line. The names without the suffix ``Error`` are those of older versions; ``error.type`` in JSON
+keeps them.
 """
 
 from __future__ import annotations
 
+from typing import Any
 from unicodedata import category
 
 
 class VideoclfError(Exception):
-    """The root of what videoclf raises; its text is one line meant for people."""
+    """The root of what videoclf raises; its text is one line meant for people.
+
+    Args:
+        reason: what is wrong, without a full stop.
+        source: the file, option or key that it is about, if there is one.
+        hint: what the user can try, if anything.
+
+    >>> str(SourceMissingError("no such file", source="clip.mp4", hint="check the path"))
+    'clip.mp4: no such file; check the path'
+    """
+
+    def __init__(self, reason: str, *, source: object = None, hint: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.source = None if source is None else str(source)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        named = self.reason if self.source is None else f"{self.source}: {self.reason}"
+        return f"{named}; {self.hint}" if self.hint else named
+
+    @property
+    def type_name(self) -> str:
+        """What ``error.type`` in JSON holds: the class's first name, which stays."""
+        return _FIRST_NAMES.get(type(self), type(self).__name__)
+
+    def as_another(self, other: type[VideoclfError]) -> VideoclfError:
+        """The same source, reason and hint, as an exception of another class."""
+        return other(self.reason, source=self.source, hint=self.hint)
+
+    def to_plain(self) -> dict[str, str | None]:
+        """As texts, to go to another process; see `error_from_plain`."""
+        return {"type": self.type_name, "reason": self.reason, "source": self.source, "hint": self.hint}
 
 
 class MediaError(VideoclfError):
     """A source gives no frames."""
 
 
-class SourceMissing(MediaError):
+class SourceMissingError(MediaError):
     """No file, or nothing to classify, where the path points."""
 
 
-class SourceRefused(MediaError):
-    """The gate refused a source: not a regular file of a known video container, or over a limit."""
+class SourceRefusedError(MediaError):
+    """The gate refused a source: it is not a regular file of a known video container, or it is over a limit."""
 
 
-class NoVideoStream(MediaError):
+class NoVideoStreamError(MediaError):
     """A media file without a video stream."""
 
 
-class DecodeFailed(MediaError):
-    """A video too damaged, or of a codec unknown here, to give a frame."""
+class DecodeFailedError(MediaError):
+    """A video that is too damaged, or of a codec unknown here, to give a frame."""
 
 
-class UsageInvalid(VideoclfError):
+class UsageInvalidError(VideoclfError):
     """An argument that means nothing, such as an unknown split."""
 
 
-class RecipeInvalid(VideoclfError):
+class RecipeInvalidError(VideoclfError):
     """A recipe with a key, value or combination that is not allowed."""
 
 
-class ModelFileInvalid(VideoclfError):
+class ModelFileInvalidError(VideoclfError):
     """A model file that is cut short, foreign, newer than this version, or hostile."""
 
 
-class WeightsUnavailable(VideoclfError):
-    """Pretrained weights that cannot be had, or that do not fit the network."""
+class WeightsUnavailableError(VideoclfError):
+    """Pretrained weights that cannot be loaded, or that do not fit the network."""
 
 
-class DatasetInvalid(VideoclfError):
+class DatasetInvalidError(VideoclfError):
     """A folder, list or split that cannot be trained or evaluated on."""
 
 
-class SplitLeaks(DatasetInvalid):
-    """A split with a group, or a clip and its copy, on two sides."""
+class SplitLeaksError(DatasetInvalidError):
+    """A split with a group, or a clip and its copy, in two of its parts."""
 
 
-class TrainingDiverged(VideoclfError):
+class TrainingDivergedError(VideoclfError):
     """The loss of a training run is no longer a number."""
 
 
-class ResultsInvalid(VideoclfError):
+class ResultsInvalidError(VideoclfError):
     """A folder whose figures are missing, cut short, foreign, or newer than this version."""
 
 
-class RunFolderUnusable(VideoclfError):
-    """An output that is there already, that another training holds, or that cannot be written."""
+class RunFolderUnusableError(VideoclfError):
+    """An output that already exists, that another training uses, or that cannot be written."""
 
 
-class MemoryExhausted(VideoclfError):
+class MemoryExhaustedError(VideoclfError):
     """A network, or its batches, too large for the device."""
 
 
-class ProcessLost(VideoclfError):
-    """One of several training processes that was killed."""
+class ProcessLostError(VideoclfError):
+    """One of several training processes was killed."""
 
 
-class EngineUnavailable(VideoclfError):
-    """An engine that is not installed, too old, or cannot run the model."""
+class EngineUnavailableError(VideoclfError):
+    """An engine that is not installed, is too old, or cannot run the model."""
 
 
-class DeviceUnavailable(VideoclfError):
+class DeviceUnavailableError(VideoclfError):
     """A device, or a library of the system, that this machine lacks."""
+
+
+# The names of older versions, which stay.
+SourceMissing = SourceMissingError
+SourceRefused = SourceRefusedError
+NoVideoStream = NoVideoStreamError
+DecodeFailed = DecodeFailedError
+UsageInvalid = UsageInvalidError
+RecipeInvalid = RecipeInvalidError
+ModelFileInvalid = ModelFileInvalidError
+WeightsUnavailable = WeightsUnavailableError
+DatasetInvalid = DatasetInvalidError
+SplitLeaks = SplitLeaksError
+TrainingDiverged = TrainingDivergedError
+ResultsInvalid = ResultsInvalidError
+RunFolderUnusable = RunFolderUnusableError
+MemoryExhausted = MemoryExhaustedError
+ProcessLost = ProcessLostError
+EngineUnavailable = EngineUnavailableError
+DeviceUnavailable = DeviceUnavailableError
+
+_CLASSES: dict[str, type[VideoclfError]] = {
+    name: found for name, found in globals().items() if isinstance(found, type) and issubclass(found, VideoclfError)
+}
+_FIRST_NAMES = {found: name for name, found in _CLASSES.items() if name != found.__name__}
+
+
+def error_class(type_name: str) -> type[VideoclfError]:
+    """The class with this name, of now or of older versions.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return _CLASSES[type_name]
+
+
+def error_from_plain(plain: dict[str, Any]) -> VideoclfError:
+    """What `VideoclfError.to_plain` was made of.
+
+    Raises:
+        KeyError: it is of no class known here.
+    """
+    return error_class(plain["type"])(plain["reason"], source=plain["source"], hint=plain["hint"])
 
 
 UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp", *"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"})

@@ -8,7 +8,8 @@ import secrets
 import stat
 from pathlib import Path
 
-from videoclf.errors import RunFolderUnusable
+from videoclf.errors import RunFolderUnusableError
+from videoclf.option_names import option
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -17,7 +18,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     A link is followed. What is no file, such as ``/dev/null`` or a pipe, is written to: replaced, it would be gone.
 
     Raises:
-        RunFolderUnusable: the disk is full, or the folder cannot be written.
+        RunFolderUnusableError: the disk is full, or the folder cannot be written.
     """
     try:
         if path.exists() and not path.is_file():
@@ -59,19 +60,23 @@ def prepare_folder(folder: Path) -> Path:
     """Make a folder for results, if it is not there.
 
     Raises:
-        RunFolderUnusable: it cannot be made, or is a file.
+        RunFolderUnusableError: it cannot be made, or is a file.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunFolderUnusable(f"{folder}: cannot be made ({error.strerror}); choose another folder") from error
+        raise RunFolderUnusableError(
+            f"cannot be made ({error.strerror})", source=folder, hint="choose another folder"
+        ) from error
     return folder
 
 
-def unwritable(path: Path, error: OSError) -> RunFolderUnusable:
+def unwritable(path: Path, error: OSError) -> RunFolderUnusableError:
     """What is said of a path that the system does not let be written."""
-    return RunFolderUnusable(
-        f"{path}: cannot be written ({error.strerror}); check the folder, its permissions and its free space"
+    return RunFolderUnusableError(
+        f"cannot be written ({error.strerror})",
+        source=path,
+        hint="check the folder, its permissions and its free space",
     )
 
 
@@ -84,7 +89,7 @@ def refuse_to_replace(*paths: Path, overwrite: bool, beginning: bytes = b"") -> 
         beginning: of files that may be replaced at all: a table takes the place of a table, never of a model.
 
     Raises:
-        RunFolderUnusable: one holds something, something else, or is a folder.
+        RunFolderUnusableError: one holds something, something else, or is a folder.
     """
     for path in paths:
         try:
@@ -94,11 +99,15 @@ def refuse_to_replace(*paths: Path, overwrite: bool, beginning: bytes = b"") -> 
         except OSError as error:
             raise unwritable(path, error) from error
         if stat.S_ISDIR(status.st_mode):
-            raise RunFolderUnusable(f"{path}: is a folder; name a file")
+            raise RunFolderUnusableError("is a folder", source=path, hint="name a file")
         if stat.S_ISREG(status.st_mode) and status.st_size and not overwrite:
-            raise RunFolderUnusable(f"{path}: is there already; choose another name, or add --overwrite")
+            raise RunFolderUnusableError(
+                "is there already", source=path, hint=f"choose another name, or add {option('overwrite')}"
+            )
         if stat.S_ISREG(status.st_mode) and status.st_size and not _begins_with(path, beginning):
-            raise RunFolderUnusable(f"{path}: holds something else than is written now; choose another name")
+            raise RunFolderUnusableError(
+                "holds something else than is written now", source=path, hint="choose another name"
+            )
 
 
 def _begins_with(path: Path, beginning: bytes) -> bool:
@@ -117,17 +126,20 @@ def refuse_unwritable(folder: Path, *, must_exist: bool = False) -> None:
         must_exist: whether it is not going to be made.
 
     Raises:
-        RunFolderUnusable: it, or the folder it is to be made in, is a file, or cannot be written.
+        RunFolderUnusableError: it, or the folder it is to be made in, is a file, or cannot be written.
     """
     if must_exist and not folder.exists():
-        raise RunFolderUnusable(f"{folder}: no such folder; make it, or choose another")
+        raise RunFolderUnusableError("no such folder", source=folder, hint="make it, or choose another")
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir():
-        raise RunFolderUnusable(f"{folder}: cannot be written ({nearest} is a file); choose another folder")
+        raise RunFolderUnusableError(
+            f"cannot be written ({nearest} is a file)", source=folder, hint="choose another folder"
+        )
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise RunFolderUnusable(
-            f"{folder}: cannot be written ({nearest} is read-only for you); choose another folder, or change its "
-            "permissions"
+        raise RunFolderUnusableError(
+            f"cannot be written ({nearest} is read-only for you)",
+            source=folder,
+            hint="choose another folder, or change its permissions",
         )
 
 
@@ -135,9 +147,11 @@ def remove_file(path: Path) -> None:
     """Remove a file, if it is there.
 
     Raises:
-        RunFolderUnusable: it cannot be removed.
+        RunFolderUnusableError: it cannot be removed.
     """
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise RunFolderUnusable(f"{path}: cannot be removed ({error.strerror}); check its permissions") from error
+        raise RunFolderUnusableError(
+            f"cannot be removed ({error.strerror})", source=path, hint="check its permissions"
+        ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
-from videoclf.errors import DatasetInvalid
+from videoclf.errors import DatasetInvalidError
 
 _INVISIBLE = {
     *"\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0",  # joiner, fillers, empty Braille cell
@@ -38,20 +38,24 @@ def refuse_look_alikes(names: Iterable[str], what: str, source: str) -> None:
         source: the folder or list, for the message.
 
     Raises:
-        DatasetInvalid: names the first that cannot be seen, or the first two that look the same.
+        DatasetInvalidError: names the first that cannot be seen, or the first two that look the same.
     """
     by_form: dict[str, str] = {}
     for name in sorted(set(names)):
         form = visible_form(name)
         if not form:
-            raise DatasetInvalid(
-                f"{source}: the name of a {what} holds nothing that can be seen ({_code_points(name)}); rename it"
+            raise DatasetInvalidError(
+                f"the name of a {what} holds nothing that can be seen ({_code_points(name)})",
+                source=source,
+                hint="rename it",
             )
         other = by_form.setdefault(form, name)
         if other != name:
-            raise DatasetInvalid(
-                f"{source}: the {what} names {other!a} and {name!a} look the same ({_code_points(other)} and "
-                f"{_code_points(name)}), but are two; give both the same name, or names that differ visibly"
+            raise DatasetInvalidError(
+                f"the {what} names {other!a} and {name!a} look the same ({_code_points(other)} and "
+                f"{_code_points(name)}), but are two",
+                source=source,
+                hint="give both the same name, or names that differ visibly",
             )
 
 

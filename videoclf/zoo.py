@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from videoclf.errors import ModelFileInvalid, RecipeInvalid
+from videoclf.errors import ModelFileInvalidError, RecipeInvalidError
 
 DEFAULT_MODEL_NAME = "actions16"
 EVERYDAY_MODEL_NAME = "kinetics400-s3d"
@@ -77,7 +77,7 @@ def find_recipe(name_or_path: str | Path) -> Path:
     """The recipe file meant by a zoo name (``tiny``) or by a path (``mine.toml``).
 
     Raises:
-        RecipeInvalid: neither a name in the zoo nor a file.
+        RecipeInvalidError: neither a name in the zoo nor a file.
     """
     in_zoo = models_folder() / f"{name_or_path}.toml"
     if str(name_or_path) in recipe_names():
@@ -85,14 +85,16 @@ def find_recipe(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.is_file():
         return path
-    raise RecipeInvalid(f"no recipe {str(name_or_path)!r}: it is neither a file nor one of {', '.join(recipe_names())}")
+    raise RecipeInvalidError(
+        f"it is neither a file nor one of {', '.join(recipe_names())}", source=f"no recipe {str(name_or_path)!r}"
+    )
 
 
 def find_model(name_or_path: str | Path | None) -> Path:
     """The model file meant by a zoo name, by a path, or by nothing (the embedded default).
 
     Raises:
-        ModelFileInvalid: neither a shipped model's name nor a file.
+        ModelFileInvalidError: neither a shipped model's name nor a file.
     """
     name = DEFAULT_MODEL_NAME if name_or_path is None else str(name_or_path)
     if name in model_names():
@@ -103,15 +105,22 @@ def find_model(name_or_path: str | Path | None) -> Path:
     if path.is_file():
         return path
     if (path / "crossval.json").is_file():
-        raise ModelFileInvalid(f"{path}: is a cross-validation, which keeps no model; train one: videoclf train")
+        raise ModelFileInvalidError(
+            "is a cross-validation, which keeps no model", source=path, hint="train one: videoclf train"
+        )
     if path.is_dir():
-        raise ModelFileInvalid(
-            f"{path}: holds no model.safetensors; a run interrupted in its first epoch leaves none: train again"
+        raise ModelFileInvalidError(
+            "holds no model.safetensors",
+            source=path,
+            hint="a run interrupted in its first epoch leaves none: train again",
         )
     named = f"shipped: {', '.join(model_names()) or 'none'}; downloaded once: {', '.join(downloadable_names())}"
     if name in recipe_names():
-        raise ModelFileInvalid(
-            f"model {name!r} is a recipe without shipped weights: train it (videoclf train DATA --recipe {name} "
-            f"--out RUN) or name a model file, or a model ({named})"
+        raise ModelFileInvalidError(
+            "is a recipe without shipped weights",
+            source=f"model {name!r}",
+            hint=f"train it (videoclf train DATA --recipe {name} --out RUN) or name a model file, or a model ({named})",
         )
-    raise ModelFileInvalid(f"no model {name!r}: it is neither a file, a run folder, nor a model by name ({named})")
+    raise ModelFileInvalidError(
+        f"it is neither a file, a run folder, nor a model by name ({named})", source=f"no model {name!r}"
+    )

@@ -126,7 +126,7 @@ TOO_HIGH = "backbone[:99]=cpu:0,backbone[99:]=cpu:1"
         (("predict",), 2, "Missing argument"),
         (("predict", "a.mp4", "--top-k", "0"), 2, "Invalid value for '--top-k'"),
         (("predict", "a.mp4", "--colour"), 2, "No such option"),
-        (("predict", "a.mp4", "--device", "tpu"), 2, "--device 'tpu'"),
+        (("predict", "a.mp4", "--device", "tpu"), 2, "--device tpu"),
         (("predict", "a.mp4", "--model", "gone"), 1, "no model 'gone'"),
         (("predict", "a.mp4", "--engine", "tensorflow"), 2, "Invalid value for '--engine'"),
         (("predict", "a.mp4", "--engine", "onnx"), 2, "--engine onnx: runs exported files only"),
@@ -141,14 +141,22 @@ TOO_HIGH = "backbone[:99]=cpu:0,backbone[99:]=cpu:1"
         (("check", "a", "--overwrite"), 2, "--overwrite: says what to do with --out, which is not given"),
         (("evaluate", "actions16", "gone"), 1, "gone: no such folder or list"),
         (
-            ("evaluate", "actions16", "gone", "--place", "head=cpu"),
+            ("evaluate", "actions16", "gone", "--device-map", "head=cpu"),
             2,
             "the backbone is not placed; add backbone=DEVICE",
         ),
-        (("evaluate", "actions16", "gone", "--place", TOO_HIGH), 2, "has 19 stages, counted from 0; cut it at 1 to 18"),
-        (("evaluate", "kinetics400-s3d", "gone", "--place", TOO_HIGH), 2, "has 12 stages, counted from 0"),
-        (("evaluate", "gone.onnx", "gone", "--place", "backbone=cpu"), 1, "gone: no such folder or list"),
-        (("train", "gone", "--out", "run", "--place", TOO_HIGH), 2, "--place backbone[99:]: the backbone has"),
+        (
+            ("evaluate", "actions16", "gone", "--device-map", TOO_HIGH),
+            2,
+            "has 19 stages, counted from 0; cut it at 1 to 18",
+        ),
+        (("evaluate", "kinetics400-s3d", "gone", "--device-map", TOO_HIGH), 2, "has 12 stages, counted from 0"),
+        (("evaluate", "gone.onnx", "gone", "--device-map", "backbone=cpu"), 1, "gone: no such folder or list"),
+        (
+            ("train", "gone", "--out", "run", "--device-map", TOO_HIGH),
+            2,
+            "--device-map 'backbone[99:]': the backbone has",
+        ),
         (("train", "gone", "--out", "run", "--devices", "0"), 2, "--devices 0: a training takes one at least"),
         (("train", "gone", "--out", "run", "--devices", "9999"), 2, "--devices 9999: "),
         (("train", "gone", "--out", os.devnull), 1, f"({os.devnull} is a file); choose another folder"),
@@ -388,16 +396,16 @@ def test_names_that_a_terminal_would_obey_are_printed_harmless(tmp_path: Path, t
 
 def test_parts_can_be_placed_and_predict_the_same() -> None:
     place = "backbone[:7]=cpu:0,backbone[7:]=cpu:1,temporal=cpu:1,head=cpu:1"
-    assert run("predict", sample_clip(), "--place", place) == run(
+    assert run("predict", sample_clip(), "--device-map", place) == run(
         "predict", sample_clip(), "--engine", "torch", "--device", "cpu"
     )
 
 
 @pytest.mark.parametrize("place", ["backbone[:7]=cpu:0", "gru=cpu", "backbone[:20]=cpu:0,backbone[20:]=cpu:1"])
 def test_a_placement_that_means_nothing_is_wrong_usage(place: str) -> None:
-    code, _, err = run("predict", sample_clip(), "--place", place)
+    code, _, err = run("predict", sample_clip(), "--device-map", place)
     assert code == 2
-    assert err.startswith("error: --place")
+    assert err.startswith("error: --device-map")
     assert err.count("\n") == 1
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.test_commands import VIDEOCLF, run
 from tests.conftest import write_clip
 from videoclf.cli.csv_table import CsvTable
-from videoclf.errors import RunFolderUnusable, UsageInvalid
+from videoclf.errors import RunFolderUnusableError, UsageInvalidError
 
 OLD = "source,label\n" + "old.avi,walk\n" * 29
 
@@ -28,9 +28,9 @@ def write_table(path: Path, *rows: Sequence[object], overwrite: bool = False) ->
 def test_a_table_is_never_replaced_unasked(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text(OLD)
-    with pytest.raises(RunFolderUnusable) as caught:
+    with pytest.raises(RunFolderUnusableError) as caught:
         write_table(path, ("new.avi", "run"))
-    assert str(caught.value) == f"{path}: is there already; choose another name, or add --overwrite"
+    assert str(caught.value) == f"{path}: is there already; choose another name, or add overwrite=True"
     assert path.read_text() == OLD
 
 
@@ -95,13 +95,13 @@ def test_what_cannot_be_written_is_named_at_once(tmp_path: Path) -> None:
         (tmp_path / "gone" / "table.csv", "gone: no such folder; make it"),
         (Path("/dev/null/table.csv"), "cannot be written (Not a directory)"),
     ):
-        with pytest.raises(RunFolderUnusable) as caught:
+        with pytest.raises(RunFolderUnusableError) as caught:
             write_table(path)
         assert cause in str(caught.value)
 
 
 def test_a_video_is_not_overwritten_even_where_asked_to(tmp_path: Path) -> None:
-    with pytest.raises(UsageInvalid, match="is a video, which the table would overwrite"):
+    with pytest.raises(UsageInvalidError, match="is a video, which the table would overwrite"):
         write_table(write_clip(tmp_path / "a.avi", 2), overwrite=True)
 
 
@@ -109,7 +109,7 @@ def test_a_file_that_another_process_makes_meanwhile_is_spared(tmp_path: Path) -
     path = tmp_path / "table.csv"
     with CsvTable(path, ("source", "label"), overwrite=False, notice=print) as table:
         path.write_text(OLD)
-        with pytest.raises(RunFolderUnusable, match="has been made by another process"):
+        with pytest.raises(RunFolderUnusableError, match="has been made by another process"):
             table.write(("a.avi", "walk"))
     assert path.read_text() == OLD
 
@@ -156,5 +156,5 @@ def test_names_that_are_no_utf_8_are_written_in_escapes(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_line() -> None:
-    with pytest.raises(RunFolderUnusable, match=r"/dev/full: cannot be written \(No space left on device\)"):
+    with pytest.raises(RunFolderUnusableError, match=r"/dev/full: cannot be written \(No space left on device\)"):
         write_table(Path("/dev/full"), ("a.avi", "walk"))

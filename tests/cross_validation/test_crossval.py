@@ -15,13 +15,13 @@ import videoclf
 from tests.conftest import write_clip
 from videoclf.cross_validation.crossval import crossval
 from videoclf.errors import (
-    DatasetInvalid,
-    ModelFileInvalid,
-    ResultsInvalid,
-    RunFolderUnusable,
-    SplitLeaks,
-    UsageInvalid,
-    WeightsUnavailable,
+    DatasetInvalidError,
+    ModelFileInvalidError,
+    ResultsInvalidError,
+    RunFolderUnusableError,
+    SplitLeaksError,
+    UsageInvalidError,
+    WeightsUnavailableError,
 )
 from videoclf.evaluation.cross_validated import CrossvalMetrics, FoldRecord, pool
 from videoclf.media.options import DecoderName, ReadOptions
@@ -152,7 +152,7 @@ def test_a_folder_that_no_longer_says_what_it_holds_is_not_done_anew_unasked(
 ) -> None:
     out = shutil.copytree(done[0], tmp_path / "copy")
     (out / "crossval.json").write_text("x")
-    with pytest.raises(RunFolderUnusable, match="crossval.json: is damaged, .* or add --overwrite"):
+    with pytest.raises(RunFolderUnusableError, match="crossval.json: is damaged, .* or add overwrite=True"):
         run(data, out, Counting())
     assert len(list((out / "folds").iterdir())) == 8
 
@@ -161,7 +161,7 @@ def test_a_folder_that_no_longer_says_what_it_holds_is_not_done_anew_unasked(
 def test_what_was_done_in_another_way_is_not_taken_for_it(
     data: Path, done: tuple[Path, CrossvalMetrics, Counting], changed: dict[str, object]
 ) -> None:
-    with pytest.raises(RunFolderUnusable, match="holds the cross-validation of another recipe, of other weights"):
+    with pytest.raises(RunFolderUnusableError, match="holds the cross-validation of another recipe, of other weights"):
         run(data, done[0], Counting(), num_seeds=2, **changed)
 
 
@@ -169,9 +169,9 @@ def test_what_was_done_in_another_way_is_not_taken_for_it(
 def test_other_figures_are_left_alone_unless_asked(data: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / "folds").mkdir()
     (tmp_path / name).write_text("{}")
-    with pytest.raises(RunFolderUnusable) as caught:
+    with pytest.raises(RunFolderUnusableError) as caught:
         run(data, tmp_path, Counting())
-    assert str(caught.value) == f"{tmp_path}: holds other figures ({name}); choose another --out, or add --overwrite"
+    assert str(caught.value) == f"{tmp_path}: holds other figures ({name}); choose another out, or add overwrite=True"
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
 
 
@@ -180,9 +180,9 @@ def test_what_is_to_be_replaced_stays_until_there_is_something_else(
 ) -> None:
     out = shutil.copytree(done[0], tmp_path / "copy")
     before = sorted(out.rglob("*"))
-    with pytest.raises(ModelFileInvalid):
+    with pytest.raises(ModelFileInvalidError):
         run(data, out, Counting(), overrides=(*SHORT, "training.epochs=1"), overwrite=True, init=data)
-    with pytest.raises(WeightsUnavailable):
+    with pytest.raises(WeightsUnavailableError):
         run(data, out, Counting(), overrides=(*SHORT, "backbone.weights=gone.safetensors"), overwrite=True)
     assert sorted(out.rglob("*")) == before
     with pytest.raises(KeyboardInterrupt):
@@ -208,14 +208,14 @@ def test_a_file_name_may_be_no_text(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_cross_validation_is_no_model(done: tuple[Path, CrossvalMetrics, Counting]) -> None:
-    with pytest.raises(ModelFileInvalid, match="is a cross-validation, which keeps no model; train one"):
+    with pytest.raises(ModelFileInvalidError, match="is a cross-validation, which keeps no model; train one"):
         videoclf.load(done[0])
 
 
 def test_an_unfinished_one_has_no_figures_yet(data: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(data, tmp_path / "cv", Counting(stop_after=1))
-    with pytest.raises(ResultsInvalid, match="its cross-validation is not finished; run the same crossval again"):
+    with pytest.raises(ResultsInvalidError, match="its cross-validation is not finished; run the same crossval again"):
         read_result(tmp_path / "cv")
 
 
@@ -228,12 +228,12 @@ def test_a_fold_of_which_no_clip_can_be_read_says_nothing_of_the_spread(
 
 
 def test_another_recipe_is_not_mixed_in(data: Path, done: tuple[Path, CrossvalMetrics, Counting]) -> None:
-    with pytest.raises(RunFolderUnusable, match="another recipe, of other weights, or of other clips"):
+    with pytest.raises(RunFolderUnusableError, match="another recipe, of other weights, or of other clips"):
         run(data, done[0], Counting(), overrides=(*SHORT, "temporal.hidden_size=7"))
 
 
 def test_a_training_run_does_not_take_its_folder(data: Path, done: tuple[Path, CrossvalMetrics, Counting]) -> None:
-    with pytest.raises(RunFolderUnusable, match="holds a cross-validation"):
+    with pytest.raises(RunFolderUnusableError, match="holds a cross-validation"):
         videoclf.train(data, out=done[0], recipe="tiny", overrides=SHORT, device="cpu", overwrite=True)
     assert (done[0] / "metrics.json").read_text() == done[1].model_dump_json(indent=2)
 
@@ -243,7 +243,7 @@ def test_the_ridge_baseline_needs_no_epochs(data: Path, tmp_path: Path) -> None:
     metrics = run(data, tmp_path, counting, baseline="ridge", num_seeds=3, observer=Noting(notices))
     assert {record.kept_epoch for record in counting.records} == {0}
     assert metrics.seeds == (0,)
-    assert "--seeds 3: nothing in a ridge is random; it is judged once" in notices
+    assert "num_seeds=3: nothing in a ridge is random; it is judged once" in notices
     assert read_result(tmp_path).judged_on == f"{data}, 4 folds by group, 1 seed, ridge"
 
 
@@ -273,14 +273,14 @@ def test_a_copy_on_two_sides_of_a_fold_is_refused(data: Path, tmp_path: Path) ->
         for path in (data / label).glob("*_c01.avi"):
             (copied / label / path.name).write_bytes(path.read_bytes())
     (copied / "Long" / "v_Long_g02_c09.avi").write_bytes((data / "Long" / "v_Long_g01_c01.avi").read_bytes())
-    with pytest.raises(SplitLeaks, match="exact duplicate"):
+    with pytest.raises(SplitLeaksError, match="exact duplicate"):
         run(copied, tmp_path / "out", Counting())
 
 
 def test_what_cannot_be_is_said_before_anything_is_trained(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageInvalid, match="--unknown Flight: .* has no such class"):
+    with pytest.raises(UsageInvalidError, match=r"unknown=\['Flight'\]: .* has no such class"):
         run(data, tmp_path, Counting(), unknown=["Flight"])
-    with pytest.raises(DatasetInvalid, match="leaves 1 classes"):
+    with pytest.raises(DatasetInvalidError, match="leaves 1 classes"):
         run(data, tmp_path, Counting(), unknown=["Long", "Mid"])
 
 
@@ -298,9 +298,9 @@ def test_what_kept_folds_do_not_follow_is_said(
     run(data, out, Counting(), num_seeds=1, observer=Noting(notices), group_pattern=r"_g0(\d)_")
     assert notices[-4:-1] == [
         f"{out}: kept folds were computed on another machine, the others are on {about['computes_on']}",
-        f"{out}: holds folds of 1 further seed, which the figures leave out; --seeds 2 takes them in",
+        f"{out}: holds folds of 1 further seed, which the figures leave out; num_seeds=2 takes them in",
         f"{out}: kept folds were judged with other groups than clips have now; for intervals of the new groups, begin "
-        "anew with --overwrite",
+        "anew with overwrite=True",
     ]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from videoclf.data.clip_list import ClipRow, read_clip_list
-from videoclf.errors import DatasetInvalid
+from videoclf.errors import DatasetInvalidError
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_without_names_the_order_says_what_is_what(folder: Path) -> None:
 
 @pytest.mark.parametrize("first", ["name,kind", "gone.avi,Walk", "Walk,a.avi", f"{'x' * 5000},Walk"])
 def test_a_first_line_that_is_neither_names_nor_a_file_is_refused(folder: Path, first: str) -> None:
-    with pytest.raises(DatasetInvalid) as caught:
+    with pytest.raises(DatasetInvalidError) as caught:
         read_clip_list(listed(folder, f"{first}\na.avi,Walk\n"))
     message = str(caught.value)
     assert f"clips.csv, line 1: {first[:150]}"[:40] in message.replace("'", "")
@@ -68,18 +68,20 @@ def test_a_first_line_that_is_neither_names_nor_a_file_is_refused(folder: Path, 
     [("path,label,class", "columns label and class both say the label"), ("path,file,label", "both say the path")],
 )
 def test_two_columns_that_say_the_same_are_refused(folder: Path, header: str, complaint: str) -> None:
-    with pytest.raises(DatasetInvalid, match=f"line 1: .*{complaint}; remove one"):
+    with pytest.raises(DatasetInvalidError, match=f"line 1: .*{complaint}; remove one"):
         read_clip_list(listed(folder, f"{header}\na.avi,Walk,Walk\n"))
 
 
 def test_a_third_column_of_parts_is_not_taken_for_groups(folder: Path) -> None:
-    with pytest.raises(DatasetInvalid, match="third column holds test, train: say in a first line .*path,label,split"):
+    with pytest.raises(
+        DatasetInvalidError, match="third column holds test, train: say in a first line .*path,label,split"
+    ):
         read_clip_list(listed(folder, "a.avi,Walk,train\nb.avi,Walk,Test\n"))
 
 
 @pytest.mark.parametrize("text", ["a.avi,Walk,train\nb.avi,Walk,dev\n", "a.avi,Walk,holdout\nb.avi,Walk,VAL\n"])
 def test_nor_is_one_that_holds_parts_beside_other_words(folder: Path, text: str) -> None:
-    with pytest.raises(DatasetInvalid, match="third column holds (train|val): say in a first line"):
+    with pytest.raises(DatasetInvalidError, match="third column holds (train|val): say in a first line"):
         read_clip_list(listed(folder, text))
 
 
@@ -91,24 +93,24 @@ def test_nor_is_one_that_holds_parts_beside_other_words(folder: Path, text: str)
     ],
 )
 def test_a_header_that_lacks_a_column_says_which(folder: Path, first: str, complaint: str) -> None:
-    with pytest.raises(DatasetInvalid, match=complaint):
+    with pytest.raises(DatasetInvalidError, match=complaint):
         read_clip_list(listed(folder, f"{first}\na.avi,Walk\n"))
 
 
 @pytest.mark.parametrize("separator", ["\t", ";", "|"])
 def test_other_separators_are_named(folder: Path, separator: str) -> None:
-    with pytest.raises(DatasetInvalid, match="columns are separated by .*; separate them by commas: path,label"):
+    with pytest.raises(DatasetInvalidError, match="columns are separated by .*; separate them by commas: path,label"):
         read_clip_list(listed(folder, f"path{separator}label\na.avi{separator}Walk\n"))
 
 
 def test_a_folder_is_no_clip_of_the_first_line(folder: Path) -> None:
     (folder / "bend").mkdir()
-    with pytest.raises(DatasetInvalid, match="'bend' is no file beside the list"):
+    with pytest.raises(DatasetInvalidError, match="'bend' is no file beside the list"):
         read_clip_list(listed(folder, "bend,bend/a.avi\n"))
 
 
 def test_a_quote_that_is_never_closed_is_refused(folder: Path) -> None:
-    with pytest.raises(DatasetInvalid, match="cannot be read as a list .*; save it as a CSV file in UTF-8"):
+    with pytest.raises(DatasetInvalidError, match="cannot be read as a list .*; save it as a CSV file in UTF-8"):
         read_clip_list(listed(folder, 'a.avi,"bend\nb.avi,jump\n'))
 
 
@@ -117,7 +119,7 @@ def test_columns_without_a_name_are_not_told(folder: Path) -> None:
 
 
 def test_an_unknown_part_is_refused_with_its_line(folder: Path) -> None:
-    with pytest.raises(DatasetInvalid, match="line 3: split 'holdout' is unknown; write train, val or test"):
+    with pytest.raises(DatasetInvalidError, match="line 3: split 'holdout' is unknown; write train, val or test"):
         read_clip_list(listed(folder, "path,label,split\na.avi,Walk,train\nb.avi,Walk,holdout\n"))
 
 
@@ -125,24 +127,26 @@ def test_an_unknown_part_is_refused_with_its_line(folder: Path) -> None:
 @pytest.mark.parametrize("header", ["path,label\n", "\n"])
 def test_a_line_with_other_columns_is_named_by_its_number(folder: Path, header: str, line: str) -> None:
     path = listed(folder, f"{header}a.avi,Walk\n\n{line}\n")
-    with pytest.raises(DatasetInvalid, match=r"clips\.csv, line 4: expected path,label.*, got '"):
+    with pytest.raises(DatasetInvalidError, match=r"clips\.csv, line 4: expected path,label.*, got '"):
         read_clip_list(path)
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "path,label\n", "\ufeff"])
 def test_an_empty_list_is_refused(folder: Path, text: str) -> None:
-    with pytest.raises(DatasetInvalid, match=r"clips\.csv: the list is empty; write a line path,label for each clip"):
+    with pytest.raises(
+        DatasetInvalidError, match=r"clips\.csv: the list is empty; write a line path,label for each clip"
+    ):
         read_clip_list(listed(folder, text))
 
 
 @pytest.mark.parametrize("content", [b"\xff\xd8\xff\xe0", b"a.avi," + b"x" * 200_000])
 def test_a_file_that_is_no_list_is_refused(folder: Path, content: bytes) -> None:
-    with pytest.raises(DatasetInvalid, match=r"clips\.csv: cannot be read as a list of path,label"):
+    with pytest.raises(DatasetInvalidError, match=r"clips\.csv: cannot be read as a list of path,label"):
         read_clip_list(listed(folder, content))
 
 
 def test_lines_are_counted_as_an_editor_counts_them(folder: Path) -> None:
-    with pytest.raises(DatasetInvalid, match="line 4: expected path,label"):
+    with pytest.raises(DatasetInvalidError, match="line 4: expected path,label"):
         read_clip_list(listed(folder, 'path,label\n"a\nb.avi",x\nfoo\n'))
 
 

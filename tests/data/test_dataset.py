@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from videoclf.data.dataset import Dataset, LabelledClip, check_labels, load_dataset
-from videoclf.errors import DatasetInvalid, UsageInvalid
+from videoclf.errors import DatasetInvalidError, UsageInvalidError
 
 
 def touched(folder: Path, *names: str) -> Path:
@@ -50,17 +50,19 @@ def test_hidden_loose_and_other_files_are_left_out(tmp_path: Path, name: str) ->
 
 
 def test_a_folder_with_loose_videos_only_says_where_they_belong(tmp_path: Path) -> None:
-    with pytest.raises(DatasetInvalid, match=r"holds no CLASS/clip\.avi .*the 2 videos in it lie in no class folder"):
+    with pytest.raises(
+        DatasetInvalidError, match=r"holds no CLASS/clip\.avi .*the 2 videos in it lie in no class folder"
+    ):
         load_dataset(touched(tmp_path, "a.avi", "b.mp4"))
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetInvalid, match=r"holds no CLASS/clip\.avi \(or other video\); see docs"):
+    with pytest.raises(DatasetInvalidError, match=r"holds no CLASS/clip\.avi \(or other video\); see docs"):
         load_dataset(tmp_path)
 
 
 def test_a_path_without_anything_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetInvalid, match=r"nowhere: no such folder or list of path,label"):
+    with pytest.raises(DatasetInvalidError, match=r"nowhere: no such folder or list of path,label"):
         load_dataset(tmp_path / "nowhere")
 
 
@@ -93,16 +95,16 @@ def test_a_pattern_looks_at_the_paths_that_a_list_has(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pattern", [r"camera\d", r"(camera\d)|person"])
 def test_a_pattern_that_is_nowhere_is_refused_with_three_names_it_was_tried_on(tmp_path: Path, pattern: str) -> None:
     folder = touched(tmp_path, *(f"Walk/v_g0{i}_person07.avi" for i in range(4)))
-    with pytest.raises(UsageInvalid) as caught:
+    with pytest.raises(UsageInvalidError) as caught:
         load_dataset(folder, group_pattern=pattern)
-    assert f"--group-regex {pattern!r}: is found in no file name and no path of {folder}, such as " in str(caught.value)
+    assert f"group_regex={pattern!r}: is found in no file name and no path of {folder}, such as " in str(caught.value)
     assert "Walk/v_g00_person07.avi, Walk/v_g01_person07.avi, Walk/v_g02_person07.avi; correct it" in str(caught.value)
 
 
 def test_a_pattern_beside_a_list_of_groups_is_said_to_be_unused(tmp_path: Path) -> None:
     path = listed(tmp_path, "path,label,group\na.avi,Walk,anna\nb.avi,Run,bert\n")
     (warning,) = load_dataset(path, group_pattern="x").warnings
-    assert warning.startswith("--group-regex 'x': is not used: ")
+    assert warning.startswith("group_regex='x': is not used: ")
 
 
 @pytest.mark.parametrize(
@@ -135,21 +137,21 @@ def test_a_class_may_be_called_train_beside_others(tmp_path: Path) -> None:
 
 
 def test_a_part_beside_a_folder_that_looks_like_one_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetInvalid, match="train and dev hold folders of the same names, such as Walk: parts"):
+    with pytest.raises(DatasetInvalidError, match="train and dev hold folders of the same names, such as Walk: parts"):
         load_dataset(touched(tmp_path, "train/Walk/a.avi", "dev/Walk/b.avi"))
 
 
 def test_parts_one_folder_deeper_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetInvalid, match="its parts, such as test, lie in .*/data; name that folder"):
+    with pytest.raises(DatasetInvalidError, match="its parts, such as test, lie in .*/data; name that folder"):
         load_dataset(touched(tmp_path, "data/train/Walk/a.avi", "data/test/Walk/b.avi"))
 
 
 @pytest.mark.parametrize(
     ("pattern", "warning"),
     [
-        ("_(g)", "--group-regex '_(g)': finds one group only, 'g', in 4 of 4 clips"),
-        ("^(.*)$", "--group-regex '^(.*)$': gives each clip a group of its own, such as 'v_g01_1.avi': splits are"),
-        ("(g0.)_1", "--group-regex '(g0.)_1': finds a group in 3 of 4 clips only"),
+        ("_(g)", "group_regex='_(g)': finds one group only, 'g', in 4 of 4 clips"),
+        ("^(.*)$", "group_regex='^(.*)$': gives each clip a group of its own, such as 'v_g01_1.avi': splits are"),
+        ("(g0.)_1", "group_regex='(g0.)_1': finds a group in 3 of 4 clips only"),
     ],
 )
 def test_a_pattern_that_makes_no_groups_is_told(tmp_path: Path, pattern: str, warning: str) -> None:
@@ -160,13 +162,13 @@ def test_a_pattern_that_makes_no_groups_is_told(tmp_path: Path, pattern: str, wa
 
 def test_parts_without_class_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        DatasetInvalid, match=r"holds test, train, but no class folders in them; .*test/CLASS/clip\.avi"
+        DatasetInvalidError, match=r"holds test, train, but no class folders in them; .*test/CLASS/clip\.avi"
     ):
         load_dataset(touched(tmp_path, "train/a.avi", "test/b.avi"))
 
 
 def test_parts_beside_another_folder_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetInvalid, match="the parts of a split, beside extra; move extra away"):
+    with pytest.raises(DatasetInvalidError, match="the parts of a split, beside extra; move extra away"):
         load_dataset(touched(tmp_path, "train/Walk/a.avi", "test/Walk/b.avi", "extra/c.avi"))
 
 
@@ -179,7 +181,7 @@ def test_videos_outside_class_folders_are_said_to_be_left_out(tmp_path: Path, na
 
 @pytest.mark.parametrize("pattern", ["(", "[a-", "*", "(?P<x"])
 def test_a_pattern_that_is_no_regular_expression_is_refused(tmp_path: Path, pattern: str) -> None:
-    with pytest.raises(UsageInvalid, match=r"--group-regex .*: is no regular expression"):
+    with pytest.raises(UsageInvalidError, match=r"group_regex=.*: is no regular expression"):
         load_dataset(touched(tmp_path, "Walk/a.avi"), group_pattern=pattern)
 
 
@@ -215,16 +217,18 @@ def test_known_classes_pass_whatever_their_order() -> None:
 
 def test_a_class_unknown_to_the_model_is_named_with_the_known_ones() -> None:
     clips = [LabelledClip(Path("x/a.avi"), "Walk", None), LabelledClip(Path("x/b.avi"), "Swim", None)]
-    with pytest.raises(DatasetInvalid, match=r"^x/b\.avi: its class 'Swim' is unknown to m, which knows Walk, Run; "):
+    with pytest.raises(
+        DatasetInvalidError, match=r"^x/b\.avi: its class 'Swim' is unknown to m, which knows Walk, Run; "
+    ):
         check_labels(clips, ("Walk", "Run"), model="m")
 
 
 def test_of_many_known_classes_twenty_are_named() -> None:
     known = tuple(f"class{i}" for i in range(100))
-    with pytest.raises(DatasetInvalid, match=r"class19, \.\.\.; rename"):
+    with pytest.raises(DatasetInvalidError, match=r"class19, \.\.\.; rename"):
         check_labels([LabelledClip(Path("a.avi"), "Swim", None)], known, model="m")
 
 
 def test_a_path_listed_twice_is_refused_with_its_line(tmp_path: Path) -> None:
-    with pytest.raises(DatasetInvalid, match=r"line 4: .*a\.avi is listed twice"):
+    with pytest.raises(DatasetInvalidError, match=r"line 4: .*a\.avi is listed twice"):
         load_dataset(listed(tmp_path, "path,label,group\na.avi,x,g1\nb.avi,y,g2\na.avi,x,g2\n"))

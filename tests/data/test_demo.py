@@ -11,7 +11,7 @@ import pytest
 from videoclf.data import demo
 from videoclf.data.dataset import load_dataset
 from videoclf.data.demo import ORDERS, render_demo_data
-from videoclf.errors import RunFolderUnusable
+from videoclf.errors import RunFolderUnusableError
 from videoclf.media.frames import UInt8Array
 
 
@@ -105,7 +105,9 @@ def test_clips_that_are_there_are_not_replaced_unasked(tmp_path: Path) -> None:
     mine = tmp_path / "ZigzagDown" / "v_ZigzagDown_g01_c01.avi"
     mine.parent.mkdir()
     mine.write_text("mine")
-    with pytest.raises(RunFolderUnusable, match="g01_c01.avi: is there already; choose another name, or add --overw"):
+    with pytest.raises(
+        RunFolderUnusableError, match="g01_c01.avi: is there already; choose another name, or add overw"
+    ):
         render_demo_data(tmp_path, seed=4)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]
 
@@ -113,13 +115,15 @@ def test_clips_that_are_there_are_not_replaced_unasked(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("one_small_group")
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
-    with pytest.raises(RunFolderUnusable, match=r"taken: cannot be written \(.+\); free some space or choose another"):
+    with pytest.raises(
+        RunFolderUnusableError, match=r"taken: cannot be written \(.+\); free some space or choose another"
+    ):
         render_demo_data(tmp_path / "taken")
 
 
 def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
     with pytest.raises(
-        RunFolderUnusable, match=r"holds other things, such as model\.safetensors; name a folder of its"
+        RunFolderUnusableError, match=r"holds other things, such as model\.safetensors; name a folder of its"
     ):
         render_demo_data(tmp_path)

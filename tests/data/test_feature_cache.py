@@ -15,7 +15,7 @@ import pytest
 from tests.data.features import FEATURES, KEY, steps
 from videoclf.data.feature_cache import FeatureCache, default_cache_folder
 from videoclf.data.feature_entry import ClipFeatures
-from videoclf.errors import RunFolderUnusable
+from videoclf.errors import RunFolderUnusableError
 
 
 @pytest.fixture
@@ -118,8 +118,10 @@ def test_its_size_counts_every_file(cache: FeatureCache) -> None:
 def test_a_folder_that_cannot_be_written_is_named_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     cache = FeatureCache(tmp_path / "file" / "cache")
-    expected = f"^{cache.folder}: features cannot be kept there .*; free some space, or name another folder: --cache"
-    with pytest.raises(RunFolderUnusable, match=expected):
+    expected = (
+        f"^{cache.folder}: features cannot be kept there .*; free some space, or name another folder: feature_cache"
+    )
+    with pytest.raises(RunFolderUnusableError, match=expected):
         cache.store(KEY, FEATURES)
     assert cache.find(KEY) is None
 
@@ -129,7 +131,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
-        with pytest.raises(RunFolderUnusable, match=f"^{tmp_path}: features cannot be kept there"):
+        with pytest.raises(RunFolderUnusableError, match=f"^{tmp_path}: features cannot be kept there"):
             cache.store(KEY, ClipFeatures((steps(1000),), (1000,)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -154,5 +156,5 @@ def test_without_a_home_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -
     for name in ("VIDEOCLF_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", no_home)
-    with pytest.raises(RunFolderUnusable, match="this user has no home.*; set VIDEOCLF_CACHE"):
+    with pytest.raises(RunFolderUnusableError, match="this user has no home.*; set VIDEOCLF_CACHE"):
         default_cache_folder()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
 from tests.data.features import FEATURES, KEY, steps
-from videoclf.data.feature_entry import ClipFeatures, EntryDamaged, Float32Array, pack, read_array, read_layout
+from videoclf.data.feature_entry import ClipFeatures, EntryDamagedError, Float32Array, pack, read_array, read_layout
 
 PACKED = pack(KEY, FEATURES)
 
@@ -41,19 +41,19 @@ def test_equal_features_give_equal_bytes() -> None:
 def test_no_flipped_bit_passes(position: int) -> None:
     content = bytearray(PACKED)
     content[position // 8] ^= 1 << position % 8
-    with pytest.raises(EntryDamaged):
+    with pytest.raises(EntryDamagedError):
         read(bytes(content))
 
 
 @given(num_bytes=st.integers(0, len(PACKED) - 1))
 def test_no_torn_file_passes(num_bytes: int) -> None:
-    with pytest.raises(EntryDamaged):
+    with pytest.raises(EntryDamagedError):
         read(PACKED[:num_bytes])
 
 
 @given(content=st.binary(max_size=200))
 def test_no_foreign_file_passes(content: bytes) -> None:
-    with pytest.raises(EntryDamaged):
+    with pytest.raises(EntryDamagedError):
         read(content)
 
 
@@ -69,7 +69,7 @@ def test_no_foreign_file_passes(content: bytes) -> None:
     ids=["longer", "no metadata", "other metadata", "another key", "claims to be huge"],
 )
 def test_what_is_not_the_entry_asked_for_is_refused(content: bytes) -> None:
-    with pytest.raises(EntryDamaged):
+    with pytest.raises(EntryDamagedError):
         read(content)
 
 

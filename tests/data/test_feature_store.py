@@ -10,7 +10,7 @@ from tests.data.features import FEATURES, KEY, steps
 from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.feature_entry import ClipFeatures
 from videoclf.data.feature_store import FeatureStore
-from videoclf.errors import RunFolderUnusable
+from videoclf.errors import RunFolderUnusableError
 
 
 def unwritable_cache(tmp_path: Path) -> FeatureCache:
@@ -49,7 +49,7 @@ def test_a_cache_that_can_only_be_read_is_read(tmp_path: Path, monkeypatch: pyte
     cache.store(KEY, FEATURES)
 
     def refuse(*_: object) -> int:
-        raise RunFolderUnusable("cache: features cannot be kept there (Read-only file system)")
+        raise RunFolderUnusableError("cache: features cannot be kept there (Read-only file system)")
 
     monkeypatch.setattr(cache, "store", refuse)
     store = FeatureStore(cache, tmp_path, lambda _: None)
@@ -61,7 +61,7 @@ def test_a_cache_that_can_only_be_read_is_read(tmp_path: Path, monkeypatch: pyte
 
 
 def test_without_a_temporary_folder_an_unwritable_cache_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(RunFolderUnusable, match="features cannot be kept there"):
+    with pytest.raises(RunFolderUnusableError, match="features cannot be kept there"):
         FeatureStore(unwritable_cache(tmp_path), None, pytest.fail).store(KEY, FEATURES)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from videoclf.data.dataset import Dataset, LabelledClip
 from videoclf.data.folds import describe_folds, make_folds
-from videoclf.errors import DatasetInvalid, UsageInvalid
+from videoclf.errors import DatasetInvalidError, UsageInvalidError
 
 GROUPED = Dataset(
     "data",
@@ -66,7 +66,7 @@ def test_unknown_classes_are_tested_and_never_learnt() -> None:
 def test_an_unknown_class_may_be_in_one_group_only() -> None:
     rare = LabelledClip(Path("jump/ann.avi"), "jump", "ann")
     dataset = Dataset("data", (*GROUPED.clips, rare))
-    with pytest.raises(DatasetInvalid, match="'jump' has test clips but none to train on"):
+    with pytest.raises(DatasetInvalidError, match="'jump' has test clips but none to train on"):
         make_folds(dataset)
     assert [rare in fold.split.test for fold in make_folds(dataset, unknown=["jump"])] == [True, *[False] * 4]
     assert len(make_folds(dataset, "random", num_folds=3, unknown=["jump"])) == 3
@@ -91,7 +91,7 @@ def test_random_folds_of_several_labels_count_each_by_itself() -> None:
     ]
     rare = LabelledClip(Path("rare.avi"), "talk|walk", None)
     dataset = Dataset("data", (*clips, rare))
-    with pytest.raises(UsageInvalid, match=r"'talk\|walk', has 1 clips"):
+    with pytest.raises(UsageInvalidError, match=r"'talk\|walk', has 1 clips"):
         make_folds(dataset, "random", num_folds=3)
     assert len(make_folds(dataset, "random", num_folds=3, has_several=True)) == 3
 
@@ -107,7 +107,7 @@ def test_folds_of_many_clips_are_made_in_seconds() -> None:
 
 
 def test_without_groups_the_remedy_is_named() -> None:
-    with pytest.raises(DatasetInvalid, match="carry no groups .*--by random"):
+    with pytest.raises(DatasetInvalidError, match="carry no groups .*by='random'"):
         make_folds(UNGROUPED)
 
 
@@ -116,7 +116,7 @@ def test_without_groups_the_remedy_is_named() -> None:
 )
 def test_what_cannot_be_is_refused(by: str, num_folds: int | None) -> None:
     dataset = UNGROUPED if by == "random" else GROUPED
-    with pytest.raises(UsageInvalid, match="--folds|--by"):
+    with pytest.raises(UsageInvalidError, match="num_folds|by"):
         make_folds(dataset, by, num_folds=num_folds)
 
 
@@ -148,5 +148,7 @@ def test_folds_whose_classes_lack_validation_clips_are_told_in_one_line() -> Non
 
 def test_a_pattern_that_finds_one_group_makes_no_folds() -> None:
     clips = tuple(replace(clip, group="v") for clip in GROUPED.clips)
-    with pytest.raises(DatasetInvalid, match="--group-regex '\\^v': finds one group only in data, 'v'; .*--by random"):
+    with pytest.raises(
+        DatasetInvalidError, match="group_regex='\\^v': finds one group only in data, 'v'; .*by='random'"
+    ):
         make_folds(Dataset("data", clips, group_pattern="^v"))

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from videoclf.data.dataset import UCF_GROUP_PATTERN
 from videoclf.data.manifest import Manifest, load_manifest, manifest_names, recognise
 from videoclf.data.official import ClipName, read_official_split
-from videoclf.errors import DatasetInvalid
+from videoclf.errors import DatasetInvalidError
 
 NUM_CLASSES = {"hmdb51": 51, "kinetics400": 400, "ucf101": 101}
 WITH_LISTS = ["hmdb51", "ucf101"]
@@ -42,7 +42,7 @@ def test_the_example_is_named_by_the_pattern_and_has_a_group(name: str) -> None:
 @pytest.mark.parametrize("name", NUM_CLASSES)
 def test_training_groups_clips_by_the_pattern(name: str) -> None:
     manifest = load_manifest(name)
-    assert f"--group-regex '{manifest.group_pattern}'" in manifest.commands[0] or (
+    assert f"group_regex='{manifest.group_pattern}'" in manifest.commands[0] or (
         manifest.group_pattern == UCF_GROUP_PATTERN
     )
 
@@ -121,7 +121,7 @@ def test_no_classes_could_be_those_of_two_sets() -> None:
 @pytest.mark.parametrize("name", ["ucf11", "../models/tiny", "README", ""])
 def test_an_unknown_name_is_answered_with_those_that_are_there(name: str) -> None:
     expected = f"no data set {name!r} is described here; those that are: hmdb51, kinetics400, ucf101"
-    with pytest.raises(DatasetInvalid, match=f"^{re.escape(expected)}$"):
+    with pytest.raises(DatasetInvalidError, match=f"^{re.escape(expected)}$"):
         load_manifest(name)
 
 

@@ -11,7 +11,7 @@ from videoclf.data.dataset import LabelledClip, load_dataset
 from videoclf.data.manifest import load_manifest
 from videoclf.data.official import read_official_split
 from videoclf.data.splits import make_split
-from videoclf.errors import DatasetInvalid, UsageInvalid
+from videoclf.errors import DatasetInvalidError, UsageInvalidError
 
 UCF101_SIZES = [(1, 9537, 3783), (2, 9586, 3734), (3, 9624, 3696)]
 
@@ -98,46 +98,48 @@ def test_lists_of_a_given_folder_go_before_those_beside_the_clips(tmp_path: Path
 
 def test_missing_lists_are_asked_for(tmp_path: Path) -> None:
     expected = (
-        r"--split official:2: no trainlist02\.txt \(UCF101\) nor \*_test_split2\.txt \(HMDB51\) in .* or beside it; "
-        "give their folder with --split-files, or see `videoclf datasets` for where to get them"
+        r"split='official:2': no trainlist02\.txt \(UCF101\) nor \*_test_split2\.txt \(HMDB51\) in .* or beside it; "
+        "give their folder with split_files, or see `videoclf datasets` for where to get them"
     )
-    with pytest.raises(DatasetInvalid, match=expected):
+    with pytest.raises(DatasetInvalidError, match=expected):
         read_official_split(lists(tmp_path, trainlist01="Walk/a.avi 1", testlist01="Walk/b.avi"), 2)
 
 
 def test_a_given_folder_without_lists_is_not_replaced_by_another(tmp_path: Path) -> None:
     lists(tmp_path, trainlist01="Walk/a.avi 1", testlist01="Walk/b.avi")
-    with pytest.raises(DatasetInvalid, match=r"no trainlist01\.txt .* in .*/nowhere; give"):
+    with pytest.raises(DatasetInvalidError, match=r"no trainlist01\.txt .* in .*/nowhere; give"):
         read_official_split(tmp_path, 1, tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("number", [0, 4, -1])
 def test_there_is_no_other_split_than_three(tmp_path: Path, number: int) -> None:
-    with pytest.raises(UsageInvalid, match=rf"--split official:{number}: the official splits are 1, 2 and 3"):
+    with pytest.raises(UsageInvalidError, match=rf"split='official:{number}': the official splits are 1, 2 and 3"):
         read_official_split(tmp_path, number)
 
 
 def test_a_training_list_without_its_test_list_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetInvalid, match=r"testlist01\.txt: cannot be read as a split list"):
+    with pytest.raises(DatasetInvalidError, match=r"testlist01\.txt: cannot be read as a split list"):
         read_official_split(lists(tmp_path, trainlist01="Walk/a.avi 1"), 1)
 
 
 def test_a_ucf101_line_without_a_class_is_named_by_its_number(tmp_path: Path) -> None:
     folder = lists(tmp_path, trainlist01="Walk/a.avi 1\r\n\r\nb.avi 1\r\n", testlist01="Walk/c.avi")
-    with pytest.raises(DatasetInvalid, match=r"trainlist01\.txt, line 3: expected Class/clip\.avi, got 'b\.avi 1'"):
+    with pytest.raises(
+        DatasetInvalidError, match=r"trainlist01\.txt, line 3: expected Class/clip\.avi, got 'b\.avi 1'"
+    ):
         read_official_split(folder, 1)
 
 
 @pytest.mark.parametrize("line", ["b.avi", "b.avi 3", "1", "b.avi1", "b.avi 1 1x"])
 def test_an_hmdb51_line_of_another_form_is_named_by_its_number(tmp_path: Path, line: str) -> None:
     folder = lists(tmp_path, sit_test_split1=f"a.avi 1\n{line}\n")
-    with pytest.raises(DatasetInvalid, match=r"sit_test_split1\.txt, line 2: expected clip\.avi 0, 1 or 2, got"):
+    with pytest.raises(DatasetInvalidError, match=r"sit_test_split1\.txt, line 2: expected clip\.avi 0, 1 or 2, got"):
         read_official_split(folder, 1)
 
 
 def test_a_list_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "trainlist01.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DatasetInvalid, match=r"trainlist01\.txt: cannot be read as a split list"):
+    with pytest.raises(DatasetInvalidError, match=r"trainlist01\.txt: cannot be read as a split list"):
         read_official_split(tmp_path, 1)
 
 
@@ -220,21 +222,21 @@ def test_clips_that_hmdb51_lists_for_no_part_are_not_strangers(hmdb51_folder: Pa
 def test_hmdb51s_names_carry_groups_once_its_pattern_is_given(hmdb51_folder: Path) -> None:
     warning = make_split(load_dataset(hmdb51_folder), "official:1").warnings[0]
     pattern = load_manifest("hmdb51").group_pattern
-    assert warning.endswith(f"; as HMDB51's they do with --group-regex '{pattern}'")
+    assert warning.endswith(f"; as HMDB51's they do with group_regex={pattern!r}")
     grouped = make_split(load_dataset(hmdb51_folder, group_pattern=pattern), "official:1")
-    assert not any("--group-regex" in warning for warning in grouped.warnings)
+    assert not any("group_regex" in warning for warning in grouped.warnings)
 
 
 def test_official_lists_of_other_clips_are_refused(official_folder: Path) -> None:
     (official_folder / "testlist01.txt").write_text("class0/v_other_g03_c01.avi\n")
-    with pytest.raises(DatasetInvalid, match=r"of the official lists in .*, no clip is in"):
+    with pytest.raises(DatasetInvalidError, match=r"of the official lists in .*, no clip is in"):
         make_split(load_dataset(official_folder), "official:1")
 
 
 def test_official_lists_that_name_a_clip_on_both_sides_are_refused(official_folder: Path) -> None:
     with (official_folder / "testlist01.txt").open("a") as file:
         file.write("class0/v_class0_g00_c01.avi\n")
-    with pytest.raises(DatasetInvalid, match="class0/v_class0_g00_c01 for training and for test"):
+    with pytest.raises(DatasetInvalidError, match="class0/v_class0_g00_c01 for training and for test"):
         make_split(load_dataset(official_folder), "official:1")
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from videoclf.data.clip_list import Part
 from videoclf.data.dataset import Dataset, LabelledClip
 from videoclf.data.splits import Split, make_split
-from videoclf.errors import DatasetInvalid, UsageInvalid
+from videoclf.errors import DatasetInvalidError, UsageInvalidError
 
 Row = tuple[str, str | None]
 """Label and group of a clip."""
@@ -63,7 +63,7 @@ def test_parts_are_disjoint_and_complete_and_every_class_keeps_training_clips(
     spec = {"none": "none", "leave-out": f"leave-out:{rows[0][1]}"}.get(kind, f"{kind}:{seed}")
     try:
         split = make_split(dataset, spec)
-    except DatasetInvalid:
+    except DatasetInvalidError:
         return  # what cannot be parted is another test's fact
     assert Counter(clip for side in sides_of(split) for clip in side) == Counter(dataset.clips)
     assert {clip.label for clip in split.test} <= {clip.label for clip in split.train}
@@ -76,7 +76,7 @@ def test_parts_are_disjoint_and_complete_and_every_class_keeps_training_clips(
 def test_no_tested_group_is_trained_or_chosen_on(rows: list[Row], seed: int) -> None:
     try:
         split = make_split(dataset_of(rows), f"group:{seed}")
-    except DatasetInvalid:
+    except DatasetInvalidError:
         return
     assert not groups_of(split.test) & groups_of(split.train + split.validation)
 
@@ -105,7 +105,7 @@ def test_validation_of_all_clips_or_of_what_is_left_is_cut_by_whole_groups(rows:
 def test_a_random_split_tests_every_class_of_two_or_more_clips(rows: list[Row], seed: int) -> None:
     try:
         split = make_split(dataset_of(rows), f"random:{seed}")
-    except DatasetInvalid:
+    except DatasetInvalidError:
         return
     num_clips = Counter(label for label, _ in rows)
     assert {clip.label for clip in split.test} == {label for label, num in num_clips.items() if num > 1}
@@ -164,38 +164,41 @@ def test_with_none_every_clip_is_trained_or_chosen_on() -> None:
 @pytest.mark.parametrize(
     ("spec", "complaint"),
     [
-        ("halves", "--split 'halves': unknown; use group:SEED, random:SEED, official:N, given, leave-out:GROUP"),
-        ("none:1", "--split 'none:1': unknown"),
+        ("halves", "split='halves': unknown; use group:SEED, random:SEED, official:N, given, leave-out:GROUP"),
+        ("none:1", "split='none:1': unknown"),
         ("group:x", "'x' is no whole number"),
         ("random:1.5", "'1.5' is no whole number"),
         ("group:-1", "'-1' is below 0"),
         ("official:one", "'one' is no whole number"),
-        ("leave-out:g01,g99", "leave-out:g01,g99: g99: no such group; the groups of clips.csv are g00, g01, g02"),
-        ("leave-out:", "leave-out:: nothing named"),
+        (
+            "leave-out:g01,g99",
+            "split='leave-out:g01,g99': g99: no such group; the groups of clips.csv are g00, g01",
+        ),
+        ("leave-out:", "split='leave-out:': nothing named"),
         ("leave-out:g00,g01,g02,g03", "leaves 0 clips to train, 0 to validate and 8 to test"),
     ],
 )
 def test_a_spec_that_cannot_be_followed_says_why(spec: str, complaint: str) -> None:
-    with pytest.raises((UsageInvalid, DatasetInvalid)) as caught:
+    with pytest.raises((UsageInvalidError, DatasetInvalidError)) as caught:
         make_split(dataset_of(shared_groups(2, 4, 1)), spec)
     assert complaint in str(caught.value)
 
 
 @pytest.mark.parametrize("rows", [[("a", None)] * 4, [("a", "g1")] * 4])
 def test_names_without_groups_cannot_be_split_by_them(rows: list[Row]) -> None:
-    with pytest.raises(DatasetInvalid, match=r"clips\.csv carry no groups .*--group-regex.*--split random:0"):
+    with pytest.raises(DatasetInvalidError, match=r"clips\.csv carry no groups .*group_regex.*split='random:0'"):
         make_split(dataset_of(rows), "group:0")
 
 
 @pytest.mark.parametrize("rows", [[("a", None)], [("a", None)] * 2, [("a", None), ("b", None), ("c", None)]])
 def test_too_few_clips_to_part_are_counted(rows: list[Row]) -> None:
-    with pytest.raises(DatasetInvalid, match=r"to validate and .* to test; each needs one at least: add clips"):
+    with pytest.raises(DatasetInvalidError, match=r"to validate and .* to test; each needs one at least: add clips"):
         make_split(dataset_of(rows))
 
 
 def test_a_class_that_could_only_be_tested_is_named() -> None:
     rows: list[Row] = [*shared_groups(1, 4, 1), ("onlyhere", "g02")]
-    with pytest.raises(DatasetInvalid, match="class 'onlyhere' has test clips but none to train on"):
+    with pytest.raises(DatasetInvalidError, match="class 'onlyhere' has test clips but none to train on"):
         make_split(dataset_of(rows), "leave-out:g02")
 
 
@@ -203,7 +206,7 @@ def test_a_class_that_could_only_be_tested_is_named() -> None:
 def test_no_trained_group_is_chosen_on(rows: list[Row], seed: int) -> None:
     try:
         split = make_split(dataset_of(rows), f"group:{seed}")
-    except DatasetInvalid:
+    except DatasetInvalidError:
         return
     assert not groups_of(split.train) & groups_of(split.validation)
 
@@ -216,7 +219,7 @@ def test_clips_without_a_group_among_others_count_as_one_each() -> None:
 
 
 def test_a_group_left_alone_is_not_parted() -> None:
-    with pytest.raises(DatasetInvalid, match="0 to validate"):
+    with pytest.raises(DatasetInvalidError, match="0 to validate"):
         make_split(dataset_of(shared_groups(2, 2, 4)), "leave-out:g01")
 
 
@@ -258,7 +261,7 @@ def test_a_class_of_three_groups_is_in_every_part() -> None:
 def test_parts_that_are_far_from_their_share_are_warned_of() -> None:
     (warning,) = make_split(dataset_of(sized(50, 50, 2)), "leave-out:g2").warnings
     assert warning.startswith(
-        "--split leave-out:g2: validation is 50% of the clips outside the test part, not about 20%"
+        "split='leave-out:g2': validation is 50% of the clips outside the test part, not about 20%"
     )
 
 
@@ -270,7 +273,7 @@ def test_classes_that_a_part_lacks_are_named() -> None:
 
 def test_a_pattern_that_finds_one_group_is_refused() -> None:
     dataset = replace(dataset_of([("a", "v"), ("b", "v")] * 4), group_pattern="^v")
-    with pytest.raises(DatasetInvalid, match=r"--group-regex '\^v': finds one group only in clips\.csv, 'v'"):
+    with pytest.raises(DatasetInvalidError, match=r"group_regex='\^v': finds one group only in clips\.csv, 'v'"):
         make_split(dataset)
 
 
@@ -309,16 +312,16 @@ def test_clips_that_the_data_give_to_no_part_are_counted_and_left_out() -> None:
 
 def test_another_split_than_the_given_one_is_said() -> None:
     warnings = make_split(given_parts(*TRAIN * 4, *TEST * 4), "random:0").warnings
-    assert "--split random:0: takes the place of the parts that data gives its clips" in warnings
+    assert "split='random:0': takes the place of the parts that data gives its clips" in warnings
 
 
 @pytest.mark.parametrize(
     ("dataset", "complaint"),
     [
-        (dataset_of([("a", None)] * 8), "--split given: clips.csv says of no clip what it is for"),
-        (given_parts("test", "validation"), "--split given: data has no clips to train on"),
+        (dataset_of([("a", None)] * 8), "split='given': clips.csv says of no clip what it is for"),
+        (given_parts("test", "validation"), "split='given': data has no clips to train on"),
     ],
 )
 def test_a_given_split_that_is_not_there_is_refused(dataset: Dataset, complaint: str) -> None:
-    with pytest.raises(DatasetInvalid, match=complaint):
+    with pytest.raises(DatasetInvalidError, match=complaint):
         make_split(dataset, "given")

@@ -10,7 +10,7 @@ import pytest
 from tests.data.features import FEATURES, KEY, steps
 from videoclf.data.feature_entry import ClipFeatures
 from videoclf.data.temporary_features import TemporaryFeatures
-from videoclf.errors import RunFolderUnusable
+from videoclf.errors import RunFolderUnusableError
 
 
 def test_what_was_stored_comes_back(tmp_path: Path) -> None:
@@ -34,12 +34,14 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
-        with pytest.raises(RunFolderUnusable, match=f"{tmp_path}: the frozen backbone's features cannot be kept there"):
+        with pytest.raises(
+            RunFolderUnusableError, match=f"{tmp_path}: the frozen backbone's features cannot be kept there"
+        ):
             store.store(KEY, ClipFeatures((steps(1000),), (1000,)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RunFolderUnusable, match="gone: the frozen backbone's features"):
+    with pytest.raises(RunFolderUnusableError, match="gone: the frozen backbone's features"):
         TemporaryFeatures(tmp_path / "gone")

@@ -16,7 +16,7 @@ from videoclf.data.splits import Split, make_split
 from videoclf.data_check.check import Check, check, find_leaks
 from videoclf.data_check.findings import CheckReport
 from videoclf.data_check.report import MAX_SHOWN, render, write_check
-from videoclf.errors import DatasetInvalid
+from videoclf.errors import DatasetInvalidError
 
 SCHEMA_PATH = Path(__file__).parents[2] / "docs" / "check.schema.json"
 
@@ -135,7 +135,7 @@ def test_a_file_that_is_listed_and_missing_is_unusable(data: Path, tmp_path: Pat
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetInvalid, match="holds no CLASS/clip"):
+    with pytest.raises(DatasetInvalidError, match="holds no CLASS/clip"):
         check(tmp_path)
 
 

@@ -8,7 +8,7 @@ from videoclf.data.dataset import Dataset, LabelledClip
 from videoclf.data.splits import Split
 from videoclf.data_check import leaks
 from videoclf.data_check.findings import Leak
-from videoclf.errors import DatasetInvalid, SplitLeaks
+from videoclf.errors import DatasetInvalidError, SplitLeaksError
 
 
 def clip(name: str, group: str | None = None) -> LabelledClip:
@@ -48,19 +48,19 @@ def test_near_duplicates_leak_where_they_stand_in_two_parts() -> None:
 
 
 def test_a_refusal_names_the_pairs_and_the_way_out() -> None:
-    with pytest.raises(SplitLeaks) as caught:
+    with pytest.raises(SplitLeaksError) as caught:
         leaks.refuse(leaks.leaking_groups(SPLIT), SPLIT, DATASET)
     message = str(caught.value)
     assert message.startswith(
-        "clips: --split random:0 leaks, so its figures would be too high: group g1: a (train) and f"
+        "clips: split='random:0' leaks, so its figures would be too high: group g1: a (train) and f"
     )
     assert "; and 1 more." in message
-    assert message.endswith("--allow-leaks; all of them: videoclf check clips --split random:0")
-    assert isinstance(caught.value, DatasetInvalid)
+    assert message.endswith("allow_leaks=True; all of them: videoclf check clips --split random:0")
+    assert isinstance(caught.value, DatasetInvalidError)
 
 
 def test_the_command_it_names_groups_clips_alike() -> None:
-    with pytest.raises(SplitLeaks, match=r"check 'my clips' --split random:0 --group-regex '\^\(\[a-z\]\+\)_'$"):
+    with pytest.raises(SplitLeaksError, match=r"check 'my clips' --split random:0 --group-regex '\^\(\[a-z\]\+\)_'$"):
         leaks.refuse(leaks.leaking_groups(SPLIT), SPLIT, Dataset("my clips", (), "^([a-z]+)_"))
 
 

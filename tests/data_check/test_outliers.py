@@ -9,7 +9,7 @@ from videoclf.data_check.findings import ClassCount
 from videoclf.data_check.motion_fingerprint import make_signature
 from videoclf.data_check.outliers import count_classes, describe_balance, find_odd_clips
 from videoclf.data_check.scan import SurveyedClip
-from videoclf.errors import DecodeFailed
+from videoclf.errors import DecodeFailedError
 from videoclf.media.frames import UInt8Array, VideoInfo
 
 WALL = np.random.default_rng(0).integers(0, 256, (36, 48), dtype=np.uint8)
@@ -32,7 +32,7 @@ def surveyed(
         clip=LabelledClip(path, label, None),
         size_bytes=1,
         info=info,
-        failure=DecodeFailed("broken") if is_broken else None,
+        failure=DecodeFailedError("broken") if is_broken else None,
         warnings=(),
         num_moments=1,
         thumbnail=b"",

@@ -40,7 +40,7 @@ def test_joined_labels_that_are_a_class_of_their_own_are_told() -> None:
     clips = [LabelledClip(Path("a.avi"), "walk|talk", None), LabelledClip(Path("b.avi"), "walk", None)]
     [warning] = warn_of_joined_labels(clips, "softmax")
     assert warning.startswith("1 clip with several labels, the first 'walk|talk'")
-    assert "--set training.objective=sigmoid" in warning
+    assert "overrides=['training.objective=sigmoid']" in warning
     assert warn_of_joined_labels(clips, "sigmoid") == warn_of_joined_labels(clips[1:], "softmax") == []
 
 

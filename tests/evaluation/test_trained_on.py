@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import write_clip
 from videoclf.data.dataset import LabelledClip, load_dataset
-from videoclf.errors import ResultsInvalid, UsageInvalid
+from videoclf.errors import ResultsInvalidError, UsageInvalidError
 from videoclf.evaluation.metrics import Metrics
 from videoclf.evaluation.trained_on import find_trained_on, hash_clips, read_run_split
 from videoclf.inference.export.export import export
@@ -126,8 +126,8 @@ def test_the_runs_own_split_and_pattern_are_taken(
     for model in (run, run / "model.safetensors"):
         metrics, notices = measured(model, data, split="run")
         assert metrics.num_clips == 2
-        assert notices[0] == r"groups are found as in the run: --group-regex '_(g\d+)'"
-        remade = f"--split run: {data} is not what the run was made of: its split, leave-out:g03, is made anew of it"
+        assert notices[0] == r"groups are found as in the run: group_regex='_(g\\d+)'"
+        remade = f"split='run': {data} is not what the run was made of: its split, leave-out:g03, is made anew of it"
         assert remade in notices  # the run's own test part were clips 2 to 5
 
 
@@ -152,7 +152,7 @@ def test_a_run_that_is_not_finished_is_told(
 
 
 def test_a_model_without_a_run_has_no_split_of_its_own(tiny_model: Path, data: Path) -> None:
-    with pytest.raises(UsageInvalid, match=r"--split run: .* is no run's folder; name the split, such as group:0"):
+    with pytest.raises(UsageInvalidError, match=r"split='run': .* is no run's folder; name the split, such as group:0"):
         evaluate(tiny_model, data, split="run")
 
 
@@ -163,12 +163,12 @@ def test_clips_that_the_data_give_to_parts_are_all_evaluated_and_that_is_said(
     data.rename(tmp_path / "parts" / "test")
     metrics, (notice,) = measured(tiny_model, tmp_path / "parts")
     assert metrics.num_clips == 6
-    assert notice.endswith("all of them are evaluated; its test part alone: --split given")
+    assert notice.endswith("all of them are evaluated; its test part alone: split='given'")
     assert measured(tiny_model, tmp_path / "parts", split="given")[0].num_clips == 6
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"spec": 1, "train": 2}'])
 def test_a_damaged_split_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "split.json").write_text(text)
-    with pytest.raises(ResultsInvalid, match=r"split\.json: cannot be read"):
+    with pytest.raises(ResultsInvalidError, match=r"split\.json: cannot be read"):
         read_run_split(tmp_path)

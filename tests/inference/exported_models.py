@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from videoclf.errors import EngineUnavailable
+from videoclf.errors import EngineUnavailableError
 from videoclf.inference.engines.openvino_graph import import_openvino
 from videoclf.media.frames import RgbFrames, UInt8Array
 from videoclf.modeling.backbones.clip_networks import ClipBackbone
@@ -58,7 +58,7 @@ def openvino_or_skip() -> Any:
     """The package; a test that needs it is skipped where it is not."""
     try:
         return import_openvino()
-    except EngineUnavailable as error:
+    except EngineUnavailableError as error:
         return pytest.skip(str(error))
 
 

@@ -11,7 +11,7 @@ import torch
 
 import videoclf
 from tests.conftest import write_clip
-from videoclf.errors import DeviceUnavailable, ModelFileInvalid, SourceMissing
+from videoclf.errors import DeviceUnavailableError, ModelFileInvalidError, SourceMissingError
 from videoclf.zoo import sample_clip
 
 
@@ -55,33 +55,33 @@ def test_features_are_a_step_a_moment(default_model: videoclf.Model, tmp_path: P
 
 
 def test_a_source_that_cannot_be_read_is_raised_from_predict(default_model: videoclf.Model) -> None:
-    with pytest.raises(SourceMissing, match="gone.mp4: no such file"):
+    with pytest.raises(SourceMissingError, match="gone.mp4: no such file"):
         default_model.predict("gone.mp4")
-    with pytest.raises(SourceMissing, match="gone.mp4: no such file"):
+    with pytest.raises(SourceMissingError, match="gone.mp4: no such file"):
         default_model.features("gone.mp4")
 
 
 def test_an_unknown_model_names_what_there_is() -> None:
     with pytest.raises(
-        ModelFileInvalid, match=r"no model 'actoins16': .* nor a model by name \(shipped: actions16; downloaded"
+        ModelFileInvalidError, match=r"no model 'actoins16': .* nor a model by name \(shipped: actions16; downloaded"
     ):
         videoclf.load("actoins16")
 
 
 def test_a_recipe_without_weights_says_how_to_train_it() -> None:
-    with pytest.raises(ModelFileInvalid, match="is a recipe without shipped weights: train it"):
+    with pytest.raises(ModelFileInvalidError, match="is a recipe without shipped weights; train it"):
         videoclf.load("tiny")
 
 
 @pytest.mark.parametrize(("device", "complaint"), [("gpu", "no such kind of device"), ("mps", "not supported")])
 def test_an_unknown_device_says_what_there_is(tiny_model: Path, device: str, complaint: str) -> None:
-    with pytest.raises(DeviceUnavailable, match=f"--device '{device}': {complaint}; use auto, cpu, cuda"):
+    with pytest.raises(DeviceUnavailableError, match=f"device='{device}': {complaint}; use auto, cpu, cuda"):
         videoclf.load(tiny_model, device=device)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_missing_gpu_says_so(tiny_model: Path) -> None:
-    with pytest.raises(DeviceUnavailable, match="torch finds no GPU on this machine; use cpu"):
+    with pytest.raises(DeviceUnavailableError, match="torch finds no GPU on this machine; use cpu"):
         videoclf.load(tiny_model, device="cuda")
 
 

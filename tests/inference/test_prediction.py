@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from pydantic import TypeAdapter
 
-from videoclf.errors import SourceMissing
+from videoclf.errors import SourceMissingError
 from videoclf.inference.prediction import Failure, LabelScore, Prediction
 
 SCHEMA_PATH = Path(__file__).parents[2] / "docs" / "prediction.schema.json"
@@ -34,7 +34,7 @@ def test_the_published_schema_is_the_one_of_the_code() -> None:
     }
 
 
-@pytest.mark.parametrize("outcome", [PREDICTION, Failure.of("b.mp4", SourceMissing("b.mp4: no such file"))])
+@pytest.mark.parametrize("outcome", [PREDICTION, Failure.of("b.mp4", SourceMissingError("b.mp4: no such file"))])
 def test_a_line_of_json_fits_the_schema(outcome: Prediction | Failure) -> None:
     line = outcome.to_json_line()
     assert "\n" not in line
@@ -56,7 +56,7 @@ def test_top_keeps_the_best() -> None:
 
 
 def test_a_failure_names_its_kind_and_reason() -> None:
-    assert json.loads(Failure.of("b.mp4", SourceMissing("gone")).to_json_line()) == {
+    assert json.loads(Failure.of("b.mp4", SourceMissingError("gone")).to_json_line()) == {
         "format_version": 1,
         "source": "b.mp4",
         "error": {"type": "SourceMissing", "message": "gone"},
@@ -64,6 +64,6 @@ def test_a_failure_names_its_kind_and_reason() -> None:
 
 
 def test_a_file_name_that_is_no_utf8_can_be_printed_as_json() -> None:
-    line = Failure.of("caf\udce9.avi", SourceMissing("gone")).to_json_line()
+    line = Failure.of("caf\udce9.avi", SourceMissingError("gone")).to_json_line()
     assert json.loads(line)["source"] == "caf\udce9.avi"
     assert line.isascii()

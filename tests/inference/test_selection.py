@@ -15,7 +15,7 @@ import torch
 import videoclf
 from tests.conftest import write_clip
 from tests.inference.exported_models import openvino_or_skip
-from videoclf.errors import EngineUnavailable, ModelFileInvalid, UsageInvalid
+from videoclf.errors import EngineUnavailableError, ModelFileInvalidError, UsageInvalidError
 from videoclf.inference import selection as opening
 from videoclf.inference.engines import torch_engine
 from videoclf.inference.engines.cuda import engine as gpu_engine
@@ -84,7 +84,7 @@ def test_openvino_asked_for_but_not_installed_says_what_to_install(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(EngineUnavailable, match=r"OpenVINO cannot be used \(.*\); pip install 'videoclf\[cpu\]'"):
+    with pytest.raises(EngineUnavailableError, match=r"OpenVINO cannot be used \(.*\); pip install 'videoclf\[cpu\]'"):
         videoclf.load(tiny_model, engine="openvino")
 
 
@@ -106,7 +106,7 @@ def test_that_torch_does_the_work_is_not_said_of_a_model_that_it_cannot_open(
     monkeypatch.setattr(opening, "find_spec", lambda _name: True)
     (tmp_path / "torn").write_bytes(tiny_model.read_bytes()[:-1])
     notices: list[str] = []
-    with pytest.raises(ModelFileInvalid, match="cut short"):
+    with pytest.raises(ModelFileInvalidError, match="cut short"):
         videoclf.load(tmp_path / "torn", device="cpu", notice=notices.append)
     assert notices == []
 
@@ -115,14 +115,14 @@ def test_that_torch_does_the_work_is_not_said_of_a_model_that_it_cannot_open(
     ("model", "settings", "complaint"),
     [
         (None, {"engine": "tensorflow"}, "engine 'tensorflow': there is none of that name; use auto, torch, openvino"),
-        (None, {"engine": "onnx"}, "--engine onnx: runs exported files only; videoclf export"),
-        (None, {"engine": "openvino", "device": "cuda"}, "--device 'cuda': openvino runs on the CPU; use --engine"),
-        ("m.onnx", {"engine": "openvino"}, "--engine openvino: m.onnx was exported for onnx; leave --engine away"),
-        ("m.xml", {"device": "cuda:1"}, "--device 'cuda:1': openvino runs on the CPU"),
+        (None, {"engine": "onnx"}, "engine='onnx': runs exported files only; videoclf export"),
+        (None, {"engine": "openvino", "device": "cuda"}, "device='cuda': openvino runs on the CPU; use engine"),
+        ("m.onnx", {"engine": "openvino"}, "engine='openvino': m.onnx was exported for onnx; leave engine away"),
+        ("m.xml", {"device": "cuda:1"}, "device='cuda:1': openvino runs on the CPU"),
     ],
 )
 def test_what_cannot_be_is_wrong_usage(model: str | None, settings: dict[str, str], complaint: str) -> None:
-    with pytest.raises(UsageInvalid) as caught:
+    with pytest.raises(UsageInvalidError) as caught:
         videoclf.load(model, **settings)  # type: ignore[arg-type]
     assert str(caught.value).startswith(complaint)
 
@@ -137,7 +137,7 @@ def test_a_broken_export_is_one_line(tmp_path: Path, name: str, content: bytes |
     if content is not None:
         (tmp_path / name).write_bytes(content)
         (tmp_path / "m.bin").write_bytes(b"")
-    with pytest.raises(ModelFileInvalid) as caught:
+    with pytest.raises(ModelFileInvalidError) as caught:
         videoclf.load(tmp_path / name)
     assert str(caught.value).startswith(str(tmp_path / name))
     assert "\n" not in str(caught.value)

@@ -37,7 +37,7 @@ _CORNERS = {(0, 0): (220, 40, 40), (0, 5): (40, 200, 40), (3, 0): (40, 40, 220),
 WIDTH, HEIGHT = 96, 64
 
 
-class Unreadable(AssertionError):
+class UnreadableError(AssertionError):
     """A decoded picture that is not one whole, upright frame of a coded clip."""
 
 
@@ -58,18 +58,18 @@ def read_number(rgb: UInt8Array) -> int:
     """The number of a decoded frame (``H×W×3``).
 
     Raises:
-        Unreadable: the picture is no single upright frame.
+        UnreadableError: the picture is no single upright frame.
     """
     cells = _cell_colours(rgb)
     red, green, blue, grey = (cells[corner] for corner in _CORNERS)
     for channel, corner in enumerate((red, green, blue)):
         if corner[channel] - np.delete(corner, channel).max() < 50:
-            raise Unreadable(f"a corner should be {('red', 'green', 'blue')[channel]}, is {corner.round()}")
+            raise UnreadableError(f"a corner should be {('red', 'green', 'blue')[channel]}, is {corner.round()}")
     if max(grey) - min(grey) > 50:
-        raise Unreadable(f"the corner lower right should be grey, is {grey.round()}")
+        raise UnreadableError(f"the corner lower right should be grey, is {grey.round()}")
     contrasts = cells[_CELL_INDEX].mean(axis=-1) - cells[_OPPOSITE_INDEX].mean(axis=-1)
     if abs(contrasts).min() < 120:
-        raise Unreadable(f"bits and their opposites differ by {contrasts.round()} of ±219: a blend or damage")
+        raise UnreadableError(f"bits and their opposites differ by {contrasts.round()} of ±219: a blend or damage")
     code = sum(int(contrast > 0) << bit for bit, contrast in enumerate(contrasts))
     return code * pow(_SCATTER, -1, NUM_CODES) % NUM_CODES
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.media.coded_clips import Clip
-from videoclf.errors import DeviceUnavailable
+from videoclf.errors import DeviceUnavailableError
 from videoclf.media.frames import RgbFrame
 from videoclf.media.options import DEFAULT_READ_OPTIONS, DecoderName, ReadOptions
 from videoclf.media.sampling import SamplingPlan
@@ -27,7 +27,7 @@ def why_missing(decoder: DecoderName) -> str:
     if decoder == DecoderName.TORCHCODEC:
         try:
             video_decoder_class()
-        except DeviceUnavailable as error:
+        except DeviceUnavailableError as error:
             return str(error)
     return ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from videoclf.media.bits import Bits, BitsEnded
+from videoclf.media.bits import Bits, BitsEndedError
 
 
 def test_numbers_of_so_many_bits_follow_each_other() -> None:
@@ -29,5 +29,5 @@ def test_a_byte_that_is_there_against_start_codes_is_no_content() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"\x00", b"\x01"])
 def test_what_ends_too_early_is_told(content: bytes) -> None:
-    with pytest.raises(BitsEnded):
+    with pytest.raises(BitsEndedError):
         Bits(content).exp_golomb()

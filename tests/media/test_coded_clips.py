@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.media.coded_clips import NUM_CODES, Clip, Unreadable, draw_number, read_number
+from tests.media.coded_clips import NUM_CODES, Clip, UnreadableError, draw_number, read_number
 from videoclf.media.frames import UInt8Array
 
 
@@ -40,7 +40,7 @@ def test_a_scaled_or_squeezed_frame_is_read(number: int, width: int, height: int
     ],
 )
 def test_what_is_no_whole_upright_frame_is_not_read(spoil: Callable[[UInt8Array], UInt8Array]) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableError):
         read_number(spoil(draw_number(7)))
 
 

@@ -11,10 +11,10 @@ import av
 import numpy as np
 import pytest
 
-from tests.media.coded_clips import Coding, Unreadable, add_stream, encode, encoded_packets, read_number
+from tests.media.coded_clips import Coding, UnreadableError, add_stream, encode, encoded_packets, read_number
 from tests.media.decoders import DECODERS
 from tests.media.timing_clips import FRAME, H264, MPEG2
-from videoclf.errors import DecodeFailed, MediaError
+from videoclf.errors import DecodeFailedError, MediaError
 from videoclf.media import pyav_decoder
 from videoclf.media.damage import DamageTracker
 from videoclf.media.frames import RgbFrame, UInt8Array
@@ -76,7 +76,7 @@ def assert_only_these_suffer(frames: list[RgbFrame], damaged: range) -> None:
         place = round(frame.pts_seconds * 25)
         try:
             number = read_number(frame.rgb)
-        except Unreadable:
+        except UnreadableError:
             number = None
         assert number == place or place in damaged
     sound = set(range(NUM_FRAMES)) - set(damaged)
@@ -202,7 +202,7 @@ def numbers_served(path: Path, clean: Sequence[UInt8Array], wanted: Collection[i
                 number = round(frame.pts_seconds * 25)
                 assert np.abs(frame.rgb.astype(np.int16) - clean[number]).mean() < 0.5, f"frame {number} is wrong"
                 served.add(number)
-    except DecodeFailed as error:
+    except DecodeFailedError as error:
         assert "too few are left" in str(error)  # noqa: PT017
     return served
 
@@ -303,7 +303,7 @@ def test_another_decoder_refuses_a_transport_stream_that_lost_packets(tmp_path: 
     without_transport_packets(tmp_path / "clip.ts", PLAIN, 16, MIDDLE)
     with (
         Video(tmp_path / "clip.ts", ReadOptions(decoder=DecoderName.OPENCV)) as video,
-        pytest.raises(DecodeFailed, match="OpenCV does not tell which frames lack something .*--decoder pyav"),
+        pytest.raises(DecodeFailedError, match="OpenCV does not tell which frames lack something .*decoder='pyav'"),
     ):
         list(video.frames(video.plan(5)))
 

@@ -9,7 +9,7 @@ import pytest
 from av.format import ContainerFormat
 
 from tests.conftest import write_clip
-from videoclf.errors import DecodeFailed, SourceMissing, SourceRefused
+from videoclf.errors import DecodeFailedError, SourceMissingError, SourceRefusedError
 from videoclf.media import container, damage, pyav_stream, torchcodec_decoder
 from videoclf.media.gate import CONTAINERS, admit
 from videoclf.media.video import read_video
@@ -66,7 +66,7 @@ def test_a_vc1_test_file_is_opened(tmp_path: Path) -> None:
     """No encoder of it is at hand: its one picture is empty."""
     header = "010000c5 04000000 4e291a01 f0000000 40010000 0c000000 00000000 00000000 19000000 64000080 00000000"
     (tmp_path / "clip.rcv").write_bytes(bytes.fromhex(header) + bytes(100))
-    with pytest.raises(DecodeFailed, match=r"no frame of its wmv3 video could be decoded \(not a picture\)"):
+    with pytest.raises(DecodeFailedError, match=r"no frame of its wmv3 video could be decoded \(not a picture\)"):
         read_video(tmp_path / "clip.rcv", fps=5)
 
 
@@ -74,7 +74,7 @@ def test_a_concat_script_named_mp4_does_not_read_the_file_it_names(tmp_path: Pat
     secret = write_clip(tmp_path / "secret.mp4", 10)
     script = tmp_path / "clip.mp4"
     script.write_text(CONCAT_SCRIPT.format(secret))
-    with pytest.raises(SourceRefused, match="concat script, which names other files"):
+    with pytest.raises(SourceRefusedError, match="concat script, which names other files"):
         admit(script)
 
 
@@ -94,18 +94,18 @@ def test_a_concat_script_named_mp4_does_not_read_the_file_it_names(tmp_path: Pat
 def test_what_is_no_video_is_refused_with_its_kind(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
-    with pytest.raises(SourceRefused, match=reason):
+    with pytest.raises(SourceRefusedError, match=reason):
         admit(path)
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").touch()
-    with pytest.raises(SourceRefused, match="the file is empty"):
+    with pytest.raises(SourceRefusedError, match="the file is empty"):
         admit(tmp_path / "clip.mp4")
 
 
 def test_a_missing_file_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(SourceMissing, match="no such file"):
+    with pytest.raises(SourceMissingError, match="no such file"):
         admit(tmp_path / "clip.mp4")
 
 
@@ -113,7 +113,7 @@ def test_a_missing_file_is_missing(tmp_path: Path) -> None:
     "name", ["http://127.0.0.1/clip.mp4", "subfile:,,start,0,end,9,,:clip.mp4", "concat:a|b", "%03d.png"]
 )
 def test_a_name_in_ffmpegs_own_syntax_is_only_a_file_name(name: str) -> None:
-    with pytest.raises(SourceMissing, match="no such file"):
+    with pytest.raises(SourceMissingError, match="no such file"):
         admit(Path(name))
 
 
@@ -126,21 +126,21 @@ def test_a_file_whose_name_looks_like_a_protocol_is_read_as_that_file(
 
 
 def test_a_name_with_a_null_byte_is_refused() -> None:
-    with pytest.raises(SourceRefused, match="cannot be read"):
+    with pytest.raises(SourceRefusedError, match="cannot be read"):
         admit(Path("clip\0.mp4"))
 
 
 def test_a_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "clip.mp4")
-    with pytest.raises(SourceRefused, match="not a regular file"):
+    with pytest.raises(SourceRefusedError, match="not a regular file"):
         admit(tmp_path / "clip.mp4")
 
 
 def test_a_folder_is_refused_and_says_whether_it_holds_videos(tmp_path: Path) -> None:
-    with pytest.raises(SourceRefused, match="a folder that holds no video files"):
+    with pytest.raises(SourceRefusedError, match="a folder that holds no video files"):
         admit(tmp_path)
     write_clip(tmp_path / "clip.avi", 3)
-    with pytest.raises(SourceRefused, match="a folder that holds video files"):
+    with pytest.raises(SourceRefusedError, match="a folder that holds video files"):
         admit(tmp_path)
 
 
@@ -148,7 +148,7 @@ def test_a_folder_is_refused_and_says_whether_it_holds_videos(tmp_path: Path) ->
     "name", ["rtsp://user:secret@host/x", "http://u:secret@h/clip.mp4", "http://u:p/secret@h/c.mp4"]
 )
 def test_a_password_in_an_address_is_not_printed(name: str) -> None:
-    with pytest.raises(SourceMissing, match=r"^\w+:/\*\*\*@.*addresses are not opened: download") as failure:
+    with pytest.raises(SourceMissingError, match=r"^\w+:/\*\*\*@.*addresses are not opened: download") as failure:
         admit(Path(name))
     assert "secret" not in str(failure.value)
     assert failure.value.__cause__ is None

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.media.decoders import DECODERS
-from videoclf.errors import DecodeFailed, SourceRefused
+from videoclf.errors import DecodeFailedError, SourceRefusedError
 from videoclf.media.limits import Limits
 from videoclf.media.options import DecoderName, ReadOptions
 from videoclf.media.sampling import SamplingPlan
@@ -59,7 +59,7 @@ def test_torchcodec_is_not_shown_a_file_that_it_could_take_for_a_script(tmp_path
     pytest.importorskip("torchcodec.decoders", exc_type=(ImportError, RuntimeError, OSError))  # type: ignore[arg-type]
     path = write_clip(tmp_path / "clip.mp4")
     path.write_bytes(path.read_bytes() + script)
-    with pytest.raises(SourceRefused, match=r"clip\.mp4: holds a script .* inside a mov file"):
+    with pytest.raises(SourceRefusedError, match=r"clip\.mp4: holds a script .* inside a mov file"):
         read_video(path, fps=8, options=ReadOptions(decoder=DecoderName.TORCHCODEC))
 
 
@@ -73,13 +73,13 @@ def test_pictures_that_cannot_be_converted_are_a_typed_error(tmp_path: Path) -> 
             packet.stream, packet.pts, packet.dts, packet.time_base = stream, number, number, Fraction(1, 25)
             packet.is_keyframe = True
             container.mux(packet)
-    with pytest.raises(DecodeFailed, match=r"clip\.nut: its \w+ pictures cannot be converted .*ffmpeg"):
+    with pytest.raises(DecodeFailedError, match=r"clip\.nut: its \w+ pictures cannot be converted .*ffmpeg"):
         read_video(path, fps=8)
 
 
 def test_more_packets_than_allowed_are_refused(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4")
-    with pytest.raises(SourceRefused, match=r"clip\.mp4: has more than the 7 frames allowed"):
+    with pytest.raises(SourceRefusedError, match=r"clip\.mp4: has more than the 7 frames allowed"):
         Video(path, ReadOptions(limits=Limits(max_packets=7)))
 
 
@@ -90,13 +90,13 @@ def test_more_streams_than_allowed_are_refused(tmp_path: Path) -> None:
             stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for stream in streams:
             container.mux([*stream.encode(av.VideoFrame(64, 48, "yuv420p")), *stream.encode(None)])
-    with pytest.raises(SourceRefused, match=r"clip\.mkv: holds 3 streams, more than the 2 allowed"):
+    with pytest.raises(SourceRefusedError, match=r"clip\.mkv: holds 3 streams, more than the 2 allowed"):
         Video(tmp_path / "clip.mkv", ReadOptions(limits=Limits(max_streams=2)))
 
 
 def test_a_video_that_takes_too_long_is_refused(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4")
-    with pytest.raises(SourceRefused, match=r"clip\.mp4: decoding took more than the 0 s allowed"):
+    with pytest.raises(SourceRefusedError, match=r"clip\.mp4: decoding took more than the 0 s allowed"):
         read_video(path, fps=25, options=ReadOptions(limits=Limits(max_decode_seconds=1e-9)))
 
 

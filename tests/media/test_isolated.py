@@ -21,7 +21,13 @@ import numpy as np
 import pytest
 
 from tests.conftest import read_number, write_clip, write_sound
-from videoclf.errors import DecodeFailed, DeviceUnavailable, MediaError, SourceMissing, SourceRefused
+from videoclf.errors import (
+    DecodeFailedError,
+    DeviceUnavailableError,
+    MediaError,
+    SourceMissingError,
+    SourceRefusedError,
+)
 from videoclf.media import isolated
 from videoclf.media.frames import RgbFrame
 from videoclf.media.isolated import IsolatedVideo
@@ -119,7 +125,7 @@ def test_errors_come_through_with_class_and_text(tmp_path: Path) -> None:
 
 
 def test_limits_hold(clip: Path) -> None:
-    with pytest.raises(SourceRefused, match="more than the 1,000 pixels allowed"):
+    with pytest.raises(SourceRefusedError, match="more than the 1,000 pixels allowed"):
         IsolatedVideo(clip, ReadOptions(limits=Limits(max_pixels_per_frame=1000)))
 
 
@@ -133,7 +139,7 @@ def test_a_bug_in_the_child_shows_its_traceback(clip: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "says"),
     [
-        (signal.SIGSEGV, r"clip\.avi: the codec crashed \(SIGSEGV\) after \d+ frames; .*get it again"),
+        (signal.SIGSEGV, r"clip\.avi: the codec crashed \(SIGSEGV\) after \d+ frames; .*copy or download it again"),
         (signal.SIGABRT, r"clip\.avi: the codec crashed \(SIGABRT\) after"),
         (signal.SIGKILL, r"clip\.avi: decoding was killed \(SIGKILL\) after .*out of memory; free some"),
     ],
@@ -147,7 +153,7 @@ def test_a_crash_is_named_what_came_before_stays_and_the_next_clip_works(
         frames = video.frames(video.plan(25))
         numbers += [read_number(next(frames).rgb) for _ in range(3)]
         os.kill(crashed, kind)
-        with pytest.raises(DecodeFailed, match=says) as failure:
+        with pytest.raises(DecodeFailedError, match=says) as failure:
             numbers.extend(read_number(frame.rgb) for frame in frames)
     assert "\n" not in str(failure.value)
     assert 3 <= len(numbers) < 300
@@ -161,7 +167,7 @@ def test_a_child_that_is_stuck_is_ended_in_time(clip: Path) -> None:
     options = ReadOptions(limits=Limits(max_stall_seconds=1.5))
     with IsolatedVideo(clip, options) as video:
         os.kill(child_of(video), signal.SIGSTOP)
-        with pytest.raises(DecodeFailed, match=r"clip\.avi: decoding was stuck for 1\.5 s after 0 frames"):
+        with pytest.raises(DecodeFailedError, match=r"clip\.avi: decoding was stuck for 1\.5 s after 0 frames"):
             all_frames(video)
     assert_same(clip)
 
@@ -169,7 +175,7 @@ def test_a_child_that_is_stuck_is_ended_in_time(clip: Path) -> None:
 def test_memory_is_bounded(tmp_path: Path, clip: Path) -> None:
     with IsolatedVideo(write_large_clip(tmp_path / "large.mp4"), num_threads=1) as video:
         resource.prlimit(child_of(video), resource.RLIMIT_DATA, (1 << 20, resource.RLIM_INFINITY))
-        with pytest.raises(SourceRefused, match=r"large\.mp4: decoding it takes more "):
+        with pytest.raises(SourceRefusedError, match=r"large\.mp4: decoding it takes more "):
             all_frames(video)
     assert_same(clip)
 
@@ -244,7 +250,7 @@ def test_a_relative_path_begins_where_the_parent_is_now(
     monkeypatch.chdir(tmp_path)
     with IsolatedVideo("copy\udcff.avi") as video:
         assert video.info.path == Path("copy\udcff.avi")
-    with pytest.raises(SourceMissing, match=r"^gone\.avi: no such file"):
+    with pytest.raises(SourceMissingError, match=r"^gone\.avi: no such file"):
         IsolatedVideo("gone.avi")
 
 
@@ -329,7 +335,7 @@ def test_a_child_that_dies_at_its_start_costs_its_clip_only(
     del pool
     monkeypatch.setattr(sys, "executable", python_that_dies(tmp_path / "python", DEATHS[moment], num_times=1))
     first, *others = failures_of([clip, clip, clip])
-    assert isinstance(first, DecodeFailed)
+    assert isinstance(first, DecodeFailedError)
     assert str(first).startswith(f"{clip}: ")
     assert "\n" not in str(first)
     assert others == [None, None]
@@ -347,7 +353,7 @@ def test_how_a_child_died_is_told(
     tmp_path: Path, clip: Path, pool: ChildPool, monkeypatch: pytest.MonkeyPatch, how: str, says: str
 ) -> None:
     monkeypatch.setattr(sys, "executable", python_that_dies(tmp_path / "python", how, num_times=1))
-    with pytest.raises(DecodeFailed, match=says):
+    with pytest.raises(DecodeFailedError, match=says):
         IsolatedVideo(clip)
     assert pool.take().is_alive
 
@@ -377,7 +383,7 @@ def test_where_no_child_can_ever_start_it_is_told_once(
     del pool
     monkeypatch.setattr(sys, "executable", python_that_dies(tmp_path / "python", how, num_times=1000))
     with pytest.raises(
-        DeviceUnavailable, match=r"^no process for isolated .*3 in a row .*without isolation$"
+        DeviceUnavailableError, match=r"^no process for isolated .*3 in a row .*without isolation$"
     ) as failure:
         failures_of([clip] * 100)
     assert "\n" not in str(failure.value)
@@ -386,7 +392,7 @@ def test_where_no_child_can_ever_start_it_is_told_once(
 
 def test_a_program_that_is_not_there_is_told_at_once(pool: ChildPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with pytest.raises(DeviceUnavailable, match="can be started .*No such file.*decode without isolation"):
+    with pytest.raises(DeviceUnavailableError, match="can be started .*No such file.*decode without isolation"):
         pool.take()
 
 

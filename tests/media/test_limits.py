@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from videoclf.errors import SourceRefused, UsageInvalid
+from videoclf.errors import SourceRefusedError, UsageInvalidError
 from videoclf.media.budget import Budget
 from videoclf.media.limits import DEFAULT_LIMITS, Limits, limits_with
 
@@ -23,22 +23,22 @@ def test_a_limit_is_changed_by_name() -> None:
     "change", ["max_streams=0", "max_streams=many", "max_streams", "max_streams=inf", "=1", "size=1"]
 )
 def test_what_means_nothing_is_refused(change: str) -> None:
-    with pytest.raises(UsageInvalid, match=f"--limit {change}: "):
+    with pytest.raises(UsageInvalidError, match=f"limit='{change}': "):
         limits_with([change])
 
 
 def test_time_in_the_codec_is_limited_over_all_calls() -> None:
     budget = Budget(PATH, Limits(max_decode_seconds=1))
     budget.spend(0.7)
-    with pytest.raises(SourceRefused, match=r"^clip\.mp4: decoding took more than the 1 s allowed; .*ffmpeg"):
+    with pytest.raises(SourceRefusedError, match=r"^clip\.mp4: decoding took more than the 1 s allowed; .*ffmpeg"):
         budget.spend(0.7)
 
 
 def test_frames_are_limited_in_pixels_and_memory() -> None:
     Budget(PATH, DEFAULT_LIMITS).check_size(8192, 8192)
-    with pytest.raises(SourceRefused, match="8193×8192, more than the 67,108,864 pixels allowed"):
+    with pytest.raises(SourceRefusedError, match="8193×8192, more than the 67,108,864 pixels allowed"):
         Budget(PATH, DEFAULT_LIMITS).check_size(8193, 8192)
-    with pytest.raises(SourceRefused, match="1920×1080, which take more to decode than the 100,000,000 bytes"):
+    with pytest.raises(SourceRefusedError, match="1920×1080, which take more to decode than the 100,000,000 bytes"):
         Budget(PATH, Limits(max_memory_bytes=10**8)).check_size(1920, 1080)
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import SHARED
 from tests.media.decoders import DECODERS
-from videoclf.errors import MediaError, SourceRefused
+from videoclf.errors import MediaError, SourceRefusedError
 from videoclf.media.frames import RgbFrame, UInt8Array, VideoInfo
 from videoclf.media.options import DecoderName, ReadOptions
 from videoclf.media.sampling import SamplingPlan
@@ -106,7 +106,7 @@ def test_files_that_ffmpeg_decodes_are_read() -> None:
     for name, known in inventory.items():
         if known.get("pyav_status") == "OK" and known["pyav_frames"] and (ODD / name).stat().st_size <= SMALL_BYTES:
             reading = read_file(ODD / name, DecoderName.PYAV, num_moments=1)
-            if reading.error is not None and not isinstance(reading.error, SourceRefused):
+            if reading.error is not None and not isinstance(reading.error, SourceRefusedError):
                 failed[name] = str(reading.error)
     assert failed == {}
 

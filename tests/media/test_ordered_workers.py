@@ -112,7 +112,7 @@ def test_results_are_for_the_process_that_asked_for_them() -> None:
     results = work_in_lanes(range(9), repeater, LaneLimits(2, 4, 2))
     next(results)
     assert in_a_forked_process(lambda: next(results)).splitlines()[-1] == (
-        "videoclf.errors.UsageInvalid: these clips were begun before os.fork(), by threads that stayed with the "
+        "videoclf.errors.UsageInvalidError: these clips were begun before os.fork(), by threads that stayed with the "
         "parent; ask for them anew in the child"
     )
     assert len(list(results)) == 89

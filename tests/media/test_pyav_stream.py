@@ -17,7 +17,7 @@ from videoclf.media.gate import admit
 from videoclf.media.limits import DEFAULT_LIMITS
 from videoclf.media.options import ReadOptions
 from videoclf.media.ordered_workers import Stopped
-from videoclf.media.pyav_stream import OpenStream, PacketsMislead
+from videoclf.media.pyav_stream import OpenStream, PacketsMisleadError
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,7 +45,7 @@ def test_with_one_thread_damage_is_told_and_with_several_it_is_refused(tmp_path:
     assert sound == [True] * 20 + [False] * 12 + [True] * 16
     stream.go_to(0, None)
     stream.set_threads(3)
-    with pytest.raises(PacketsMislead):
+    with pytest.raises(PacketsMisleadError):
         list(stream.frames())
     stream.close()
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import read_number, write_clip
-from videoclf.errors import SourceMissing
+from videoclf.errors import SourceMissingError
 from videoclf.media.reader import Chunks, ClipRequest, ReadEnd, ReadWindow, read_clips, read_clips_or_wait
 
 
@@ -73,7 +73,7 @@ def test_a_bad_file_is_a_value_and_the_rest_goes_on(clips: list[Path]) -> None:
     requests = [ClipRequest(path, fps=25, max_frames=99) for path in (clips[0], Path("gone.avi"), clips[1])]
     ends = [item for item in read(requests) if isinstance(item, ReadEnd)]
     assert [end.request_index for end in ends] == [0, 1, 2]
-    assert [type(end.failure) for end in ends] == [type(None), SourceMissing, type(None)]
+    assert [type(end.failure) for end in ends] == [type(None), SourceMissingError, type(None)]
 
 
 def test_repeated_frames_are_counted(clips: list[Path]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import read_number, write_clip, write_sound
-from videoclf.errors import DecodeFailed, NoVideoStream, SourceRefused
+from videoclf.errors import DecodeFailedError, NoVideoStreamError, SourceRefusedError
 from videoclf.media.limits import Limits
 from videoclf.media.video import Video, probe, read_video
 
@@ -112,24 +112,24 @@ def test_a_damaged_stretch_is_passed_over_with_a_warning(tmp_path: Path) -> None
 def test_a_file_cut_before_its_index_names_itself_and_a_remedy(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", 50)
     clip.write_bytes(clip.read_bytes()[:400])
-    with pytest.raises(DecodeFailed, match=r"clip\.mp4: looks like mov, but cannot be opened .*get it again"):
+    with pytest.raises(DecodeFailedError, match=r"clip\.mp4: looks like mov, but cannot be opened .*get it again"):
         read_video(clip, fps=8)
 
 
 def test_sound_alone_is_no_video(tmp_path: Path) -> None:
-    with pytest.raises(NoVideoStream, match=r"has no video stream \(it holds audio\)"):
+    with pytest.raises(NoVideoStreamError, match=r"has no video stream \(it holds audio\)"):
         read_video(write_sound(tmp_path / "clip.mp4"), fps=8)
 
 
 def test_frames_over_the_limit_are_refused(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.avi", 3)
-    with pytest.raises(SourceRefused, match="160×32, more than the 1,000 pixels allowed"):
+    with pytest.raises(SourceRefusedError, match="160×32, more than the 1,000 pixels allowed"):
         probe(clip, limits=Limits(max_pixels_per_frame=1000))
 
 
 def test_videos_over_the_limit_are_refused(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", 50)
-    with pytest.raises(SourceRefused, match="lasts 2 s by its timestamps, more than the 1 s allowed"):
+    with pytest.raises(SourceRefusedError, match="lasts 2 s by its timestamps, more than the 1 s allowed"):
         probe(clip, limits=Limits(max_duration_seconds=1))
 
 
@@ -146,5 +146,5 @@ def test_real_clips_with_packed_b_frames_show_every_frame_equally_long(shared_da
 
 def test_three_frames_in_a_day_are_no_video(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", 3, codec="libx264", pts=[0, 1, 8_000_000], time_base=Fraction(1, 100))
-    with pytest.raises(SourceRefused, match="rarer than one in 600 s"):
+    with pytest.raises(SourceRefusedError, match="rarer than one in 600 s"):
         read_video(clip, fps=8)

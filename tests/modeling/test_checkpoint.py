@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from videoclf.errors import ModelFileInvalid, RunFolderUnusable, WeightsUnavailable
+from videoclf.errors import ModelFileInvalidError, RunFolderUnusableError, WeightsUnavailableError
 from videoclf.modeling.backbones.frame_networks import FrameBackbone
 from videoclf.modeling.checkpoint import initialise_from, load_model, save_model
 from videoclf.modeling.classifier import build_backbone, build_classifier
@@ -60,20 +60,20 @@ def test_a_file_cut_short_is_named(tmp_path: Path, tiny_model: Path) -> None:
     for num_bytes in (0, 4, 100, len(content) // 2, len(content) - 1):
         path = tmp_path / "cut.safetensors"
         path.write_bytes(content[:num_bytes])
-        with pytest.raises(ModelFileInvalid, match=r"cut\.safetensors: is no model file, or one cut short"):
+        with pytest.raises(ModelFileInvalidError, match=r"cut\.safetensors: is no model file, or one cut short"):
             load_model(path)
 
 
 @pytest.mark.parametrize("content", [b"PK\x03\x04" + bytes(100), b"hello", struct.pack("<Q", 2**60) + b"{}"])
 def test_another_kind_of_file_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "other").write_bytes(content)
-    with pytest.raises(ModelFileInvalid, match="is no model file"):
+    with pytest.raises(ModelFileInvalidError, match="is no model file"):
         load_model(tmp_path / "other")
 
 
 def test_a_file_of_mere_weights_says_how_to_use_it(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(3)}, tmp_path / "w.safetensors")
-    with pytest.raises(ModelFileInvalid, match="holds weights only.*--set backbone.weights="):
+    with pytest.raises(ModelFileInvalidError, match=r"holds weights only.*overrides=\['backbone.weights="):
         load_model(tmp_path / "w.safetensors")
 
 
@@ -82,7 +82,7 @@ def test_a_newer_format_is_known_as_such_even_if_nothing_else_of_it_is(tmp_path:
         tree.clear()
         tree.update(format_version=2, wonders=[1, 2])
 
-    with pytest.raises(ModelFileInvalid, match="written in format 2, newer than the 1 known here; upgrade"):
+    with pytest.raises(ModelFileInvalidError, match="written in format 2, newer than the 1 known here; upgrade"):
         load_model(with_header(tmp_path / "new", tiny_model, change))
 
 
@@ -102,7 +102,7 @@ def test_hostile_values_are_refused_by_name(
     def change(tree: dict[str, Any]) -> None:
         tree["recipe"].setdefault(section, {})[key] = value
 
-    with pytest.raises(ModelFileInvalid, match=complaint):
+    with pytest.raises(ModelFileInvalidError, match=complaint):
         load_model(with_header(tmp_path / "hostile", tiny_model, change))
 
 
@@ -112,7 +112,7 @@ def test_a_recipe_larger_than_the_weights_is_refused_before_anything_is_allocate
     def change(tree: dict[str, Any]) -> None:
         tree["recipe"]["temporal"].update(hidden_size=4096, num_layers=8, projection_size=4096)
 
-    with pytest.raises(ModelFileInvalid, match="its weights do not fit its recipe"):
+    with pytest.raises(ModelFileInvalidError, match="its weights do not fit its recipe"):
         load_model(with_header(tmp_path / "large", tiny_model, change))
 
 
@@ -126,7 +126,7 @@ def with_weight(path: Path, source: Path, name: str, change: Callable[[torch.Ten
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, tiny_model: Path) -> None:
     path = with_weight(tmp_path / "m", tiny_model, "head.1.bias", lambda tensor: tensor * torch.nan)
-    with pytest.raises(ModelFileInvalid, match=r"recipe \(head.1.bias holds values that are no numbers\); get"):
+    with pytest.raises(ModelFileInvalidError, match=r"recipe \(head.1.bias holds values that are no numbers\); get"):
         load_model(path)
 
 
@@ -141,7 +141,7 @@ def test_weights_of_a_kind_of_numbers_that_is_not_listed_are_refused(
     tmp_path: Path, tiny_model: Path, dtype: torch.dtype
 ) -> None:
     path = with_weight(tmp_path / "m", tiny_model, "head.1.bias", lambda tensor: tensor.abs().to(dtype))
-    with pytest.raises(ModelFileInvalid) as caught:
+    with pytest.raises(ModelFileInvalidError) as caught:
         load_model(path)
     kind = str(dtype).removeprefix("torch.")
     assert str(caught.value) == (
@@ -160,7 +160,7 @@ def test_weights_of_half_the_bits_are_taken_as_they_are(tmp_path: Path, tiny_mod
 def test_counts_are_what_the_network_has_them_as(tmp_path: Path, tiny_model: Path) -> None:
     name = next(name for name in load_file(tiny_model) if name.endswith("num_batches_tracked"))
     path = with_weight(tmp_path / "m", tiny_model, name, lambda tensor: tensor.float())
-    with pytest.raises(ModelFileInvalid, match=rf"\({name} is float32; allowed there: int64\); get the file"):
+    with pytest.raises(ModelFileInvalidError, match=rf"\({name} is float32; allowed there: int64\); get the file"):
         load_model(path)
 
 
@@ -173,7 +173,9 @@ def test_numbers_that_safetensors_cannot_give_are_no_torn_file(tmp_path: Path, t
     entry |= {"dtype": "F6_E2M3", "shape": [(end - begin) * 8 // 6]}
     changed = json.dumps(header).encode()
     (tmp_path / "m").write_bytes(struct.pack("<Q", len(changed)) + changed + data)
-    with pytest.raises(ModelFileInvalid, match=r"m: its weights cannot be read \(.*F6_E2M3.*\); get the file from its"):
+    with pytest.raises(
+        ModelFileInvalidError, match=r"m: its weights cannot be read \(.*F6_E2M3.*\); get the file from its"
+    ):
         load_model(tmp_path / "m")
 
 
@@ -188,7 +190,7 @@ def test_saving_over_a_model_keeps_the_old_one_when_the_disk_is_full(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", no_space)
-    with pytest.raises(RunFolderUnusable, match="No space left on device"):
+    with pytest.raises(RunFolderUnusableError, match="No space left on device"):
         save_model(path, classifier, header)
     assert path.read_bytes() == tiny_model.read_bytes()
     assert list(tmp_path.iterdir()) == [path]
@@ -205,7 +207,7 @@ def test_starting_from_a_model_takes_all_but_its_head(tiny_model: Path, tiny_rec
 
 def test_starting_from_a_model_of_other_shapes_is_refused(tiny_model: Path) -> None:
     classifier = build_classifier(Recipe.model_validate({"backbone": {"name": "tiny"}}), 4)
-    with pytest.raises(WeightsUnavailable, match="its temporal does not fit the recipe"):
+    with pytest.raises(WeightsUnavailableError, match="its temporal does not fit the recipe"):
         initialise_from(classifier, load_model(tiny_model)[0], source=str(tiny_model))
 
 
@@ -233,7 +235,7 @@ def test_images_that_a_network_cannot_take_are_refused(tmp_path: Path, name: str
     tree = {"backbone": {"name": name}, "preprocess": {"height": size, "width": size}}
     recipe = Recipe.model_validate(tree)
     save_model(tmp_path / "m", build_classifier(recipe, 2), ModelHeader(name="x", recipe=recipe, labels=("a", "b")))
-    with pytest.raises(ModelFileInvalid, match=f"height, width = 16, 16: {name} cannot take such images"):
+    with pytest.raises(ModelFileInvalidError, match=f"height, width = 16, 16: {name} cannot take such images"):
         load_model(tmp_path / "m")
 
 
@@ -269,5 +271,5 @@ def test_a_model_with_a_backbone_of_ones_own_says_so(tmp_path: Path) -> None:
     recipe = Recipe.model_validate({"backbone": {"name": "custom"}})
     classifier = build_classifier(recipe, 2, custom_backbone())
     save_model(tmp_path / "m", classifier, ModelHeader(name="x", recipe=recipe, labels=("a", "b")))
-    with pytest.raises(ModelFileInvalid, match=r"m: backbone.name = 'custom'.*videoclf.load\(..., backbone=...\)"):
+    with pytest.raises(ModelFileInvalidError, match=r"m: backbone.name = 'custom'.*videoclf.load\(..., backbone=...\)"):
         load_model(tmp_path / "m")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
-from videoclf.errors import DeviceUnavailable, UsageInvalid
+from videoclf.errors import DeviceUnavailableError, UsageInvalidError
 from videoclf.modeling import device_map as placement
 from videoclf.modeling.backbones.clip_networks import ClipBackbone
 from videoclf.modeling.backbones.frame_networks import FrameBackbone
@@ -136,13 +136,13 @@ def test_what_is_not_named_lies_with_what_is_below_it() -> None:
 @pytest.mark.parametrize(
     ("spec", "complaint"),
     [
-        ("gru=cpu", r"--place 'gru=cpu': expected PART=DEVICE; parts are backbone"),
-        ("backbone", r"--place 'backbone': expected PART=DEVICE"),
-        ("", r"--place '': expected PART=DEVICE"),
+        ("gru=cpu", r"device_map='gru=cpu': expected PART=DEVICE; parts are backbone"),
+        ("backbone", r"device_map='backbone': expected PART=DEVICE"),
+        ("", r"device_map='': expected PART=DEVICE"),
         ("temporal[:1]=cpu", "expected PART=DEVICE"),
         ("backbone[-1:]=cpu", "expected PART=DEVICE"),
         ("temporal=cpu", "the backbone is not placed; add backbone=DEVICE"),
-        ("backbone=cpu,head=cpu,head=cpu:1", "--place 'head=cpu:1': head was placed before; name it once"),
+        ("backbone=cpu,head=cpu,head=cpu:1", "device_map='head=cpu:1': head was placed before; name it once"),
         ("backbone[2:]=cpu", "stages below 2 are not placed"),
         ("backbone[:2]=cpu", r"stages from 2 up are not placed; add backbone\[2:\]=DEVICE"),
         ("backbone[:2]=cpu,backbone[3:]=cpu:1", "stage 2 of the backbone is not placed; let stretches join"),
@@ -152,15 +152,15 @@ def test_what_is_not_named_lies_with_what_is_below_it() -> None:
     ],
 )
 def test_a_placement_that_means_nothing_is_told_in_one_line(spec: str, complaint: str) -> None:
-    with pytest.raises(UsageInvalid, match=complaint) as caught:
+    with pytest.raises(UsageInvalidError, match=complaint) as caught:
         parse_placement(spec)
     assert "\n" not in str(caught.value)
 
 
 def test_a_device_that_is_not_there_is_named() -> None:
-    with pytest.raises(DeviceUnavailable, match="--place 'cuda:99': "):
+    with pytest.raises(DeviceUnavailableError, match="device_map='cuda:99': "):
         parse_placement("backbone=cpu,temporal=cuda:99")
-    with pytest.raises(DeviceUnavailable, match="--place 'disk': no such kind of device"):
+    with pytest.raises(DeviceUnavailableError, match="device_map='disk': no such kind of device"):
         parse_placement("backbone=disk")
 
 
@@ -169,19 +169,23 @@ def test_a_gpu_that_a_fork_took_away_is_named(monkeypatch: pytest.MonkeyPatch, n
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: True)
-    with pytest.raises(DeviceUnavailable, match=f"^--device '{name}': this process was forked from one that asked for"):
+    with pytest.raises(
+        DeviceUnavailableError, match=f"^device='{name}': this process was forked from one that asked for"
+    ):
         choose_placement(name, None)
     assert choose_placement("cpu", None).first == torch.device("cpu")
 
 
 def test_a_cpu_and_gpus_are_not_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(UsageInvalid, match="mixes CPU and GPUs, which would wait for the CPU; place all on GPUs"):
+    with pytest.raises(UsageInvalidError, match="mixes CPU and GPUs, which would wait for the CPU; place all on GPUs"):
         parse_placement("backbone=cpu,temporal=cuda:1")
 
 
 def test_a_device_and_a_placement_exclude_each_other() -> None:
-    with pytest.raises(UsageInvalid, match="--device 'cpu': --place says where every part lies; leave --device out"):
+    with pytest.raises(
+        UsageInvalidError, match="device='cpu': device_map says where every part lies; leave device out"
+    ):
         choose_placement("cpu", PARTS)
 
 
@@ -190,13 +194,13 @@ def test_more_stages_than_there_are_is_refused_before_there_is_a_network(second:
     """Also where it would all come to lie on one device: the number is wrong all the same."""
     placement = parse_placement(f"backbone[:4]=cpu:0,backbone[4:9]={second},backbone[9:]={second}")
     recipe = Recipe.model_validate({"backbone": {"name": "tiny"}})
-    with pytest.raises(UsageInvalid) as caught:
+    with pytest.raises(UsageInvalidError) as caught:
         check_placement(placement, recipe)
-    assert str(caught.value) == "--place backbone[4:]: the backbone has 4 stages, counted from 0; cut it at 1 to 3"
+    assert str(caught.value) == "device_map='backbone[4:]': the backbone has 4 stages, counted from 0; cut it at 1 to 3"
 
 
 def test_more_stages_than_there_are_is_refused_of_a_network_too() -> None:
-    with pytest.raises(UsageInvalid, match=r"--place backbone\[4:\]: the backbone has 4 stages"):
+    with pytest.raises(UsageInvalidError, match=r"device_map='backbone\[4:\]': the backbone has 4 stages"):
         place_network(classifier_of(name="tiny"), parse_placement("backbone[:4]=cpu:0,backbone[4:]=cpu:1"))
 
 
@@ -227,7 +231,7 @@ def test_a_network_that_cannot_be_followed_is_placed_whole_or_not_at_all() -> No
     classifier = build_classifier(recipe, 2, backbone)
     cut = parse_placement("backbone[:1]=cpu:0,backbone[1:]=cpu:1")
     for ask in (lambda: check_placement(cut, recipe, backbone), lambda: place_network(classifier, cut)):
-        with pytest.raises(UsageInvalid, match=r"the network's code cannot be followed .*; place it whole"):
+        with pytest.raises(UsageInvalidError, match=r"the network's code cannot be followed .*; place it whole"):
             ask()
     assert place_network(classifier, parse_placement(PARTS))(*clips()).shape == (2, 2)
 

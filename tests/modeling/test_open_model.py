@@ -11,7 +11,7 @@ import torch
 import torchvision
 
 from tests.conftest import PlantWeights
-from videoclf.errors import ModelFileInvalid, WeightsUnavailable
+from videoclf.errors import ModelFileInvalidError, WeightsUnavailableError
 from videoclf.modeling.checkpoint import load_model, save_model
 from videoclf.modeling.open_model import open_model
 from videoclf.zoo import downloadable_names
@@ -48,7 +48,7 @@ def test_an_unreachable_hub_says_what_to_do_for_a_whole_model(name: str, monkeyp
         raise urllib.error.URLError("Name or service not known")
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
-    with pytest.raises(WeightsUnavailable, match=r"\.pth: cannot be downloaded .*put it into torch's cache"):
+    with pytest.raises(WeightsUnavailableError, match=r"\.pth: cannot be downloaded .*put it into torch's cache"):
         open_model(name)
 
 
@@ -66,7 +66,7 @@ def spoil(name: str, content: object, plant_weights: PlantWeights) -> Path:
 @pytest.mark.parametrize("content", [b"", b"<html>Sign in to the WLAN</html>", b"PK\x03\x04" + bytes(50), [1, 2]])
 def test_a_download_that_is_damaged_is_named_with_the_remedy(content: object, plant_weights: PlantWeights) -> None:
     path = spoil("mc3_18", content, plant_weights)
-    with pytest.raises(WeightsUnavailable, match=rf"{path}: .*; delete it to download it anew$") as caught:
+    with pytest.raises(WeightsUnavailableError, match=rf"{path}: .*; delete it to download it anew$") as caught:
         open_model("kinetics400-mc3_18")
     assert "\n" not in str(caught.value)
 
@@ -74,7 +74,7 @@ def test_a_download_that_is_damaged_is_named_with_the_remedy(content: object, pl
 @pytest.mark.parametrize("head", [torch.zeros(101, 512), torch.full((400, 512), torch.nan)])
 def test_a_download_with_another_head_is_refused(head: torch.Tensor, plant_weights: PlantWeights) -> None:
     spoil("mc3_18", {**plant_weights("mc3_18"), "fc.weight": head}, plant_weights)
-    with pytest.raises(WeightsUnavailable, match=r"holds another head \(1.weight"):
+    with pytest.raises(WeightsUnavailableError, match=r"holds another head \(1.weight"):
         open_model("kinetics400-mc3_18")
 
 
@@ -83,11 +83,11 @@ def test_a_connection_that_breaks_is_one_line(monkeypatch: pytest.MonkeyPatch) -
         raise http.client.IncompleteRead(b"")
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", break_off)
-    with pytest.raises(WeightsUnavailable, match="cannot be downloaded"):
+    with pytest.raises(WeightsUnavailableError, match="cannot be downloaded"):
         open_model("kinetics400-r3d_18")
 
 
 def test_a_name_that_is_near_a_kinetics_one_is_told_them() -> None:
-    with pytest.raises(ModelFileInvalid, match="downloaded once: kinetics400-mc3_18, kinetics400-r2plus1d_18"):
+    with pytest.raises(ModelFileInvalidError, match="downloaded once: kinetics400-mc3_18, kinetics400-r2plus1d_18"):
         open_model("kinetics400-s4d")
     assert len(downloadable_names()) == 4

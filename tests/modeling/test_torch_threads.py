@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.forked import in_a_forked_process
-from videoclf.errors import DeviceUnavailable
+from videoclf.errors import DeviceUnavailableError
 from videoclf.modeling.torch_threads import beside_lost_threads, compute_alone, refuse_after_fork
 
 
@@ -57,5 +57,5 @@ def test_what_fails_beside_lost_threads_fails_as_it_would() -> None:
 def test_what_lies_on_a_gpu_stays_with_its_process() -> None:
     refuse_after_fork(torch.device("cuda:1"), os.getpid())
     refuse_after_fork(torch.device("cpu"), os.getpid() + 1)
-    with pytest.raises(DeviceUnavailable, match=r"^cuda:1: the model was loaded before os.fork\(\), .* by spawn"):
+    with pytest.raises(DeviceUnavailableError, match=r"^cuda:1: the model was loaded before os.fork\(\), .* by spawn"):
         refuse_after_fork(torch.device("cuda:1"), os.getpid() + 1)

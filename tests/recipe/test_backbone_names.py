@@ -6,7 +6,7 @@ import pytest
 from torchvision import models
 from torchvision.models import get_model_weights, list_models, video
 
-from videoclf.errors import RecipeInvalid
+from videoclf.errors import RecipeInvalidError
 from videoclf.recipe.backbone_names import TORCHVISION_2D, TORCHVISION_3D, backbone_facts
 from videoclf.recipe.toml_io import parse_recipe
 
@@ -71,5 +71,5 @@ def test_other_names_are_refused_with_what_is_allowed(name: str) -> None:
     ],
 )
 def test_what_cannot_be_had_is_named(backbone: dict[str, object], complaint: str) -> None:
-    with pytest.raises(RecipeInvalid, match=complaint):
+    with pytest.raises(RecipeInvalidError, match=complaint):
         parse_recipe({"backbone": backbone}, [], source="mine.toml")

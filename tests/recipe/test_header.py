@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 from safetensors.numpy import save_file
 
-from videoclf.errors import ModelFileInvalid
+from videoclf.errors import ModelFileInvalidError
 from videoclf.recipe.header import METADATA_KEY, Calibration, ModelHeader, read_header
 from videoclf.recipe.recipe import Recipe
 
@@ -48,19 +48,21 @@ def test_labels_keep_their_order(tmp_path: Path) -> None:
 
 def test_a_newer_format_is_told_to_upgrade_before_anything_else_is_checked(tmp_path: Path) -> None:
     path = header_file(tmp_path, format_version=2, recipe="of another shape", colours=True)
-    with pytest.raises(ModelFileInvalid, match="written in format 2, newer than the 1 known here; upgrade with: pip"):
+    with pytest.raises(
+        ModelFileInvalidError, match="written in format 2, newer than the 1 known here; upgrade with: pip"
+    ):
         read_header(path)
 
 
 @pytest.mark.parametrize("version", [0, -1, "1", 1.0, True, None, [1]])
 def test_a_format_version_that_is_no_number_from_1_up_is_refused(tmp_path: Path, version: object) -> None:
-    with pytest.raises(ModelFileInvalid, match="its header has no format_version"):
+    with pytest.raises(ModelFileInvalidError, match="its header has no format_version"):
         read_header(header_file(tmp_path, format_version=version))
 
 
 @pytest.mark.parametrize("text", ["[]", "1", '"text"', "null", "{}"])
 def test_json_that_is_no_header_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ModelFileInvalid, match="its header has no format_version"):
+    with pytest.raises(ModelFileInvalidError, match="its header has no format_version"):
         read_header(model_file(tmp_path, {METADATA_KEY: text}))
 
 
@@ -68,14 +70,14 @@ def test_json_that_is_no_header_is_refused(tmp_path: Path, text: str) -> None:
     "text", ["", "{", "not json", '{"format_version": 1,}', '{"format_version": ' + "9" * 5000 + "}"]
 )
 def test_metadata_that_is_no_json_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ModelFileInvalid, match=r"model\.safetensors: its header is not JSON"):
+    with pytest.raises(ModelFileInvalidError, match=r"model\.safetensors: its header is not JSON"):
         read_header(model_file(tmp_path, {METADATA_KEY: text}))
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
 def test_deeply_nested_json_is_refused(tmp_path: Path, opening: str, closing: str) -> None:
     text = f'{{"format_version": 1, "labels": {opening * 100_000}1{closing * 100_000}}}'
-    with pytest.raises(ModelFileInvalid, match=r"model\.safetensors: its header is"):
+    with pytest.raises(ModelFileInvalidError, match=r"model\.safetensors: its header is"):
         read_header(model_file(tmp_path, {METADATA_KEY: text}))
 
 
@@ -84,7 +86,9 @@ def test_weights_without_our_header_are_told_what_they_are_good_for(
     tmp_path: Path, metadata: dict[str, str] | None
 ) -> None:
     path = model_file(tmp_path, metadata)
-    with pytest.raises(ModelFileInvalid, match=r"weights only, not a videoclf model; .*--set backbone\.weights="):
+    with pytest.raises(
+        ModelFileInvalidError, match=r"weights only, not a videoclf model; .*overrides=\['backbone\.weights="
+    ):
         read_header(path)
 
 
@@ -92,7 +96,7 @@ def test_weights_without_our_header_are_told_what_they_are_good_for(
 def test_a_file_cut_short_is_refused(tmp_path: Path, num_bytes: int) -> None:
     path = header_file(tmp_path)
     path.write_bytes(path.read_bytes()[:num_bytes])
-    with pytest.raises(ModelFileInvalid, match=r"model\.safetensors: is no model file, or one cut short"):
+    with pytest.raises(ModelFileInvalidError, match=r"model\.safetensors: is no model file, or one cut short"):
         read_header(path)
 
 
@@ -100,17 +104,17 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, num_bytes: int) -> None:
 def test_another_kind_of_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
-    with pytest.raises(ModelFileInvalid, match="is no model file"):
+    with pytest.raises(ModelFileInvalidError, match="is no model file"):
         read_header(path)
 
 
 def test_a_path_without_a_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileInvalid, match=r"nowhere\.safetensors: .*No such file"):
+    with pytest.raises(ModelFileInvalidError, match=r"nowhere\.safetensors: .*No such file"):
         read_header(tmp_path / "nowhere.safetensors")
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileInvalid, match="is no model file"):
+    with pytest.raises(ModelFileInvalidError, match="is no model file"):
         read_header(tmp_path)
 
 
@@ -141,7 +145,9 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_hostile_value_is_named(tmp_path: Path, changes: dict[str, object], complaint: str) -> None:
-    with pytest.raises(ModelFileInvalid, match=rf"model\.safetensors: its header is refused: .*{complaint}") as caught:
+    with pytest.raises(
+        ModelFileInvalidError, match=rf"model\.safetensors: its header is refused: .*{complaint}"
+    ) as caught:
         read_header(header_file(tmp_path, **changes))
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 1000
@@ -151,7 +157,7 @@ def test_a_hostile_value_is_named(tmp_path: Path, changes: dict[str, object], co
 def test_what_a_header_must_hold_is_asked_for(tmp_path: Path, key: str) -> None:
     tree = {"format_version": 1, "name": "walkers", "recipe": {}, "labels": ["run", "walk"]}
     del tree[key]
-    with pytest.raises(ModelFileInvalid, match=f"its header is refused: {key} is missing"):
+    with pytest.raises(ModelFileInvalidError, match=f"its header is refused: {key} is missing"):
         read_header(model_file(tmp_path, {METADATA_KEY: json.dumps(tree)}))
 
 
@@ -168,13 +174,13 @@ def test_a_header_cannot_be_changed() -> None:
 
 @pytest.mark.parametrize("label", ["\ud800", "wa\nlk", "\x1b[31mwalk", "", "w" * 501])
 def test_a_label_that_cannot_be_printed_is_refused(tmp_path: Path, label: str) -> None:
-    with pytest.raises(ModelFileInvalid, match="cannot be printed"):
+    with pytest.raises(ModelFileInvalidError, match="cannot be printed"):
         read_header(header_file(tmp_path, labels=[label, "run"]))
 
 
 @pytest.mark.parametrize("changes", [{"figures": {"a\nb": "x"}}, {"k" * 100_000: 1}, {"format_version": 10**4000}])
 def test_a_refusal_is_one_short_line(tmp_path: Path, changes: dict[str, object]) -> None:
-    with pytest.raises(ModelFileInvalid) as caught:
+    with pytest.raises(ModelFileInvalidError) as caught:
         read_header(header_file(tmp_path, **changes))
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 1000

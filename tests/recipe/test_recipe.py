@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from videoclf.errors import RecipeInvalid
+from videoclf.errors import RecipeInvalidError
 from videoclf.recipe.recipe import Augment, Recipe
 from videoclf.recipe.toml_io import load_recipe, parse_recipe
 from videoclf.zoo import find_recipe, recipe_names
@@ -36,7 +36,7 @@ def test_every_recipe_of_the_zoo_is_valid_and_described(name: str) -> None:
     ],
 )
 def test_a_value_that_is_not_allowed_is_named_with_its_bound(override: str, complaint: str) -> None:
-    with pytest.raises(RecipeInvalid, match=f"^given: .*{complaint}"):
+    with pytest.raises(RecipeInvalidError, match=f"^given: .*{complaint}"):
         parse_recipe({}, [override], source="given")
 
 
@@ -61,7 +61,7 @@ def test_channels_that_show_motion_look_one_step_ahead(channels: str, steps: int
 def test_a_window_that_no_memory_holds_is_refused_though_each_number_is_allowed() -> None:
     numbers = ["sampling.max_frames=1024", "preprocess.height=1024", "preprocess.width=1024"]
     with pytest.raises(
-        RecipeInvalid, match=r"^given: sampling.max_frames × .* is 1,073,741,824, more than the 134,217,728"
+        RecipeInvalidError, match=r"^given: sampling.max_frames × .* is 1,073,741,824, more than the 134,217,728"
     ):
         parse_recipe({}, numbers, source="given")
 
@@ -69,14 +69,14 @@ def test_a_window_that_no_memory_holds_is_refused_though_each_number_is_allowed(
 @pytest.mark.parametrize("name", ["custom", "timm:mobilenetv3_large_100"])
 def test_networks_without_known_stages_cannot_be_trained_by_stages(name: str) -> None:
     tree = {"backbone": {"name": name}}
-    with pytest.raises(RecipeInvalid, match=rf"unfrozen_stages = 2: {name} has no stages known here; unset it"):
+    with pytest.raises(RecipeInvalidError, match=rf"unfrozen_stages = 2: {name} has no stages known here; unset it"):
         parse_recipe({"backbone": {"name": name, "unfrozen_stages": 2}}, [], source="x")
-    with pytest.raises(RecipeInvalid, match=rf"layer_decay = 0.5: {name} has no stages known here; set it to 1"):
+    with pytest.raises(RecipeInvalidError, match=rf"layer_decay = 0.5: {name} has no stages known here; set it to 1"):
         parse_recipe(tree, ["training.layer_decay=0.5"], source="x")
 
 
 def test_a_frozen_backbone_has_no_unfrozen_stages() -> None:
-    with pytest.raises(RecipeInvalid, match="frozen = true and unfrozen_stages = 2 exclude each other; unset one"):
+    with pytest.raises(RecipeInvalidError, match="frozen = true and unfrozen_stages = 2 exclude each other; unset one"):
         parse_recipe({"backbone": {"frozen": True, "unfrozen_stages": 2}}, [], source="x")
 
 

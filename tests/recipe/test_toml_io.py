@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videoclf.errors import RecipeInvalid
+from videoclf.errors import RecipeInvalidError
 from videoclf.recipe.backbone_names import TORCHVISION_2D, TORCHVISION_3D
 from videoclf.recipe.recipe import Backbone, Preprocess, Recipe, Sampling, Temporal, Training
 from videoclf.recipe.toml_io import load_recipe, parse_recipe, recipe_to_toml
@@ -75,12 +75,14 @@ def test_recipes_are_read_without_torch() -> None:
 
 @pytest.mark.parametrize("override", ["training.epochs", "=3", "training..epochs=3", ""])
 def test_an_override_of_another_form_is_refused_with_an_example(override: str) -> None:
-    with pytest.raises(RecipeInvalid, match=r"expected KEY=VALUE, for instance --set training\.epochs=20"):
+    with pytest.raises(
+        RecipeInvalidError, match=r"expected KEY=VALUE, for instance overrides=\['training\.epochs=20'\]"
+    ):
         parse_recipe({}, [override], source="given")
 
 
 def test_an_override_below_a_plain_value_is_refused() -> None:
-    with pytest.raises(RecipeInvalid, match="'description' is a value, not a section"):
+    with pytest.raises(RecipeInvalidError, match="'description' is a value, not a section"):
         parse_recipe({"description": "text"}, ["description.epochs=1"], source="given")
 
 
@@ -98,7 +100,7 @@ def test_an_override_without_a_value_takes_the_files_value_away(tmp_path: Path) 
 
 @pytest.mark.parametrize("key", ["training.epoch", "epochs", "trainings.epochs", "training.epochs.first"])
 def test_taking_an_unknown_key_away_is_refused(key: str) -> None:
-    with pytest.raises(RecipeInvalid, match=f"unknown key '{key}'"):
+    with pytest.raises(RecipeInvalidError, match=f"unknown key '{key}'"):
         parse_recipe({}, [f"{key}="], source="given")
 
 
@@ -119,12 +121,12 @@ def test_an_override_may_hold_an_equals_sign() -> None:
 def test_what_is_not_toml_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "mine.toml"
     path.write_bytes(content)
-    with pytest.raises(RecipeInvalid, match=r"mine\.toml: is not TOML \(.+\); see docs"):
+    with pytest.raises(RecipeInvalidError, match=r"mine\.toml: is not TOML \(.+\); see docs"):
         load_recipe(path)
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecipeInvalid, match=r"nowhere\.toml: cannot be read \(No such file or directory\)"):
+    with pytest.raises(RecipeInvalidError, match=r"nowhere\.toml: cannot be read \(No such file or directory\)"):
         load_recipe(tmp_path / "nowhere.toml")
 
 
@@ -134,12 +136,12 @@ def test_an_empty_file_is_the_default_recipe(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["[" * 5000, "1" * 5000])
 def test_a_value_that_breaks_the_parser_is_refused(tmp_path: Path, value: str) -> None:
-    with pytest.raises(RecipeInvalid):
+    with pytest.raises(RecipeInvalidError):
         load_recipe(written(tmp_path, f"[training]\nepochs = {value}"))
-    with pytest.raises(RecipeInvalid):
+    with pytest.raises(RecipeInvalidError):
         parse_recipe({}, [f"training.epochs={value}"], source="given")
 
 
 def test_an_override_of_two_lines_is_no_number() -> None:
-    with pytest.raises(RecipeInvalid, match=r"training\.epochs = '1\\nfoo=2'"):
+    with pytest.raises(RecipeInvalidError, match=r"training\.epochs = '1\\nfoo=2'"):
         parse_recipe({}, ["training.epochs=1\nfoo=2"], source="given")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from videoclf.errors import ModelFileInvalid
+from videoclf.errors import ModelFileInvalidError
 from videoclf.recipe.trained_clips import METADATA_KEY, clip_hash, read_trained_clips, to_metadata
 
 HASHES = [clip_hash(hashlib.sha256(bytes([i])).hexdigest()) for i in range(100)]
@@ -34,11 +34,15 @@ def test_no_clips_leave_no_entry_and_no_entry_is_no_clips(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("text", [HASHES[0] + "AAAA", "*" * 16, HASHES[0][:-1], "é" * 16])
 def test_a_damaged_entry_is_named(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ModelFileInvalid, match=r"model\.safetensors: its list of trained clips is (damaged|cut short)"):
+    with pytest.raises(
+        ModelFileInvalidError, match=r"model\.safetensors: its list of trained clips is (damaged|cut short)"
+    ):
         read_trained_clips(written(tmp_path, {METADATA_KEY: text}))
 
 
 def test_what_is_no_model_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"x")
-    with pytest.raises(ModelFileInvalid, match=r"a: is no safetensors file, or one cut short \(.*\); get it again"):
+    with pytest.raises(
+        ModelFileInvalidError, match=r"a: is no safetensors file, or one cut short \(.*\); get it again"
+    ):
         read_trained_clips(tmp_path / "a")

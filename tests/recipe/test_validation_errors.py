@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from videoclf.errors import RecipeInvalid
+from videoclf.errors import RecipeInvalidError
 from videoclf.recipe.toml_io import parse_recipe
 
 
 def complaint_of(tree: dict[str, Any]) -> str:
-    with pytest.raises(RecipeInvalid) as caught:
+    with pytest.raises(RecipeInvalidError) as caught:
         parse_recipe(tree, [], source="mine.toml")
     return str(caught.value)
 

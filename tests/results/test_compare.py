@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import videoclf
-from videoclf.errors import ResultsInvalid, UsageInvalid
+from videoclf.errors import ResultsInvalidError, UsageInvalidError
 from videoclf.evaluation.cross_validated import ClipScores, FoldRecord, pool
 from videoclf.evaluation.metrics import compute_metrics
 from videoclf.inference.prediction import LabelScore, Prediction
@@ -149,7 +149,7 @@ def _with(name: str, content: str) -> object:
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [
-        (_without("metrics.json"), r"bad: holds no metrics\.json; name the folder of a train, evaluate --out or"),
+        (_without("metrics.json"), r"bad: holds no metrics\.json; name the folder of a train, evaluate out or"),
         (_with("metrics.json", '{"top1": 0.'), r"metrics\.json: cannot be read as JSON \(.*\); make it again"),
         (_with("metrics.json", "[" * 100_000), r"metrics\.json: cannot be read as JSON \(.*\); make it again"),
         (_with("metrics.json", "[1]"), r"metrics\.json: is not what train, evaluate or crossval writes;"),
@@ -166,13 +166,13 @@ def _with(name: str, content: str) -> object:
 def test_what_cannot_be_read_is_one_line(tmp_path: Path, spoil: object, complaint: str) -> None:
     good, bad = write_run(tmp_path / "good", [True]), write_run(tmp_path / "bad", [True])
     spoil(bad)  # type: ignore[operator]
-    with pytest.raises(ResultsInvalid, match=complaint) as caught:
+    with pytest.raises(ResultsInvalidError, match=complaint) as caught:
         compare([good, bad])
     assert "\n" not in str(caught.value)
 
 
 def test_one_run_cannot_be_compared(tmp_path: Path) -> None:
-    with pytest.raises(UsageInvalid, match=r"compare runs/a: needs two runs at least; name another folder"):
+    with pytest.raises(UsageInvalidError, match=r"compare runs/a: needs two runs at least; name another folder"):
         compare(["runs/a"])
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import write_clip
 from videoclf.data.dataset import LabelledClip
-from videoclf.errors import RunFolderUnusable
+from videoclf.errors import RunFolderUnusableError
 from videoclf.evaluation.clip_results import JudgedClip
 from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
 from videoclf.inference.prediction import LabelScore
@@ -215,7 +215,7 @@ def test_a_report_replaces_an_older_one_and_leaves_no_draft(tmp_path: Path) -> N
 
 
 def test_a_report_into_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RunFolderUnusable, match=r"report\.html: cannot be written \(No such file or directory\)"):
+    with pytest.raises(RunFolderUnusableError, match=r"report\.html: cannot be written \(No such file or directory\)"):
         write_report(tmp_path / "nowhere/report.html", title="Walkers", metrics=metrics_of("walk", "run"))
 
 
@@ -226,7 +226,7 @@ def test_a_label_is_drawn_as_it_is(tmp_path: Path, label: str) -> None:
 
 def test_a_report_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
-    with pytest.raises(RunFolderUnusable, match=r"report\.html: cannot be written"):
+    with pytest.raises(RunFolderUnusableError, match=r"report\.html: cannot be written"):
         write_report(tmp_path / "taken/report.html", title="Walkers", metrics=metrics_of("walk", "run"))
 
 

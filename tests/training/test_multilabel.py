@@ -17,7 +17,7 @@ from tests.conftest import write_clip
 from videoclf.cli.main import app
 from videoclf.data.dataset import load_dataset
 from videoclf.data.splits import make_split
-from videoclf.errors import DatasetInvalid, UsageInvalid
+from videoclf.errors import DatasetInvalidError, UsageInvalidError
 from videoclf.recipe.recipe import Training
 from videoclf.results.evaluate import evaluate
 from videoclf.results.reader import read_result
@@ -98,13 +98,13 @@ def test_every_fold_in_turn(data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("more", [{"baseline": "ridge"}, {"unknown": ["left"]}])
 def test_what_takes_one_class_a_clip_is_refused(data: Path, tmp_path: Path, more: Any) -> None:
-    with pytest.raises(UsageInvalid, match=f"^--{next(iter(more))} is for clips of one class each; leave it out"):
+    with pytest.raises(UsageInvalidError, match=f"^--{next(iter(more))} is for clips of one class each; leave it out"):
         videoclf.crossval(data, out=tmp_path / "cv", recipe="tiny", overrides=OVERRIDES, **more)
 
 
 def test_a_label_that_the_model_does_not_know_is_named(run: Run, tmp_path: Path, data: Path) -> None:
     (tmp_path / "list.csv").write_text(f"{data.parent / 'v_g01_c0.avi'},left|down\n")
-    with pytest.raises(DatasetInvalid, match="its class 'down' is unknown to several"):
+    with pytest.raises(DatasetInvalidError, match="its class 'down' is unknown to several"):
         evaluate(run.folder, tmp_path / "list.csv", device="cpu")
 
 

@@ -18,7 +18,7 @@ from safetensors.torch import load
 
 import videoclf
 from tests.conftest import write_clip
-from videoclf.errors import DatasetInvalid, RunFolderUnusable, VideoclfError
+from videoclf.errors import DatasetInvalidError, RunFolderUnusableError, VideoclfError
 from videoclf.training.examples.decoded import Quarantine
 from videoclf.training.loop.checkpoints import Checkpoints
 from videoclf.training.observer import SilentObserver
@@ -83,7 +83,9 @@ def test_a_run_that_is_not_finished_is_left_alone_unless_asked(data: Path, tmp_p
     with pytest.raises(Interrupted):
         train(data, tmp_path, TRAINED, observer=Stopping(9))
     assert (tmp_path / "checkpoint.pt").exists()
-    with pytest.raises(RunFolderUnusable, match="a run that is not finished; --resume goes on with it, --overwrite"):
+    with pytest.raises(
+        RunFolderUnusableError, match="a run that is not finished; resume=True goes on with it, overwrite=True"
+    ):
         train(data, tmp_path, TRAINED)
     train(data, tmp_path, TRAINED, overwrite=True)
 
@@ -115,7 +117,7 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         ({"split": "leave-out:g03"}, "the run began with other clips or labels, or another split"),
         ({"init": "actions16"}, "the run is finished, and by another recipe"),
-        ({"overwrite": True}, "--resume and --overwrite exclude each other; give one of them"),
+        ({"overwrite": True}, "resume=True and overwrite=True exclude each other; give one of them"),
     ],
     ids=["setting", "recipe", "split", "init", "overwrite"],
 )
@@ -131,7 +133,7 @@ def test_of_a_finished_run_nothing_else_can_be_had(
 
 def test_of_a_finished_run_other_clips_cannot_be_had(data: Path, finished: Path, tmp_path: Path) -> None:
     other = shutil.copytree(data, tmp_path / "other")
-    with pytest.raises(RunFolderUnusable, match="the run began with other clips or labels"):
+    with pytest.raises(RunFolderUnusableError, match="the run began with other clips or labels"):
         videoclf.train(other, out=finished, resume=True, split=SPLIT)
     assert videoclf.train(data, out=finished, resume=True, split=SPLIT).folder == finished
 
@@ -153,7 +155,7 @@ def test_the_runs_own_recipe_wins(data: Path, tmp_path: Path) -> None:
 def test_other_clips_are_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         train(data, tmp_path, TRAINED, observer=Stopping(9))
-    with pytest.raises(RunFolderUnusable, match="the run began with other clips or labels, or another split"):
+    with pytest.raises(RunFolderUnusableError, match="the run began with other clips or labels, or another split"):
         videoclf.train(data, out=tmp_path, split="leave-out:g03", resume=True)
 
 
@@ -161,7 +163,7 @@ def test_other_weights_to_begin_with_are_refused(data: Path, tmp_path: Path) -> 
     train(data, tmp_path / "first", TRAINED)
     with pytest.raises(Interrupted):
         train(data, tmp_path / "run", FROZEN, observer=Stopping(19), init=tmp_path / "first")
-    with pytest.raises(RunFolderUnusable, match="the run began from other weights .*; give the same --init"):
+    with pytest.raises(RunFolderUnusableError, match="the run began from other weights .*; give the same init"):
         train(data, tmp_path / "run", FROZEN, resume=True)
     assert train(data, tmp_path / "run", FROZEN, resume=True, init=tmp_path / "first")
 
@@ -173,7 +175,7 @@ def test_other_labels_are_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         train(listed, tmp_path / "run", TRAINED, observer=Stopping(9))
     listed.write_text("".join(f"{path},{'Short' if path.parent.name == 'Long' else 'Long'}\n" for path in clips))
-    with pytest.raises(RunFolderUnusable, match="the run began with other clips or labels"):
+    with pytest.raises(RunFolderUnusableError, match="the run began with other clips or labels"):
         train(listed, tmp_path / "run", TRAINED, resume=True)
 
 
@@ -201,12 +203,12 @@ def test_a_full_disk_ends_the_run_with_a_line_and_keeps_the_last_state(
     def fill_up(self: Checkpoints, state: dict[str, object]) -> None:
         num_saved.append(1)
         if len(num_saved) > 4:
-            raise RunFolderUnusable("checkpoint.pt: cannot be written (No space left on device)")
+            raise RunFolderUnusableError("checkpoint.pt: cannot be written (No space left on device)")
         save(self, state)
 
     monkeypatch.setattr(Checkpoints, "save", fill_up)
     out = tmp_path / "b" / "run"
-    with pytest.raises(RunFolderUnusable, match="No space left"):
+    with pytest.raises(RunFolderUnusableError, match="No space left"):
         train(data, out, TRAINED, checkpoint_seconds=0)
     monkeypatch.undo()
     assert train(data, out, TRAINED, resume=True) == undisturbed
@@ -218,7 +220,7 @@ def test_too_many_unreadable_clips_end_the_run(tmp_path: Path) -> None:
             path = tmp_path / "data" / label / f"v_{label}_g{group:02}_c01.avi"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"RIFF....AVI broken")
-    with pytest.raises(DatasetInvalid, match="11 of 28 clips could not be read, more than 5%"):
+    with pytest.raises(DatasetInvalidError, match="11 of 28 clips could not be read, more than 5%"):
         videoclf.train(tmp_path / "data", out=tmp_path / "run", recipe="tiny", allow_leaks=True)
 
 

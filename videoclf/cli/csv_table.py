@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from videoclf.errors import MediaError, RunFolderUnusable, UsageInvalid
+from videoclf.errors import MediaError, RunFolderUnusableError, UsageInvalidError
 from videoclf.files import refuse_to_replace, refuse_unwritable, unwritable
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -32,9 +32,9 @@ class CsvTable:
         notice: told once of a cell that a spreadsheet would obey.
 
     Raises:
-        RunFolderUnusable: the file holds something (with ``overwrite``: no such table), is a folder, or cannot be
+        RunFolderUnusableError: the file holds something (with ``overwrite``: no such table), is a folder, or cannot be
             written.
-        UsageInvalid: it is a video.
+        UsageInvalidError: it is a video.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], *, overwrite: bool, notice: Callable[[str], object]) -> None:
@@ -62,7 +62,7 @@ class CsvTable:
         """Put one row on disk; before the first one, the names of the columns.
 
         Raises:
-            RunFolderUnusable: the disk is full, or somebody else has made the file meanwhile.
+            RunFolderUnusableError: the disk is full, or somebody else has made the file meanwhile.
         """
         try:
             if self._file is None:
@@ -74,7 +74,9 @@ class CsvTable:
                 os.ftruncate(self._file.fileno(), os.lseek(self._file.fileno(), 0, os.SEEK_CUR))
                 self._holds_old_rows = False
         except FileExistsError as error:
-            raise RunFolderUnusable(f"{self._path}: has been made by another process; name another file") from error
+            raise RunFolderUnusableError(
+                f"{self._path}: has been made by another process; name another file"
+            ) from error
         except OSError as error:
             raise unwritable(self._path, error) from error
         self._tell_of_formulas(row)
@@ -121,4 +123,4 @@ def _refuse_video(path: Path) -> None:
 
     with contextlib.suppress(MediaError):
         admit(path)
-        raise UsageInvalid(f"--csv {path}: is a video, which the table would overwrite; name another file")
+        raise UsageInvalidError(f"--csv {path}: is a video, which the table would overwrite; name another file")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from videoclf.cli.console import print_result
-from videoclf.errors import UsageInvalid
+from videoclf.errors import UsageInvalidError
 
 
 class ExportFormat(StrEnum):
@@ -39,6 +39,6 @@ def export(
     from videoclf.inference.export.export import export as export_model
 
     if file_format is not None and out.suffix.lower() != _SUFFIXES[file_format]:
-        raise UsageInvalid(f"--out {out}: --format {file_format} is written to a {_SUFFIXES[file_format]} file")
+        raise UsageInvalidError(f"--out {out}: --format {file_format} is written to a {_SUFFIXES[file_format]} file")
     export_model(model, out, overwrite=overwrite)
     print_result(f"{out}: predict with it: videoclf predict clip.mp4 --model {out}")

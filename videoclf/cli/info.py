@@ -11,7 +11,7 @@ from typing import Any
 
 from videoclf.cli.console import print_result, print_table
 from videoclf.cli.options import Json
-from videoclf.errors import EngineUnavailable, RunFolderUnusable, one_line
+from videoclf.errors import EngineUnavailableError, RunFolderUnusableError, one_line
 
 _ENGINES = ("openvino", "onnx", "onnxruntime")
 
@@ -63,7 +63,7 @@ def _cache_facts() -> dict[str, Any]:
 
     try:
         cache = FeatureCache()
-    except RunFolderUnusable as error:
+    except RunFolderUnusableError as error:
         return {"folder": str(error)}
     size = cache.size()
     return {"folder": str(cache.folder), "num_views": size.num_entries, "size_mb": round(size.size_bytes / 1e6, 1)}
@@ -91,7 +91,7 @@ def _openvino_state() -> str:
 
     try:
         import_openvino()
-    except EngineUnavailable as error:
+    except EngineUnavailableError as error:
         return str(error)
     return "works"
 

@@ -28,7 +28,14 @@ from videoclf.cli import (
 )
 from videoclf.cli.console import print_error
 from videoclf.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
-from videoclf.errors import DeviceUnavailable, EngineUnavailable, RecipeInvalid, UsageInvalid, VideoclfError
+from videoclf.errors import (
+    DeviceUnavailableError,
+    EngineUnavailableError,
+    RecipeInvalidError,
+    UsageInvalidError,
+    VideoclfError,
+)
+from videoclf.option_names import as_flags
 
 
 class _Commands(TyperGroup):
@@ -36,8 +43,14 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
-        except (UsageInvalid, RecipeInvalid, DeviceUnavailable, EngineUnavailable) as error:  # asked for what cannot be
+            with as_flags():
+                return super().invoke(ctx)
+        except (
+            UsageInvalidError,
+            RecipeInvalidError,
+            DeviceUnavailableError,
+            EngineUnavailableError,
+        ) as error:  # asked for what cannot be
             print_error(str(error))
             raise typer.Exit(EXIT_USAGE) from error
         except VideoclfError as error:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from videoclf.errors import UsageInvalid
+from videoclf.errors import UsageInvalidError
 from videoclf.inference.options import EngineName
 from videoclf.media.limits import limits_with
 from videoclf.media.options import DEFAULT_NUM_THREADS, DecoderName, Picking, ReadOptions
@@ -35,9 +35,11 @@ Init = Annotated[
 ]
 PrecisionName = Annotated[Precision, typer.Option(help="Bits of the computation.")]
 Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, cuda:1, ...")]
-Place = Annotated[
+DeviceMap = Annotated[
     str | None,
     typer.Option(
+        "--device-map",
+        "--place",
         metavar="PART=DEVICE,...",
         help="Parts of one network on several devices: backbone=cuda:0,temporal=cuda:1; see docs/training.md.",
     ),
@@ -104,10 +106,10 @@ def feature_cache(folder: Path | None, *, no_cache: bool) -> Path | str | None:
     """What the two options say, as `videoclf.train` takes it.
 
     Raises:
-        UsageInvalid: both were given.
+        UsageInvalidError: both were given.
     """
     if folder is not None and no_cache:
-        raise UsageInvalid("--cache and --no-cache exclude each other; give one of them")
+        raise UsageInvalidError("--cache and --no-cache exclude each other; give one of them")
     return None if no_cache else folder or "auto"
 
 
@@ -120,10 +122,12 @@ def check_overwrite(output: Path | None, option: str, *, overwrite: bool) -> Non
         overwrite: whether it was said.
 
     Raises:
-        UsageInvalid: there is no output that it could be of.
+        UsageInvalidError: there is no output that it could be of.
     """
     if overwrite and output is None:
-        raise UsageInvalid(f"--overwrite: says what to do with {option}, which is not given; add it, or leave both out")
+        raise UsageInvalidError(
+            f"--overwrite: says what to do with {option}, which is not given; add it, or leave both out"
+        )
 
 
 def num_threads(workers: int | None) -> int:

@@ -15,11 +15,11 @@ from videoclf.cli.exit_codes import EXIT_FAILED
 from videoclf.cli.options import (
     Decoder,
     Device,
+    DeviceMap,
     Engine,
     Isolate,
     Json,
     Limit,
-    Place,
     VideoStream,
     Workers,
     check_overwrite,
@@ -54,7 +54,7 @@ def predict(
     engine: Engine = EngineName.AUTO,
     top_k: Annotated[int, typer.Option(min=1, help="How many classes to list of each video.")] = 3,
     device: Device = "auto",
-    place: Place = None,
+    device_map: DeviceMap = None,
     workers: Workers = None,
     decoder: Decoder = DecoderName.PYAV,
     fast: Annotated[
@@ -84,7 +84,7 @@ def predict(
     check_overwrite(csv_file, "--csv", overwrite=overwrite)
     reading = read_options(decoder, limit, isolate=isolate, fast=fast, video_stream=video_stream)
     table = None if csv_file is None else CsvTable(csv_file, _CSV_COLUMNS, overwrite=overwrite, notice=print_notice)
-    loaded = load(model, engine=engine, device=device, place=place, notice=print_notice)
+    loaded = load(model, engine=engine, device=device, place=device_map, notice=print_notice)
     num_done = num_failed = num_unsure = 0
     with table or contextlib.nullcontext(), ProgressBar() as bar:
         bar.start("videos", None)

@@ -19,7 +19,7 @@ from videoclf.data.folds import Fold, describe_folds, make_folds
 from videoclf.data.splits import Split
 from videoclf.data_check import leaks
 from videoclf.data_check.check import MAX_CLIPS_BEFORE_TRAINING, find_leaks_of_splits
-from videoclf.errors import DatasetInvalid, SplitLeaks, UsageInvalid, counted
+from videoclf.errors import DatasetInvalidError, SplitLeaksError, UsageInvalidError, counted
 from videoclf.evaluation.calibration import calibrate
 from videoclf.evaluation.clip_results import label_names, truths_of, warn_of_joined_labels
 from videoclf.evaluation.cross_validated import ClipScores, CrossvalMetrics, FoldRecord, judged_clips, pool
@@ -29,6 +29,7 @@ from videoclf.inference.engines.torch_engine import describe_device
 from videoclf.inference.pipeline import average_windows
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.modeling.device_map import find_device
+from videoclf.option_names import option
 from videoclf.recipe.header import Calibration
 from videoclf.recipe.recipe import Augment, Objective, Recipe, Testing
 from videoclf.recipe.toml_io import recipe_to_toml
@@ -127,9 +128,9 @@ def crossval(
     settings = choose_recipe(recipe, init, overrides)
     objective = settings.training.objective
     if objective == "sigmoid" and (baseline or unknown):
-        raise UsageInvalid(
-            f"{'--baseline' if baseline else '--unknown'} is for clips of one class each; leave it out, or set "
-            "training.objective to softmax (it is sigmoid)"
+        raise UsageInvalidError(
+            f"{option('baseline' if baseline else 'unknown')} is for clips of one class each",
+            hint="leave it out, or set training.objective to softmax (it is sigmoid)",
         )
     if baseline is not None:
         settings = _for_a_probe(settings)
@@ -142,7 +143,7 @@ def crossval(
     described = describe_folds(folds)[: None if by == "group" else 1]
     warnings = [*dataset.warnings, *described, *(each for fold in folds for each in fold.split.warnings)]
     if dataset.has_parts and by != "official":
-        warnings.append(f"--by {by}: takes the place of the parts that {dataset.source} gives its clips")
+        warnings.append(f"{option('by', by)}: takes the place of the parts that {dataset.source} gives its clips")
     for warning in dict.fromkeys([*warnings, *warn_of_joined_labels(dataset.clips, objective)]):
         watcher.notice(warning)
     fingerprint = _fingerprint(settings, identify_first_weights(settings, init), baseline, folds, precision, reading)
@@ -173,7 +174,7 @@ def crossval(
     if num_done:
         watcher.notice(f"{num_done} of {counted(len(folds) * len(seeds), 'fold')} are done and are kept: {folder.path}")
     if baseline and num_seeds > 1:
-        watcher.notice(f"--seeds {num_seeds}: nothing in a {baseline} is random; it is judged once")
+        watcher.notice(f"{option('seeds', num_seeds)}: nothing in a {baseline} is random; it is judged once")
     for number, fold, seed in missing:
         watcher.stage(f"fold {fold.name[:40]}, seed {seed}", 0)
         started = time.perf_counter()
@@ -205,26 +206,30 @@ def _tell_of_what_is_kept(
     others = {record.seed for record in records.values()} - set(seeds)
     if others:
         notice(
-            f"{folder.path}: holds folds of {counted(len(others), 'further seed')}, which the figures leave out; "
-            f"--seeds {max(others) - seeds[0] + 1} takes them in"
+            f"{folder.path}: holds folds of {counted(len(others), 'further seed')}, which the figures "
+            f"leave out; {option('seeds', max(others) - seeds[0] + 1)} takes them in"
         )
     groups = {str(clip.path): clip.group for clip in dataset.clips}
     if any(clip.group != groups.get(clip.source, clip.group) for record in records.values() for clip in record.clips):
         notice(
-            f"{folder.path}: kept folds were judged with other groups than clips have now; for intervals of the new "
-            "groups, begin anew with --overwrite"
+            f"{folder.path}: kept folds were judged with other groups than clips have now; for intervals "
+            f"of the new groups, begin anew with {option('overwrite')}"
         )
 
 
 def _known_labels(dataset: Dataset, unknown: Sequence[str], objective: Objective) -> tuple[str, ...]:
     strange = [label for label in unknown if label not in dataset.labels]
     if strange:
-        raise UsageInvalid(
-            f"--unknown {strange[0]}: {dataset.source} has no such class; it has {', '.join(dataset.labels[:40])}"
+        raise UsageInvalidError(
+            f"{dataset.source} has no such class",
+            source=option("unknown", strange[0]),
+            hint=f"it has {', '.join(dataset.labels[:40])}",
         )
     labels = tuple(name for name in label_names(dataset.clips, objective) if name not in unknown)
     if len(labels) < 2:
-        raise DatasetInvalid(f"{dataset.source}: leaves {len(labels)} classes to train on; two at least are needed")
+        raise DatasetInvalidError(
+            f"leaves {len(labels)} classes to train on", source=dataset.source, hint="two at least are needed"
+        )
     return labels
 
 
@@ -247,8 +252,9 @@ def _look_for_leaks(
     if first is not None:  # one says enough
         description = leaks.describe(first[1], f"fold {first[0].name}", dataset.source)
         if not allow:
-            raise SplitLeaks(
-                f"{description}. Group them (--by group, --group-regex), remove the copies, or go on with --allow-leaks"
+            raise SplitLeaksError(
+                f"{description}. Group them ({option('by', 'group')}, {option('group_regex')}), remove "
+                f"the copies, or go on with {option('allow_leaks')}"
             )
         watcher.notice(description)
     if not has_near_duplicates_checked:
@@ -301,8 +307,8 @@ def _ridge_judge(examples: Examples, labels: Sequence[str]) -> _Judge:
         (train, train_rows), (validation, validation_rows) = statistics(split.train), statistics(split.validation)
         for readable, purpose, clips in ((train, "train", split.train), (validation, "validate", split.validation)):
             if not readable:
-                raise DatasetInvalid(
-                    f"not one of the {len(clips)} clips to {purpose} on could be read; see the lines above"
+                raise DatasetInvalidError(
+                    f"not one of the {len(clips)} clips to {purpose} on could be read", hint="see the lines above"
                 )
         train_targets = [position[clip.label] for clip in train]
         validation_targets = [position[clip.label] for clip in validation]
@@ -360,7 +366,7 @@ def _conclude(
     baseline: Baseline | None, tested: Sequence[LabelledClip], *, environment: Mapping[str, str], reading: ReadOptions,
 ) -> CrossvalMetrics:  # fmt: skip
     if not any(record.known for record in records):
-        raise DatasetInvalid(f"{data}: not one clip of a test part could be read; see the lines above")
+        raise DatasetInvalidError("not one clip of a test part could be read", source=data, hint="see the lines above")
     metrics = pool(records, labels, data=data, by=by, baseline=baseline, objective=recipe.training.objective)
     lines = "".join(f"{to_json(clip)}\n" for record in records for clip in record.clips)
     write_atomically(folder / "predictions.jsonl", lines.encode())

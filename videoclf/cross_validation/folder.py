@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from videoclf.errors import RunFolderUnusable
+from videoclf.errors import RunFolderUnusableError
 from videoclf.evaluation.cross_validated import FoldRecord
 from videoclf.files import prepare_folder, remove_file, write_atomically
+from videoclf.option_names import option
 from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.toml_io import recipe_to_toml
 from videoclf.results.reader import holds_run
@@ -28,7 +29,7 @@ class CrossvalFolder:
         overwrite: whether another cross-validation, or this one, may be begun anew there.
 
     Raises:
-        RunFolderUnusable: it holds something else.
+        RunFolderUnusableError: it holds something else.
     """
 
     def __init__(self, path: Path, fingerprint: str, computes_on: str, *, overwrite: bool) -> None:
@@ -36,18 +37,21 @@ class CrossvalFolder:
         self._about = path / "crossval.json"
         self._fingerprint, self._computes_on = fingerprint, computes_on
         if holds_run(path):
-            raise RunFolderUnusable(f"{path}: holds a training run; choose another --out")
+            raise RunFolderUnusableError("holds a training run", source=path, hint=f"choose another {option('out')}")
         about = self._read_about(overwrite=overwrite)
         found = about.get("fingerprint")
         others = [*(path / name for name in _RESULTS if (path / name).exists()), *(path / "folds").glob("*.json")]
         if found is None and not overwrite and others:
-            raise RunFolderUnusable(
-                f"{path}: holds other figures ({others[0].relative_to(path)}); choose another --out, or add --overwrite"
+            raise RunFolderUnusableError(
+                f"holds other figures ({others[0].relative_to(path)})",
+                source=path,
+                hint=f"choose another {option('out')}, or add {option('overwrite')}",
             )
         if found not in {None, fingerprint} and not overwrite:
-            raise RunFolderUnusable(
-                f"{path}: holds the cross-validation of another recipe, of other weights, or of other clips; choose "
-                "another --out, or add --overwrite"
+            raise RunFolderUnusableError(
+                "holds the cross-validation of another recipe, of other weights, or of other clips",
+                source=path,
+                hint=f"choose another {option('out')}, or add {option('overwrite')}",
             )
         self._is_begun = found == fingerprint and not overwrite
         self.began_on: str | None = about.get("computes_on") if self._is_begun else None
@@ -62,9 +66,10 @@ class CrossvalFolder:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             if overwrite:
                 return {}
-            raise RunFolderUnusable(
-                f"{self._about}: is damaged, so that it cannot be told of what its folds are; choose another --out, or "
-                "add --overwrite"
+            raise RunFolderUnusableError(
+                "is damaged, so that it cannot be told of what its folds are",
+                source=self._about,
+                hint=f"choose another {option('out')}, or add {option('overwrite')}",
             ) from error
 
     def records(self) -> dict[str, FoldRecord]:
@@ -81,7 +86,7 @@ class CrossvalFolder:
         """Write a fold's record.
 
         Raises:
-            RunFolderUnusable: the folder cannot be written.
+            RunFolderUnusableError: the folder cannot be written.
         """
         if not self._is_begun:
             prepare_folder(self.path / "folds")

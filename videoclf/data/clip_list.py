@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from videoclf.errors import DatasetInvalid, one_line
+from videoclf.errors import DatasetInvalidError, one_line
 
 Part = Literal["train", "validation", "test"]
 """What a clip is for."""
@@ -65,20 +65,22 @@ def read_clip_list(path: Path) -> ClipList:
     unknown names is never taken for a clip.
 
     Raises:
-        DatasetInvalid: not to be read, empty, columns that are not known or said twice, or a line of another form.
+        DatasetInvalidError: not to be read, empty, columns that are not known or said twice, or a line of another form.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, skipinitialspace=True, strict=True)  # a quote that is never closed
             lines = [(reader.line_num, fields) for row in reader if any(fields := [field.strip() for field in row])]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetInvalid(
-            f"{path}: cannot be read as a list of path,label ({one_line(error)}); save it as a CSV file in UTF-8"
+        raise DatasetInvalidError(
+            f"cannot be read as a list of path,label ({one_line(error)})",
+            source=path,
+            hint="save it as a CSV file in UTF-8",
         ) from error
     header = _read_header(lines[0][1], path) if lines else None
     body = lines[1:] if header else lines
     if not body:
-        raise DatasetInvalid(f"{path}: the list is empty; write a line path,label for each clip")
+        raise DatasetInvalidError("the list is empty", source=path, hint="write a line path,label for each clip")
     if header:
         return ClipList(
             tuple(_parse_named(fields, header, path, number) for number, fields in body),
@@ -88,9 +90,10 @@ def read_clip_list(path: Path) -> ClipList:
     rows = tuple(_parse_unnamed(fields, path, number) for number, fields in body)
     groups = {row.group.casefold() for row in rows if row.group}
     if parts := sorted(groups & PART_OF_NAME.keys()):
-        raise DatasetInvalid(
-            f"{path}: its third column holds {', '.join(parts)}: say in a first line what it is: "
-            "path,label,split (or path,label,group)"
+        raise DatasetInvalidError(
+            f"its third column holds {', '.join(parts)}: say in a first line what it is: path,label,split (or "
+            "path,label,group)",
+            source=path,
         )
     return ClipList(rows)
 
@@ -111,7 +114,9 @@ def _read_header(fields: Sequence[str], path: Path) -> _Header | None:
     for column in columns:
         names = [name for name, each in header if each == column]
         if len(names) > 1:
-            raise DatasetInvalid(f"{path}, line 1: columns {' and '.join(names)} both say the {column}; remove one")
+            raise DatasetInvalidError(
+                f"columns {' and '.join(names)} both say the {column}", source=f"{path}, line 1", hint="remove one"
+            )
     return header
 
 
@@ -124,25 +129,29 @@ def _check_first_line(number: int, fields: Sequence[str], path: Path) -> None:
     found = {_column_of(name) for name in fields}
     if len(found & {"path", "label"}) == 1:
         lacking: _Column = "label" if "path" in found else "path"
-        raise DatasetInvalid(
-            f"{path}, line {number}: {','.join(fields)[:200]!r} names no column for the {lacking}; call it "
-            f"{', or '.join(_NAMES[lacking])}"
+        raise DatasetInvalidError(
+            f"{','.join(fields)[:200]!r} names no column for the {lacking}",
+            source=f"{path}, line {number}",
+            hint=f"call it {', or '.join(_NAMES[lacking])}",
         )
     if len(fields) == 1 and (separator := next((c for c in "\t;|" if c in fields[0]), "")):
-        raise DatasetInvalid(
-            f"{path}, line {number}: its columns are separated by {separator!r}; separate them by commas: path,label"
+        raise DatasetInvalidError(
+            f"its columns are separated by {separator!r}",
+            source=f"{path}, line {number}",
+            hint="separate them by commas: path,label",
         )
     known = "; ".join(f"{column}: {', '.join(names)}" for column, names in _NAMES.items())
-    raise DatasetInvalid(
-        f"{path}, line {number}: {','.join(fields)[:200]!r} names no columns known here, and {fields[0][:200]!r} is no "
-        f"file beside the list; correct the path, or begin with a line path,label. Names that are known: {known}"
+    raise DatasetInvalidError(
+        f"{','.join(fields)[:200]!r} names no columns known here, and {fields[0][:200]!r} is no file beside the list",
+        source=f"{path}, line {number}",
+        hint=f"correct the path, or begin with a line path,label. Names that are known: {known}",
     )
 
 
 def _parse_unnamed(fields: Sequence[str], path: Path, number: int) -> ClipRow:
     if len(fields) not in {2, 3} or not fields[0] or not fields[1]:
-        raise DatasetInvalid(
-            f"{path}, line {number}: expected path,label or path,label,group, got {','.join(fields)!r}"
+        raise DatasetInvalidError(
+            f"expected path,label or path,label,group, got {','.join(fields)!r}", source=f"{path}, line {number}"
         )
     return ClipRow(fields[0], fields[1], fields[2] or None if len(fields) == 3 else None, None, number)
 
@@ -150,14 +159,16 @@ def _parse_unnamed(fields: Sequence[str], path: Path, number: int) -> ClipRow:
 def _parse_named(fields: Sequence[str], header: _Header, path: Path, number: int) -> ClipRow:
     value = {column: field for (_, column), field in zip(header, fields, strict=False) if column}
     if len(fields) != len(header) or not value.get("path") or not value.get("label"):
-        raise DatasetInvalid(
-            f"{path}, line {number}: expected {','.join(name for name, _ in header)}, got {','.join(fields)!r}"
+        raise DatasetInvalidError(
+            f"expected {','.join((name for name, _ in header))}, got {','.join(fields)!r}",
+            source=f"{path}, line {number}",
         )
     said = value.get("split", "")
     if said and said.casefold() not in PART_OF_NAME:
-        raise DatasetInvalid(
-            f"{path}, line {number}: split {said!r} is unknown; write train, val or test (or nothing: the clip is left "
-            "out), or call the column otherwise"
+        raise DatasetInvalidError(
+            f"split {said!r} is unknown",
+            source=f"{path}, line {number}",
+            hint="write train, val or test (or nothing: the clip is left out), or call the column otherwise",
         )
     part = PART_OF_NAME[said.casefold()] if said else None
     return ClipRow(value["path"], value["label"], value.get("group") or None, part, number)

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from videoclf.data.clip_list import PART_OF_NAME, Part, read_clip_list
-from videoclf.errors import DatasetInvalid, UsageInvalid
+from videoclf.errors import DatasetInvalidError, UsageInvalidError
 from videoclf.label_names import refuse_look_alikes
 from videoclf.media.sources import VIDEO_SUFFIXES, videos_below, without_credentials
+from videoclf.option_names import option
 
 UCF_GROUP_PATTERN = r"_(g\d+)_"
 """UCF101's naming: clips of one group come from one video, one person or one place."""
@@ -91,8 +92,9 @@ def load_dataset(source: str | Path, *, group_pattern: str | None = None) -> Dat
             first.
 
     Raises:
-        UsageInvalid: the pattern is no regular expression, or is nowhere to be found.
-        DatasetInvalid: nothing there, no classes, no clips, an unreadable line, or names that nobody can tell apart.
+        UsageInvalidError: the pattern is no regular expression, or is nowhere to be found.
+        DatasetInvalidError: nothing there, no classes, no clips, an unreadable line, or names that nobody can tell
+            apart.
     """
     path = Path(source)
     pattern = None if group_pattern is None else _compile(group_pattern)
@@ -101,14 +103,18 @@ def load_dataset(source: str | Path, *, group_pattern: str | None = None) -> Dat
     elif path.is_file():
         scan = _read_list(path)
     else:
-        raise DatasetInvalid(f"{without_credentials(path)}: no such folder or list of path,label; check the path")
+        raise DatasetInvalidError(
+            "no such folder or list of path,label", source=without_credentials(path), hint="check the path"
+        )
     warnings = list(scan.warnings)
     if pattern is None:
         groups = [_group_of(found.clip.path.name, _UCF_GROUP) for found in scan.clips]
     else:
         groups = _find_groups(scan.clips, pattern, str(path))
         if all(found.clip.group is not None for found in scan.clips):
-            warnings.append(f"--group-regex {group_pattern!r}: is not used: {path} names the group of every clip")
+            warnings.append(
+                f"{option('group_regex', group_pattern)}: is not used: {path} names the group of every clip"
+            )
         else:
             warnings += _warn_of_groups(groups, pattern.pattern)
     grouped = [
@@ -142,7 +148,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
     except re.error as error:
-        raise UsageInvalid(f"--group-regex {pattern!r}: is no regular expression ({error})") from error
+        raise UsageInvalidError(f"is no regular expression ({error})", source=option("group_regex", pattern)) from error
 
 
 def _group_of(name: str, pattern: re.Pattern[str]) -> str | None:
@@ -160,9 +166,10 @@ def _find_groups(clips: Sequence[_Found], pattern: re.Pattern[str], source: str)
             return groups
     ungrouped = [found.name_below for found in clips if found.clip.group is None]
     if ungrouped:
-        raise UsageInvalid(
-            f"--group-regex {pattern.pattern!r}: is found in no file name and no path of {source}, such as "
-            f"{', '.join(ungrouped[:3])}; correct it, or leave it out"
+        raise UsageInvalidError(
+            f"is found in no file name and no path of {source}, such as {', '.join(ungrouped[:3])}",
+            source=option("group_regex", pattern.pattern),
+            hint="correct it, or leave it out",
         )
     return [None] * len(clips)
 
@@ -170,7 +177,7 @@ def _find_groups(clips: Sequence[_Found], pattern: re.Pattern[str], source: str)
 def _warn_of_groups(found: Sequence[str | None], pattern: str) -> list[str]:
     """A line where a pattern makes no groups worth the name."""
     groups = [group for group in found if group is not None]
-    named = f"--group-regex {pattern!r}"
+    named = f"{option('group_regex', pattern)}"
     if len(found) > 1 and len(set(groups)) == 1:
         return [f"{named}: finds one group only, {groups[0]!r}, in {len(groups)} of {len(found)} clips"]
     if len(found) > 1 and len(set(groups)) == len(groups):
@@ -190,7 +197,9 @@ def _scan_folder(folder: Path) -> _Scan:
     loose = sorted(path for path in loose if not path.name.startswith("."))
     if not videos:
         hint = f"; the {len(loose)} videos in it lie in no class folder" if loose else ""
-        raise DatasetInvalid(f"{folder}: holds no CLASS/clip.avi (or other video){hint}; see docs/training.md")
+        raise DatasetInvalidError(
+            f"holds no CLASS/clip.avi (or other video){hint}", source=folder, hint="see docs/training.md"
+        )
     if _is_laid_out_in_parts(folder, videos):
         loose += [path for part, paths in videos.items() for path in paths if path.parent == part]
         clips = [
@@ -211,7 +220,7 @@ def _is_laid_out_in_parts(folder: Path, videos: dict[Path, list[Path]]) -> bool:
     """Whether the subfolders are the parts of a split, the classes below them.
 
     Raises:
-        DatasetInvalid: some of them are, or no classes are below them: not to be taken for classes without a word.
+        DatasetInvalidError: some of them are, or no classes are below them: not to be taken for classes without a word.
     """
     parts = [path for path in videos if path.name.casefold() in PART_OF_NAME]
     _refuse_what_looks_like_parts(folder, videos, parts)
@@ -222,13 +231,16 @@ def _is_laid_out_in_parts(folder: Path, videos: dict[Path, list[Path]]) -> bool:
         return False  # one class may well be called test
     named = ", ".join(path.name for path in parts)
     if not has_classes:
-        raise DatasetInvalid(
-            f"{folder}: holds {named}, but no class folders in them; lay clips out as "
-            f"{parts[0].name}/CLASS/clip.avi (or rename them, if these are the classes)"
+        raise DatasetInvalidError(
+            f"holds {named}, but no class folders in them",
+            source=folder,
+            hint=f"lay clips out as {parts[0].name}/CLASS/clip.avi (or rename them, if these are the classes)",
         )
     other = next(path.name for path in videos if path not in parts)
-    raise DatasetInvalid(
-        f"{folder}: holds {named}, the parts of a split, beside {other}; move {other} away, or rename the parts"
+    raise DatasetInvalidError(
+        f"holds {named}, the parts of a split, beside {other}",
+        source=folder,
+        hint=f"move {other} away, or rename the parts",
     )
 
 
@@ -241,14 +253,18 @@ def _refuse_what_looks_like_parts(folder: Path, videos: dict[Path, list[Path]], 
     for part in parts:
         twin = next((top for top in videos if top not in parts and inner[top] & inner[part]), None)
         if twin is not None:
-            raise DatasetInvalid(
-                f"{folder}: {part.name} and {twin.name} hold folders of the same names, such as "
-                f"{min(inner[twin] & inner[part])}: parts of a split, it seems; call them train, val and test"
+            raise DatasetInvalidError(
+                f"{part.name} and {twin.name} hold folders of the same names, such as "
+                f"{min(inner[twin] & inner[part])}: parts of a split, it seems",
+                source=folder,
+                hint="call them train, val and test",
             )
     if len(videos) == 1 and not parts:
         (top, names), *_ = inner.items()
         if len({PART_OF_NAME.get(name.casefold()) for name in names} - {None}) > 1:
-            raise DatasetInvalid(f"{folder}: its parts, such as {min(names)}, lie in {top}; name that folder")
+            raise DatasetInvalidError(
+                f"its parts, such as {min(names)}, lie in {top}", source=folder, hint="name that folder"
+            )
 
 
 def _read_list(path: Path) -> _Scan:
@@ -257,7 +273,9 @@ def _read_list(path: Path) -> _Scan:
     for row in listed.rows:
         clip = LabelledClip(path.parent / row.path, row.label, row.group, row.part)
         if clip.path in clips:
-            raise DatasetInvalid(f"{path}, line {row.line_number}: {clip.path} is listed twice; remove one line")
+            raise DatasetInvalidError(
+                f"{clip.path} is listed twice", source=f"{path}, line {row.line_number}", hint="remove one line"
+            )
         clips[clip.path] = _Found(clip, row.path)
     warnings = []
     if listed.unused_columns:
@@ -271,12 +289,14 @@ def check_labels(
     """Every clip's class (each of its labels, where it may have several) is one that the model knows.
 
     Raises:
-        DatasetInvalid: names the first that is not.
+        DatasetInvalidError: names the first that is not.
     """
     for clip in clips:
         unknown = [name for name in (clip.names if has_several else (clip.label,)) if name not in known]
         if unknown:
-            raise DatasetInvalid(
-                f"{clip.path}: its class {unknown[0]!r} is unknown to {model}, which knows {', '.join(known[:20])}"
-                f"{', ...' if len(known) > 20 else ''}; rename the folder, or train on it: videoclf train"
+            raise DatasetInvalidError(
+                f"its class {unknown[0]!r} is unknown to {model}, which knows "
+                f"{', '.join(known[:20])}{', ...' if len(known) > 20 else ''}",
+                source=clip.path,
+                hint="rename the folder, or train on it: videoclf train",
             )

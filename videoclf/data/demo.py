@@ -18,7 +18,7 @@ from typing import Any
 import av
 import numpy as np
 
-from videoclf.errors import DeviceUnavailable, RunFolderUnusable, one_line
+from videoclf.errors import DeviceUnavailableError, RunFolderUnusableError, one_line
 from videoclf.files import refuse_to_replace
 from videoclf.media.frames import UInt8Array
 
@@ -68,15 +68,17 @@ def render_demo_data(
         How many clips were written.
 
     Raises:
-        RunFolderUnusable: the folder cannot be written, holds such files, or anything else.
-        DeviceUnavailable: OpenCV, which draws, cannot be imported.
+        RunFolderUnusableError: the folder cannot be written, holds such files, or anything else.
+        DeviceUnavailableError: OpenCV, which draws, cannot be imported.
     """
     cv2 = _import_opencv()
     clips = [folder / label / _name(label, group, clip) for label, group, clip in _all_clips()]
     refuse_to_replace(*clips, overwrite=overwrite)
     strange = sorted(path.name for path in folder.iterdir() if path.name not in ORDERS) if folder.is_dir() else []
     if strange:
-        raise RunFolderUnusable(f"{folder}: holds other things, such as {strange[0]}; name a folder of its own")
+        raise RunFolderUnusableError(
+            f"holds other things, such as {strange[0]}", source=folder, hint="name a folder of its own"
+        )
     try:
         for label in ORDERS:
             (folder / label).mkdir(parents=True, exist_ok=True)
@@ -85,8 +87,8 @@ def render_demo_data(
             return sum(job.result() for job in jobs)
     except (OSError, av.error.FFmpegError) as error:
         reason = one_line(error.strerror or error)
-        raise RunFolderUnusable(
-            f"{folder}: cannot be written ({reason}); free some space or choose another folder"
+        raise RunFolderUnusableError(
+            f"cannot be written ({reason})", source=folder, hint="free some space or choose another folder"
         ) from error
 
 
@@ -103,9 +105,10 @@ def _import_opencv() -> Any:
     try:
         import cv2
     except ImportError as error:
-        raise DeviceUnavailable(
-            f"OpenCV cannot be imported ({one_line(error)}); install what it needs (Debian: apt-get install libgl1 "
-            "libglib2.0-0), or: pip install opencv-python-headless"
+        raise DeviceUnavailableError(
+            f"OpenCV cannot be imported ({one_line(error)})",
+            hint="install what it needs (Debian: apt-get install libgl1 libglib2.0-0), or: pip install "
+            "opencv-python-headless",
         ) from error
     return cv2
 

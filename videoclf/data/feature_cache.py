@@ -13,11 +13,19 @@ from pathlib import Path
 
 from videoclf.caches import cache_folder
 from videoclf.data.content_index import ContentIndex
-from videoclf.data.feature_entry import ClipFeatures, EntryDamaged, EntryLayout, Float32Array, read_array, read_layout
+from videoclf.data.feature_entry import (
+    ClipFeatures,
+    EntryDamagedError,
+    EntryLayout,
+    Float32Array,
+    read_array,
+    read_layout,
+)
 from videoclf.data.feature_entry import pack as pack_entry
 from videoclf.data.feature_key import FeatureKey
-from videoclf.errors import RunFolderUnusable
+from videoclf.errors import RunFolderUnusableError
 from videoclf.files import write_shared
+from videoclf.option_names import option
 
 _SUFFIX = ".safetensors"
 
@@ -74,7 +82,7 @@ class FeatureCache:
                 return layout
         except OSError:
             return None
-        except EntryDamaged:
+        except EntryDamagedError:
             self._damaged.add(key.digest)
             return None
 
@@ -85,7 +93,7 @@ class FeatureCache:
                 return read_array(file, layout.places[window])
         except OSError:
             return None
-        except EntryDamaged:
+        except EntryDamagedError:
             self._damaged.add(key.digest)
             return None
 
@@ -93,7 +101,7 @@ class FeatureCache:
         """Keep the features of a clip's view; returns how many bytes that takes.
 
         Raises:
-            RunFolderUnusable: the disk is full, or the folder cannot be written.
+            RunFolderUnusableError: the disk is full, or the folder cannot be written.
         """
         path = self.path_of(key)
         content = pack_entry(key, features)
@@ -101,9 +109,10 @@ class FeatureCache:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_shared(path, content)
         except OSError as error:
-            raise RunFolderUnusable(
-                f"{self.folder}: features cannot be kept there ({error.strerror}); free some space, or name another "
-                "folder: --cache, VIDEOCLF_CACHE"
+            raise RunFolderUnusableError(
+                f"features cannot be kept there ({error.strerror})",
+                source=self.folder,
+                hint=f"free some space, or name another folder: {option('cache')}, VIDEOCLF_CACHE",
             ) from error
         return len(content)
 

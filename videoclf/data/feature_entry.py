@@ -24,7 +24,7 @@ _MAX_HEADER_BYTES = 16 << 20
 """A window takes some 150 bytes of header; a foreign file may claim anything."""
 
 
-class EntryDamaged(Exception):
+class EntryDamagedError(Exception):
     """A file that is torn, foreign or changed; never leaves this package: the features are computed anew."""
 
 
@@ -91,14 +91,14 @@ def read_layout(file: BinaryIO, key: FeatureKey) -> EntryLayout:
     """What an entry's file says it holds; whether the arrays are whole shows when they are read.
 
     Raises:
-        EntryDamaged: torn, foreign, of another key, or its header was changed.
+        EntryDamagedError: torn, foreign, of another key, or its header was changed.
     """
     try:
         header, data_start = _read_header(file)
         facts = json.loads(header.pop("__metadata__")[_METADATA_NAME])
         shapes = {name: entry["shape"] for name, entry in header.items()}
         if facts["checksum"] != _checksum_of_facts(facts, shapes) or facts["key"] != key.digest:
-            raise EntryDamaged
+            raise EntryDamagedError
         # from here on the numbers are those that were written, but for dtypes and offsets
         layout = EntryLayout(
             tuple(facts["num_frames"]),
@@ -106,9 +106,9 @@ def read_layout(file: BinaryIO, key: FeatureKey) -> EntryLayout:
         )
         end_bytes = data_start + sum(4 * place.num_steps * place.num_features for place in layout.places)
         if file.seek(0, 2) != end_bytes:
-            raise EntryDamaged
+            raise EntryDamagedError
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OSError) as error:
-        raise EntryDamaged from error
+        raise EntryDamagedError from error
     return layout
 
 
@@ -116,16 +116,16 @@ def read_array(file: BinaryIO, place: ArrayPlace) -> Float32Array:
     """``T'×D``, the caller's own.
 
     Raises:
-        EntryDamaged: cut short, or not the bytes that were written.
+        EntryDamagedError: cut short, or not the bytes that were written.
     """
     array = np.empty((place.num_steps, place.num_features), np.dtype("<f4"))
     try:
         file.seek(place.offset_bytes)
         num_read = file.readinto(array.data.cast("B"))  # type: ignore[attr-defined]  # all binary files have it
     except OSError as error:
-        raise EntryDamaged from error
+        raise EntryDamagedError from error
     if num_read != array.nbytes or checksum(array) != place.crc32:
-        raise EntryDamaged
+        raise EntryDamagedError
     return array
 
 
@@ -144,7 +144,7 @@ def _read_header(file: BinaryIO) -> tuple[dict[str, Any], int]:
     file.seek(0)
     num_header_bytes = int.from_bytes(file.read(8), "little")
     if not 0 < num_header_bytes <= _MAX_HEADER_BYTES:
-        raise EntryDamaged
+        raise EntryDamagedError
     header = json.loads(file.read(num_header_bytes), object_pairs_hook=_without_duplicates)
     return header, 8 + num_header_bytes
 
@@ -152,7 +152,7 @@ def _read_header(file: BinaryIO) -> tuple[dict[str, Any], int]:
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise EntryDamaged
+        raise EntryDamagedError
     return found
 
 
@@ -161,5 +161,5 @@ def _place(header: dict[str, Any], facts: dict[str, Any], name: str, data_start:
     num_steps, num_features = entry["shape"]
     start, end = entry["data_offsets"]
     if entry["dtype"] != "F32" or end - start != 4 * num_steps * num_features:
-        raise EntryDamaged
+        raise EntryDamagedError
     return ArrayPlace(data_start + start, num_steps, num_features, facts["crc32"][name])

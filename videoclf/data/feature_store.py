@@ -9,10 +9,11 @@ from typing import TypeAlias
 
 from videoclf.data.content_index import ContentIndex
 from videoclf.data.feature_cache import FeatureCache
-from videoclf.data.feature_entry import ClipFeatures, EntryDamaged, EntryLayout, Float32Array
+from videoclf.data.feature_entry import ClipFeatures, EntryDamagedError, EntryLayout, Float32Array
 from videoclf.data.feature_key import FeatureKey
 from videoclf.data.temporary_features import TemporaryFeatures
-from videoclf.errors import RunFolderUnusable
+from videoclf.errors import RunFolderUnusableError
+from videoclf.option_names import option
 
 MAX_MEMORY_BYTES = 1 << 30
 """Of arrays that were used last: of the default recipe, six views of 200 clips of 35 steps."""
@@ -81,29 +82,28 @@ class FeatureStore:
         """Keep the features of a clip's view.
 
         Raises:
-            RunFolderUnusable: there is no room for them, in the cache or in the temporary folder, or what was written
-                cannot be read back.
+            RunFolderUnusableError: there is no room for them, in the cache or in the temporary folder, or what was
+                written cannot be read back.
         """
         self._write(key, features)
         layout = self.find(key)
         if layout is None:
-            raise RunFolderUnusable(self.unreadable)
+            raise self.unreadable()
         return layout
 
-    @property
-    def unreadable(self) -> str:
-        """The message where what was just written cannot be read back."""
-        folder = self.cache.folder if self.cache is not None else self._temporary_folder
-        return (
-            f"{folder}: what is written there cannot be read back; look after that disk, or name another folder "
-            "meanwhile: --cache, --out"
+    def unreadable(self) -> RunFolderUnusableError:
+        """The error where what was just written cannot be read back."""
+        return RunFolderUnusableError(
+            "what is written there cannot be read back",
+            source=self._temporary_folder if self.cache is None else self.cache.folder,
+            hint=f"check that disk, or name another folder: {option('cache')}, {option('out')}",
         )
 
     def _write(self, key: FeatureKey, features: ClipFeatures) -> None:
         if self.cache is not None and self._is_cache_writable:
             try:
                 self.num_bytes_written += self.cache.store(key, features)
-            except RunFolderUnusable as error:
+            except RunFolderUnusableError as error:
                 if self._temporary_folder is None:
                     raise
                 self._is_cache_writable = False
@@ -119,7 +119,7 @@ class FeatureStore:
         if self._temporary is not None and self._temporary.find(key) is not None:
             try:
                 return self._temporary.load(layout, window)
-            except EntryDamaged:
+            except EntryDamagedError:
                 return None
         return None if self.cache is None else self.cache.load(key, layout, window)
 

@@ -12,7 +12,8 @@ import numpy as np
 from videoclf.data.clip_list import PARTS
 from videoclf.data.dataset import Dataset, LabelledClip
 from videoclf.data.splits import Split, leave_out, make_split, warn_of_lacking_classes, warn_of_shares
-from videoclf.errors import DatasetInvalid, UsageInvalid
+from videoclf.errors import DatasetInvalidError, UsageInvalidError
+from videoclf.option_names import option
 
 FOLDS_HELP = "group, official or random"
 
@@ -50,19 +51,21 @@ def make_folds(
         unknown: classes of which nothing is learnt; see `make_split`.
 
     Raises:
-        UsageInvalid: an unknown way, or a number of folds that cannot be.
-        DatasetInvalid: no groups, no lists, or a fold that leaves a class without training clips.
+        UsageInvalidError: an unknown way, or a number of folds that cannot be.
+        DatasetInvalidError: no groups, no lists, or a fold that leaves a class without training clips.
     """
     if by == "official":
         if num_folds is not None:
-            raise UsageInvalid("--folds: the official lists are as many as they are; leave it out")
+            raise UsageInvalidError(
+                "the official lists are as many as they are", source=option("folds"), hint="leave it out"
+            )
         specs = [f"official:{number}" for number in (1, 2, 3)]
         return [Fold(spec, make_split(dataset, spec, split_files=split_files, unknown=unknown)) for spec in specs]
     if by == "group":
         return [_fold(dataset, units, unknown) for units in _deal_groups(dataset, num_folds)]
     if by == "random":
         return _random_folds(dataset, num_folds, unknown, has_several=has_several)
-    raise UsageInvalid(f"--by {by!r}: unknown; use {FOLDS_HELP}")
+    raise UsageInvalidError("unknown", source=option("by", by), hint=f"use {FOLDS_HELP}")
 
 
 def describe_folds(folds: Sequence[Fold]) -> list[str]:
@@ -107,21 +110,25 @@ def _deal_groups(dataset: Dataset, num_folds: int | None) -> list[dict[str, list
     """The groups of each fold (a clip that has none is one by itself); the largest are dealt first, each to the fold
     that has the fewest clips."""
     if dataset.group_pattern is not None and len(dataset.groups) == 1:
-        raise DatasetInvalid(
-            f"--group-regex {dataset.group_pattern!r}: finds one group only in {dataset.source}, "
-            f"{dataset.groups[0]!r}; two at least are needed: choose another, or --by random"
+        raise DatasetInvalidError(
+            f"finds one group only in {dataset.source}, {dataset.groups[0]!r}",
+            source=option("group_regex", dataset.group_pattern),
+            hint=f"two at least are needed: choose another, or {option('by', 'random')}",
         )
     if len(dataset.groups) < 2:
-        raise DatasetInvalid(
-            f"--by group: the names in {dataset.source} carry no groups (UCF101's _g01_); give --group-regex, a list "
-            "with a group column, or --by random"
+        raise DatasetInvalidError(
+            f"the names in {dataset.source} carry no groups (UCF101's _g01_)",
+            source=option("by", "group"),
+            hint=f"give {option('group_regex')}, a list with a group column, or {option('by', 'random')}",
         )
     groups: dict[str, list[LabelledClip]] = {}
     for clip in dataset.clips:
         groups.setdefault(str(clip.path) if clip.group is None else clip.group, []).append(clip)
     wanted = len(groups) if num_folds is None else num_folds
     if not 2 <= wanted <= len(groups):
-        raise UsageInvalid(f"--folds {wanted}: {dataset.source} has {len(groups)} groups; use 2 to {len(groups)}")
+        raise UsageInvalidError(
+            f"{dataset.source} has {len(groups)} groups", source=option("folds", wanted), hint=f"use 2 to {len(groups)}"
+        )
     folds: list[list[str]] = [[] for _ in range(wanted)]
     num_clips = [0] * wanted
     for group in sorted(groups, key=lambda name: (-len(groups[name]), name)):
@@ -142,9 +149,10 @@ def _random_folds(
     if not 3 <= wanted <= num_clips:
         default = " (the default)" if num_folds is None else ""
         remedy = f"use 3 to {num_clips}" if num_clips >= 3 else "three at least are needed: add clips"
-        raise UsageInvalid(
-            f"--folds {wanted}{default}: the rarest class of {dataset.source}, {rarest!r}, has {num_clips} clips; "
-            f"{remedy}"
+        raise UsageInvalidError(
+            f"the rarest class of {dataset.source}, {rarest!r}, has {num_clips} clips",
+            source=f"{option('folds', wanted)}{default}",
+            hint=f"{remedy}",
         )
     rng = np.random.default_rng(0)
     part_of: dict[LabelledClip, int] = {}

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from videoclf.errors import DatasetInvalid
+from videoclf.errors import DatasetInvalidError
 from videoclf.zoo import datasets_folder
 
 
@@ -87,10 +87,12 @@ def load_manifest(name: str) -> Manifest:
     """The manifest of that name.
 
     Raises:
-        DatasetInvalid: there is none.
+        DatasetInvalidError: there is none.
     """
     if name not in manifest_names():
-        raise DatasetInvalid(f"no data set {name!r} is described here; those that are: {', '.join(manifest_names())}")
+        raise DatasetInvalidError(
+            f"no data set {name!r} is described here", hint=f"those that are: {', '.join(manifest_names())}"
+        )
     tree = tomllib.loads((datasets_folder() / f"{name}.toml").read_text(encoding="utf-8"))
     return Manifest.model_validate({"name": name, **tree})
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from videoclf.errors import DatasetInvalid, UsageInvalid
+from videoclf.errors import DatasetInvalidError, UsageInvalidError
+from videoclf.option_names import option
 
 ClipName = tuple[str, str]
 """Class and file name without suffix, since many keep the videos in another container."""
@@ -35,11 +36,11 @@ def read_official_split(data_folder: Path, number: int, split_files: Path | None
         split_files: the folder with the lists, where it is another.
 
     Raises:
-        UsageInvalid: a number that does not exist.
-        DatasetInvalid: no lists, or lines of another form.
+        UsageInvalidError: a number that does not exist.
+        DatasetInvalidError: no lists, or lines of another form.
     """
     if not 1 <= number <= 3:
-        raise UsageInvalid(f"--split official:{number}: the official splits are 1, 2 and 3")
+        raise UsageInvalidError("the official splits are 1, 2 and 3", source=option("split", f"official:{number}"))
     candidates = [split_files] if split_files else [data_folder / name for name in _USUAL_FOLDERS]
     for folder in candidates:
         if (folder / f"trainlist{number:02}.txt").is_file():
@@ -47,9 +48,10 @@ def read_official_split(data_folder: Path, number: int, split_files: Path | None
         if any(folder.glob(f"*_test_split{number}.txt")):
             return _read_hmdb51(folder, number)
     where = str(split_files) if split_files else f"{data_folder} or beside it"
-    raise DatasetInvalid(
-        f"--split official:{number}: no trainlist{number:02}.txt (UCF101) nor *_test_split{number}.txt (HMDB51) in "
-        f"{where}; give their folder with --split-files, or see `videoclf datasets` for where to get them"
+    raise DatasetInvalidError(
+        f"no trainlist{number:02}.txt (UCF101) nor *_test_split{number}.txt (HMDB51) in {where}",
+        source=option("split", f"official:{number}"),
+        hint=f"give their folder with {option('split_files')}, or see `videoclf datasets` for where to get them",
     )
 
 
@@ -59,12 +61,14 @@ def _checked(
     """The split, each clip once.
 
     Raises:
-        DatasetInvalid: a clip is listed on both sides.
+        DatasetInvalidError: a clip is listed on both sides.
     """
     on_both_sides = set(train) & set(test)
     if on_both_sides:
         name = min(on_both_sides)
-        raise DatasetInvalid(f"{source}: its lists name {'/'.join(name)} for training and for test; get them again")
+        raise DatasetInvalidError(
+            f"its lists name {'/'.join(name)} for training and for test", source=source, hint="get them again"
+        )
     return OfficialSplit(source, *(tuple(dict.fromkeys(names)) for names in (train, test, unused)))
 
 
@@ -72,7 +76,7 @@ def _lines(path: Path) -> list[tuple[int, str]]:
     try:
         text = path.read_text(encoding="utf-8-sig")  # UCF101's lists end lines with CRLF
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasetInvalid(f"{path}: cannot be read as a split list ({error})") from error
+        raise DatasetInvalidError(f"cannot be read as a split list ({error})", source=path) from error
     return [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
 
 
@@ -85,7 +89,9 @@ def _read_ucf101(folder: Path, number: int) -> OfficialSplit:
         for line_number, line in _lines(path):
             label, slash, file = line.split(" ")[0].partition("/")
             if not slash:
-                raise DatasetInvalid(f"{path}, line {line_number}: expected Class/clip.avi, got {line!r}")
+                raise DatasetInvalidError(
+                    f"expected Class/clip.avi, got {line!r}", source=f"{path}, line {line_number}"
+                )
             names.append((label, Path(file).stem))
         parts[part] = names
     return _checked(folder, parts["train"], parts["test"])
@@ -102,6 +108,8 @@ def _read_hmdb51(folder: Path, number: int) -> OfficialSplit:
         for line_number, line in _lines(path):
             file, _, use = line.rpartition(" ")
             if use not in {"0", "1", "2"} or not file:
-                raise DatasetInvalid(f"{path}, line {line_number}: expected clip.avi 0, 1 or 2, got {line!r}")
+                raise DatasetInvalidError(
+                    f"expected clip.avi 0, 1 or 2, got {line!r}", source=f"{path}, line {line_number}"
+                )
             {"0": unused, "1": train, "2": test}[use].append((label, Path(file.strip()).stem))
     return _checked(folder, train, test, unused)

@@ -14,7 +14,8 @@ from videoclf.data.dataset import Dataset, LabelledClip
 from videoclf.data.manifest import Manifest, recognise
 from videoclf.data.official import ClipName, OfficialSplit, read_official_split
 from videoclf.data.split_allocation import Unit, choose_units
-from videoclf.errors import DatasetInvalid, UsageInvalid
+from videoclf.errors import DatasetInvalidError, UsageInvalidError
+from videoclf.option_names import option
 
 _TEST_SHARE = 0.25
 _VALIDATION_SHARE = 0.2
@@ -70,8 +71,8 @@ def make_split(
         unknown: classes of which nothing is learnt: their clips are in the test part, or in none.
 
     Raises:
-        UsageInvalid: an unknown spec.
-        DatasetInvalid: groups that do not exist, a class left without training clips, ...
+        UsageInvalidError: an unknown spec.
+        DatasetInvalidError: groups that do not exist, a class left without training clips, ...
     """
     chosen = spec or default_spec(dataset)
     kind, _, value = chosen.partition(":")
@@ -79,7 +80,9 @@ def make_split(
     missing: list[str] = []
     given_validation: list[LabelledClip] = []
     if kind != "given" and dataset.has_parts:
-        warnings.append(f"--split {chosen}: takes the place of the parts that {dataset.source} gives its clips")
+        warnings.append(
+            f"{option('split', chosen)}: takes the place of the parts that {dataset.source} gives its clips"
+        )
     if kind == "given" and not value:
         rest, given_validation, test = _take_given(dataset, chosen)
         warnings += _warn_of_given(dataset)
@@ -97,9 +100,10 @@ def make_split(
     elif kind == "group":
         seed = _seed(value, chosen)
         if not _has_groups(dataset.clips):
-            raise DatasetInvalid(
-                f"--split {chosen}: the names in {dataset.source} carry no groups (UCF101's _g01_); give "
-                "--group-regex, a list with a group column, or --split random:0"
+            raise DatasetInvalidError(
+                f"the names in {dataset.source} carry no groups (UCF101's _g01_)",
+                source=option("split", chosen),
+                hint=f"give {option('group_regex')}, a list with a group column, or {option('split', 'random:0')}",
             )
         rest, test = _cut(dataset.clips, _TEST_SHARE, seed, by_group=True, num_kept=2)
     elif kind == "random":
@@ -110,7 +114,7 @@ def make_split(
             "prefer groups where they are known"
         )
     else:
-        raise UsageInvalid(f"--split {chosen!r}: unknown; use {SPLIT_HELP}")
+        raise UsageInvalidError("unknown", source=option("split", chosen), hint=f"use {SPLIT_HELP}")
     if given_validation:
         train, validation = rest, given_validation
         warnings += warn_of_lacking_classes(train, validation, test)
@@ -119,10 +123,10 @@ def make_split(
             warnings += _warn_of_missing_groups(rest, dataset)
         train, validation = _cut_validation(rest, seed, by_group=kind != "random", unknown=unknown)
         is_chosen = kind in {"group", "random"}
-        warnings += warn_of_shares(train, validation, test if is_chosen else (), f"--split {chosen}")
+        warnings += warn_of_shares(train, validation, test if is_chosen else (), f"{option('split', chosen)}")
         warnings += warn_of_lacking_classes(train, validation, test if is_chosen else None)
     _check_parts(
-        train, validation, test, f"--split {chosen}", needs_test=kind not in {"none", "given"}, unknown=unknown
+        train, validation, test, f"{option('split', chosen)}", needs_test=kind not in {"none", "given"}, unknown=unknown
     )
     return Split(chosen, tuple(train), tuple(validation), tuple(test), tuple(warnings), tuple(missing))
 
@@ -131,16 +135,17 @@ def default_spec(dataset: Dataset) -> str:
     """How a dataset is parted where nobody says.
 
     Raises:
-        DatasetInvalid: ``--group-regex`` finds one group only.
+        DatasetInvalidError: ``--group-regex`` finds one group only.
     """
     if dataset.has_parts:
         return "given"
     if _has_groups(dataset.clips):
         return "group:0"
     if dataset.group_pattern is not None and dataset.groups:
-        raise DatasetInvalid(
-            f"--group-regex {dataset.group_pattern!r}: finds one group only in {dataset.source}, "
-            f"{dataset.groups[0]!r}; two at least are needed: choose another, or --split random:0"
+        raise DatasetInvalidError(
+            f"finds one group only in {dataset.source}, {dataset.groups[0]!r}",
+            source=option("group_regex", dataset.group_pattern),
+            hint=f"two at least are needed: choose another, or {option('split', 'random:0')}",
         )
     return "random:0"
 
@@ -155,7 +160,7 @@ def leave_out(dataset: Dataset, test: Collection[LabelledClip], name: str, *, un
         unknown: see `make_split`.
 
     Raises:
-        DatasetInvalid: a part would be empty, or a class left without training clips.
+        DatasetInvalidError: a part would be empty, or a class left without training clips.
     """
     left_out = set(test)
     rest = [clip for clip in dataset.clips if clip not in left_out]
@@ -223,29 +228,34 @@ def _how_to_group(clips: Sequence[LabelledClip], known: Manifest | None) -> str:
     """The end of a warning: the pattern of a public data set, where these are its names."""
     if known is None or not all(re.search(known.group_pattern, clip.path.name) for clip in clips):
         return ""
-    return f"; as {known.title}'s they do with --group-regex '{known.group_pattern}'"
+    return f"; as {known.title}'s they do with {option('group_regex', known.group_pattern)}"
 
 
 def _seed(text: str, spec: str) -> int:
     try:
         seed = int(text or 0)
     except ValueError as error:
-        raise UsageInvalid(f"--split {spec!r}: {text!r} is no whole number; use {SPLIT_HELP}") from error
+        raise UsageInvalidError(
+            f"{text!r} is no whole number", source=option("split", spec), hint=f"use {SPLIT_HELP}"
+        ) from error
     if seed < 0:
-        raise UsageInvalid(f"--split {spec!r}: {text!r} is below 0; use {SPLIT_HELP}")
+        raise UsageInvalidError(f"{text!r} is below 0", source=option("split", spec), hint=f"use {SPLIT_HELP}")
     return seed
 
 
 def _take_given(dataset: Dataset, spec: str) -> tuple[list[LabelledClip], list[LabelledClip], list[LabelledClip]]:
     """Clips to train, to validate and to test on by what the data say of each."""
     if not dataset.has_parts:
-        raise DatasetInvalid(
-            f"--split {spec}: {dataset.source} says of no clip what it is for; lay clips out as train/CLASS/clip.avi "
-            "and test/CLASS/clip.avi, or give the list a column split"
+        raise DatasetInvalidError(
+            f"{dataset.source} says of no clip what it is for",
+            source=option("split", spec),
+            hint="lay clips out as train/CLASS/clip.avi and test/CLASS/clip.avi, or give the list a column split",
         )
     train, validation, test = ([clip for clip in dataset.clips if clip.part == part] for part in PARTS)
     if not train:
-        raise DatasetInvalid(f"--split {spec}: {dataset.source} has no clips to train on; name some: train")
+        raise DatasetInvalidError(
+            f"{dataset.source} has no clips to train on", source=option("split", spec), hint="name some: train"
+        )
     return train, validation, test
 
 
@@ -262,9 +272,10 @@ def _leave_out(dataset: Dataset, value: str) -> tuple[list[LabelledClip], list[L
     groups = {name.strip() for name in value.split(",") if name.strip()}
     unknown = groups - set(dataset.groups)
     if unknown or not groups:
-        raise DatasetInvalid(
-            f"--split leave-out:{value}: {', '.join(sorted(unknown)) or 'nothing named'}: no such group; the groups of "
-            f"{dataset.source} are {', '.join(dataset.groups[:40]) or 'none'}"
+        raise DatasetInvalidError(
+            f"{', '.join(sorted(unknown)) or 'nothing named'}: no such group",
+            source=option("split", f"leave-out:{value}"),
+            hint=f"the groups of {dataset.source} are {', '.join(dataset.groups[:40]) or 'none'}",
         )
     rest = [clip for clip in dataset.clips if clip.group not in groups]
     return rest, [clip for clip in dataset.clips if clip.group in groups]
@@ -286,7 +297,7 @@ def _match_official(
     train = [clip for name in official.train for clip in by_name.get(name, [])]
     test = [clip for name in official.test for clip in by_name.get(name, [])]
     if not train or not test:
-        raise DatasetInvalid(f"of the official lists in {official.source}, no clip is in {dataset.source}")
+        raise DatasetInvalidError(f"of the official lists in {official.source}, no clip is in {dataset.source}")
     warnings = []
     missing = ["/".join(name) for name in (*official.train, *official.test) if name not in by_name]
     if missing:
@@ -332,13 +343,16 @@ def _check_parts(
     unknown: Collection[str],
 ) -> None:
     if not train or not validation or (needs_test and not test):
-        raise DatasetInvalid(
-            f"{asked}: leaves {len(train)} clips to train, {len(validation)} to validate and {len(test)} to "
-            "test; each needs one at least: add clips or groups"
+        raise DatasetInvalidError(
+            f"leaves {len(train)} clips to train, {len(validation)} to validate and {len(test)} to test",
+            source=asked,
+            hint="each needs one at least: add clips or groups",
         )
     known_test = (clip for clip in test if clip.label not in unknown)
     only_test = {name for clip in known_test for name in clip.names} - {name for clip in train for name in clip.names}
     if only_test:
-        raise DatasetInvalid(
-            f"{asked}: class {sorted(only_test)[0]!r} has test clips but none to train on; choose another split"
+        raise DatasetInvalidError(
+            f"class {sorted(only_test)[0]!r} has test clips but none to train on",
+            source=asked,
+            hint="choose another split",
         )

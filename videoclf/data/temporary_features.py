@@ -11,7 +11,8 @@ import numpy as np
 
 from videoclf.data.feature_entry import ArrayPlace, ClipFeatures, EntryLayout, Float32Array, checksum, read_array
 from videoclf.data.feature_key import FeatureKey
-from videoclf.errors import RunFolderUnusable
+from videoclf.errors import RunFolderUnusableError
+from videoclf.option_names import option
 
 
 class TemporaryFeatures:
@@ -21,7 +22,7 @@ class TemporaryFeatures:
         folder: where the file lies.
 
     Raises:
-        RunFolderUnusable: nothing can be written there.
+        RunFolderUnusableError: nothing can be written there.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,7 +43,7 @@ class TemporaryFeatures:
         """``T'×D``, the caller's own.
 
         Raises:
-            EntryDamaged: the disk does not give back what it took.
+            EntryDamagedError: the disk does not give back what it took.
         """
         return read_array(self._file, layout.places[window])
 
@@ -50,7 +51,7 @@ class TemporaryFeatures:
         """Keep the features of a clip's view; returns how many bytes that takes.
 
         Raises:
-            RunFolderUnusable: the disk is full.
+            RunFolderUnusableError: the disk is full.
         """
         started_bytes = self._num_bytes
         places = tuple(self._append(array) for array in features.windows)
@@ -70,8 +71,10 @@ class TemporaryFeatures:
         self._num_bytes += array.nbytes
         return place
 
-    def _unusable(self, error: OSError) -> RunFolderUnusable:
-        return RunFolderUnusable(
-            f"{self._folder}: the frozen backbone's features cannot be kept there ({error.strerror}, "
-            f"{self._num_bytes / 1e9:.1f} GB so far); free some space, or choose another --out"
+    def _unusable(self, error: OSError) -> RunFolderUnusableError:
+        return RunFolderUnusableError(
+            f"the frozen backbone's features cannot be kept there ({error.strerror}, "
+            f"{self._num_bytes / 1000000000.0:.1f} GB so far)",
+            source=self._folder,
+            hint=f"free some space, or choose another {option('out')}",
         )

@@ -90,8 +90,8 @@ def check(
         progress: is told of the progress.
 
     Raises:
-        DatasetInvalid: nothing there, no clips, or a split that cannot be made.
-        UsageInvalid: an unknown split.
+        DatasetInvalidError: nothing there, no clips, or a split that cannot be made.
+        UsageInvalidError: an unknown split.
     """
     watcher = progress or _SilentProgress()
     dataset = load_dataset(data, group_pattern=group_pattern)
@@ -121,7 +121,7 @@ def check(
         has_near_duplicates_checked=finds_near_duplicates,
         clips=tuple(_describe(each, part_of.get(each.clip.path)) for each in surveyed),
         unusable=tuple(
-            UnusableClip(path=str(each.clip.path), type=type(each.failure).__name__, message=str(each.failure))
+            UnusableClip(path=str(each.clip.path), type=each.failure.type_name, message=str(each.failure))
             for each in surveyed
             if each.failure is not None
         ),

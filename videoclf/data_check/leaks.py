@@ -11,7 +11,8 @@ from videoclf.data.clip_list import PARTS, Part
 from videoclf.data.dataset import Dataset, LabelledClip
 from videoclf.data.splits import Split
 from videoclf.data_check.findings import Leak
-from videoclf.errors import SplitLeaks
+from videoclf.errors import SplitLeaksError
+from videoclf.option_names import option
 
 _MAX_NAMED = 3
 
@@ -78,15 +79,15 @@ def refuse(leaks: Sequence[Leak], split: Split, dataset: Dataset) -> None:
     """Raise if anything leaks.
 
     Raises:
-        SplitLeaks: names the first leaks, and what to do.
+        SplitLeaksError: names the first leaks, and what to do.
     """
     if not leaks:
         return
     grouping = f" --group-regex {shlex.quote(dataset.group_pattern)}" if dataset.group_pattern else ""
-    raise SplitLeaks(
-        f"{describe(leaks, f'--split {split.spec}', dataset.source)}. Group them (--group-regex), remove the copies, "
-        f"or go on with --allow-leaks; all of them: videoclf check {shlex.quote(dataset.source)} --split "
-        f"{shlex.quote(split.spec)}{grouping}"
+    raise SplitLeaksError(
+        f"{describe(leaks, option('split', split.spec), dataset.source)}. Group them ({option('group_regex')}), "
+        f"remove the copies, or go on with {option('allow_leaks')}",
+        hint=f"all of them: videoclf check {shlex.quote(dataset.source)} --split {shlex.quote(split.spec)}{grouping}",
     )
 
 

@@ -23,7 +23,7 @@ def write_check(folder: Path, found: Check) -> None:
     """Write ``check.html`` and ``check.json`` into a folder, which is made if it is not there.
 
     Raises:
-        RunFolderUnusable: the folder cannot be written.
+        RunFolderUnusableError: the folder cannot be written.
     """
     prepare_folder(folder)
     write_atomically(folder / JSON_NAME, found.report.to_json_line().encode())

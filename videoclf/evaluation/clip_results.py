@@ -9,6 +9,7 @@ from pathlib import Path
 from videoclf.data.dataset import LabelledClip
 from videoclf.errors import counted
 from videoclf.inference.prediction import Failure, LabelScore, Prediction
+from videoclf.option_names import option
 from videoclf.recipe.recipe import Objective
 
 
@@ -55,8 +56,9 @@ def warn_of_joined_labels(clips: Iterable[LabelledClip], objective: Objective) -
     if not joined:
         return []
     return [
-        f"{counted(len(joined), 'clip')} with several labels, the first {joined[0].label!r}: each such combination "
-        "counts as a class of its own; to have every label scored by itself: --set training.objective=sigmoid"
+        f"{counted(len(joined), 'clip')} with several labels, the first {joined[0].label!r}: each such "
+        "combination counts as a class of its own; to have every label scored by itself: "
+        f"{option('set', 'training.objective=sigmoid')}"
     ]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from videoclf.data.content_index import ContentIndex
 from videoclf.data.dataset import LabelledClip
-from videoclf.errors import ResultsInvalid, one_line
+from videoclf.errors import ResultsInvalidError, one_line
 from videoclf.inference.model import Model
 from videoclf.recipe.trained_clips import clip_hash
 
@@ -34,7 +34,7 @@ def read_run_split(model: Path) -> RunSplit | None:
     """Of the run that a model file or folder belongs to; None where it belongs to none.
 
     Raises:
-        ResultsInvalid: the run's split.json is damaged.
+        ResultsInvalidError: the run's split.json is damaged.
     """
     path = (model if model.is_dir() else model.parent) / "split.json"
     if not (model.is_dir() or model.name == "model.safetensors") or not path.is_file():
@@ -46,8 +46,10 @@ def read_run_split(model: Path) -> RunSplit | None:
         is_finished = path.with_name("report.html").exists()
         return RunSplit(str(tree["spec"]), tree.get("group_pattern"), trained, tested, is_finished)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ResultsInvalid(
-            f"{path}: cannot be read ({one_line(error)}); evaluate the model file from another folder, or train again"
+        raise ResultsInvalidError(
+            f"cannot be read ({one_line(error)})",
+            source=path,
+            hint="evaluate the model file from another folder, or train again",
         ) from error
 
 
@@ -67,7 +69,7 @@ def find_trained_on(model: Model, clips: Sequence[LabelledClip]) -> list[bool]:
         clips: each is read whole, if the file knows any.
 
     Raises:
-        ModelFileInvalid, ResultsInvalid: the file, or the run's split.json, is damaged.
+        ModelFileInvalidError, ResultsInvalidError: the file, or the run's split.json, is damaged.
     """
     hashes = model.trained_clips
     if hashes:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from videoclf import errors
-from videoclf.errors import UsageInvalid
+from videoclf.errors import UsageInvalidError
 from videoclf.inference.engines.exported_engine import PortableEngine
 from videoclf.inference.engines.protocol import Engine, Float32Array
 from videoclf.inference.options import EXPORT_SUFFIXES, EngineName
@@ -53,16 +52,18 @@ def load(
         notice: is told, in one line each, what takes some time and what could not be done the fast way.
 
     Raises:
-        ModelFileInvalid: no such model, or a file that is damaged, foreign or newer.
-        WeightsUnavailable: the weights cannot be downloaded.
-        DeviceUnavailable: this machine has no such device.
-        MemoryExhausted: the network does not fit on the GPU.
-        EngineUnavailable: the engine asked for is not installed, or cannot run the model.
-        UsageInvalid: no such engine, or one that cannot run such a file, or not on that device; a ``place`` that means
-            nothing, or not for this network.
+        ModelFileInvalidError: no such model, or a file that is damaged, foreign or newer.
+        WeightsUnavailableError: the weights cannot be downloaded.
+        DeviceUnavailableError: this machine has no such device.
+        MemoryExhaustedError: the network does not fit on the GPU.
+        EngineUnavailableError: the engine asked for is not installed, or cannot run the model.
+        UsageInvalidError: no such engine, or one that cannot run such a file, or not on that device; a ``place`` that
+            means nothing, or not for this network.
     """
     if engine not in set(EngineName):
-        raise UsageInvalid(f"engine {engine!r}: there is none of that name; use {', '.join(EngineName)}")
+        raise UsageInvalidError(
+            "there is none of that name", source=f"engine {engine!r}", hint=f"use {', '.join(EngineName)}"
+        )
     opened, header = open_engine(
         model, engine=EngineName(engine), device=device, place=place, backbone=backbone, notice=notice
     )
@@ -115,7 +116,7 @@ class Model:
         """
         outcome = next(self.predict_many([path], reading=reading))
         if isinstance(outcome, Failure):
-            raise getattr(errors, outcome.error.type)(outcome.error.message)
+            raise outcome.exception
         return outcome
 
     def predict_many(

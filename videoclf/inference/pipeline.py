@@ -10,7 +10,7 @@ from typing import Generic
 import numpy as np
 import numpy.typing as npt
 
-from videoclf.errors import ModelFileInvalid
+from videoclf.errors import ModelFileInvalidError
 from videoclf.inference.engines.protocol import Engine, Float32Array, W
 from videoclf.inference.prediction import Failure, LabelScore, Prediction
 from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
@@ -184,9 +184,10 @@ class _Batcher(Generic[W]):
         calibration = self._header.calibration
         scores = average_windows(clip.logits, clip.num_frames, calibration.temperature, self._header.objective)
         if not np.isfinite(scores).all():
-            raise ModelFileInvalid(
-                f"model {self._header.name}: its scores of {clip.source} are no numbers; its weights are broken: "
-                "get or train another"
+            raise ModelFileInvalidError(
+                f"its scores of {clip.source} are no numbers",
+                source=f"model {self._header.name}",
+                hint="its weights are broken: get or train another",
             )
         ranked = np.argsort(-scores, kind="stable")
         return Prediction(

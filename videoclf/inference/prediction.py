@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_serializer
 
-from videoclf.errors import VideoclfError
+from videoclf.errors import VideoclfError, error_class
 
 OUTPUT_FORMAT_VERSION: Literal[1] = 1
 
@@ -80,7 +80,7 @@ class ErrorDescription(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     type: str
-    """The exception's name; the tree is drawn in videoclf/errors.py."""
+    """The exception's name, without the suffix ``Error``; videoclf/errors.py has the exception hierarchy."""
     message: str
 
 
@@ -88,8 +88,18 @@ class Failure(_Output):
     """A source that gave no prediction."""
 
     error: ErrorDescription
+    _exception: VideoclfError | None = PrivateAttr(None)
+
+    @property
+    def exception(self) -> VideoclfError:
+        """The exception, with its source, reason and hint; of a failure read from JSON, its message is the reason."""
+        if self._exception is not None:
+            return self._exception
+        return error_class(self.error.type)(self.error.message)
 
     @classmethod
     def of(cls, source: str, error: VideoclfError) -> Failure:
         """The failure of a source by an exception."""
-        return cls(source=source, error=ErrorDescription(type=type(error).__name__, message=str(error)))
+        failure = cls(source=source, error=ErrorDescription(type=error.type_name, message=str(error)))
+        failure._exception = error
+        return failure

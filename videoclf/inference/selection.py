@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from videoclf.errors import EngineUnavailable, ModelFileInvalid, UsageInvalid, VideoclfError, one_line
+from videoclf.errors import EngineUnavailableError, ModelFileInvalidError, UsageInvalidError, VideoclfError, one_line
 from videoclf.inference.engines.exported_engine import PortableEngine, PortableFile
 from videoclf.inference.engines.protocol import Engine
 from videoclf.inference.options import EXPORT_SUFFIXES, EngineName
 from videoclf.media.frames import RgbFrames
+from videoclf.option_names import option
 from videoclf.recipe.header import ModelHeader
 
 _GPU_FILES = ("nvidiactl", "kfd", "dxg")
@@ -32,24 +33,32 @@ def open_engine(
     """What runs a model, and what its file says of it; arguments as for `videoclf.load`.
 
     Raises:
-        ModelFileInvalid, WeightsUnavailable, DeviceUnavailable, MemoryExhausted: as `videoclf.load`.
-        EngineUnavailable: the engine asked for is not installed, or refuses the model.
-        UsageInvalid: an engine that cannot read such a file, or that does not run on the device.
+        ModelFileInvalidError, WeightsUnavailableError, DeviceUnavailableError, MemoryExhaustedError: as
+            `videoclf.load`.
+        EngineUnavailableError: the engine asked for is not installed, or refuses the model.
+        UsageInvalidError: an engine that cannot read such a file, or that does not run on the device.
     """
     exported_for = EXPORT_SUFFIXES.get(Path(model or "").suffix.lower())
     if place is not None and (engine not in {EngineName.AUTO, EngineName.TORCH} or exported_for is not None):
-        raise UsageInvalid("--place: only torch runs the parts of a network on several devices; use --engine torch")
+        raise UsageInvalidError(
+            "only torch runs the parts of a network on several devices",
+            source=option("device_map"),
+            hint=f"use {option('engine', 'torch')}",
+        )
     if exported_for is not None:
         return _portable(_open_exported(Path(model or ""), exported_for, engine, device))
     if engine is EngineName.ONNX:
-        raise UsageInvalid(
-            f"--engine onnx: runs exported files only; videoclf export {model or ''} --out model.onnx, then "
-            "--model model.onnx"
+        raise UsageInvalidError(
+            "runs exported files only",
+            source=option("engine", "onnx"),
+            hint=f"videoclf export {model or ''} --out model.onnx, then --model model.onnx",
         )
     if engine is EngineName.OPENVINO:
         _check_device(engine, device)
         if backbone is not None:
-            raise UsageInvalid("--engine openvino: cannot run a backbone of your own; use torch")
+            raise UsageInvalidError(
+                "cannot run a backbone of your own", source=option("engine", "openvino"), hint="use torch"
+            )
     unfit: list[str] = []  # why OpenVINO is not used; said once there is an engine that is
     is_automatic = engine is EngineName.AUTO and backbone is None and place is None and _openvino_is_faster(device)
     if engine is EngineName.OPENVINO or is_automatic:
@@ -57,7 +66,7 @@ def open_engine(
 
         try:
             return _portable(open_converted(model, notice))
-        except EngineUnavailable as error:
+        except EngineUnavailableError as error:
             if not is_automatic:
                 raise
             unfit.append(f"{error}; torch does the work")
@@ -114,11 +123,15 @@ def _portable(file: PortableFile) -> tuple[PortableEngine, ModelHeader]:
 
 def _open_exported(path: Path, exported_for: EngineName, engine: EngineName, device: str) -> PortableFile:
     if engine not in {EngineName.AUTO, exported_for}:
-        raise UsageInvalid(f"--engine {engine}: {path} was exported for {exported_for}; leave --engine away")
+        raise UsageInvalidError(
+            f"{path} was exported for {exported_for}",
+            source=option("engine", engine),
+            hint=f"leave {option('engine')} away",
+        )
     _check_device(exported_for, device)
     if not path.is_file():
-        raise ModelFileInvalid(
-            f"{path}: no such file; check the path, or export it: videoclf export MODEL --out {path}"
+        raise ModelFileInvalidError(
+            "no such file", source=path, hint=f"check the path, or export it: videoclf export MODEL --out {path}"
         )
     if exported_for is EngineName.ONNX:
         from videoclf.inference.engines.onnx_graph import read_onnx
@@ -131,7 +144,11 @@ def _open_exported(path: Path, exported_for: EngineName, engine: EngineName, dev
 
 def _check_device(engine: EngineName, device: str) -> None:
     if device not in {"auto", "cpu"}:
-        raise UsageInvalid(f"--device {device!r}: {engine} runs on the CPU; use --engine auto for a GPU")
+        raise UsageInvalidError(
+            f"{engine} runs on the CPU",
+            source=option("device", device),
+            hint=f"use {option('engine', 'auto')} for a GPU",
+        )
 
 
 def _openvino_is_faster(device: str) -> bool:

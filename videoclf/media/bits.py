@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class BitsEnded(Exception):
+class BitsEndedError(Exception):
     """There are no more bits."""
 
 
@@ -11,7 +11,7 @@ class Bits:
     """Reads a unit of H.264 or HEVC, without its header, bit by bit.
 
     Raises:
-        BitsEnded: more is asked for than there is.
+        BitsEndedError: more is asked for than there is.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -23,14 +23,14 @@ class Bits:
         """A number of so many bits."""
         begin, self._at = self._at, self._at + num_bits
         if self._at > len(self._digits):
-            raise BitsEnded
+            raise BitsEndedError
         return int(self._digits[begin : self._at] or "0", 2)
 
     def exp_golomb(self) -> int:
         """A number in Exp-Golomb code: so many zeros, a one, and as many more digits."""
         one = self._digits.find("1", self._at)
         if one < 0:
-            raise BitsEnded
+            raise BitsEndedError
         num_zeros = one - self._at
         self._at = one
         return self.take(num_zeros + 1) - 1

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from videoclf.errors import SourceRefused, one_line
+from videoclf.errors import SourceRefusedError, one_line
 from videoclf.media.limits import Limits
 
 P = ParamSpec("P")
@@ -38,14 +38,15 @@ class Budget:
         """Count time that the codec took.
 
         Raises:
-            SourceRefused: the video has taken longer than allowed, all its threads together.
+            SourceRefusedError: the video has taken longer than allowed, all its threads together.
         """
         with self._lock:
             self._spent_seconds += seconds
         if self._spent_seconds > self._limits.max_decode_seconds:
-            raise SourceRefused(
-                f"{self._path}: decoding took more than the {self._limits.max_decode_seconds:.0f} s allowed; cut or "
-                "scale it down with: ffmpeg -i IN -t 600 -vf scale=640:-2 out.mp4"
+            raise SourceRefusedError(
+                f"decoding took more than the {self._limits.max_decode_seconds:.0f} s allowed",
+                source=self._path,
+                hint="cut or scale it down with: ffmpeg -i IN -t 600 -vf scale=640:-2 out.mp4",
             )
 
     def timed(self, function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
@@ -62,11 +63,12 @@ class Budget:
             self.num_damaged += 1
             self.damage = one_line(reason)
 
-    def out_of_memory(self) -> SourceRefused:
+    def out_of_memory(self) -> SourceRefusedError:
         """What to raise where the operating system gives no more."""
-        return SourceRefused(
-            f"{self._path}: decoding it takes more memory than is to be had; scale it down with: "
-            "ffmpeg -i IN -vf scale=1280:-2 out.mp4"
+        return SourceRefusedError(
+            "decoding it takes more memory than is to be had",
+            source=self._path,
+            hint="scale it down with: ffmpeg -i IN -vf scale=1280:-2 out.mp4",
         )
 
     def forget_damage(self) -> None:
@@ -78,7 +80,7 @@ class Budget:
         """Refuse a frame size before anything of that size is allocated here.
 
         Raises:
-            SourceRefused: more pixels, or more memory for a codec's frames, than allowed.
+            SourceRefusedError: more pixels, or more memory for a codec's frames, than allowed.
         """
         num_pixels = width * height
         if num_pixels > self._limits.max_pixels_per_frame:
@@ -87,7 +89,8 @@ class Budget:
             excess = f"which take more to decode than the {self._limits.max_memory_bytes:,} bytes of memory allowed"
         else:
             return
-        raise SourceRefused(
-            f"{self._path}: its frames are {width}×{height}, {excess}; "
-            "scale it down with: ffmpeg -i IN -vf scale=1280:-2 out.mp4"
+        raise SourceRefusedError(
+            f"its frames are {width}×{height}, {excess}",
+            source=self._path,
+            hint="scale it down with: ffmpeg -i IN -vf scale=1280:-2 out.mp4",
         )

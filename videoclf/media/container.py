@@ -12,7 +12,7 @@ import av.error
 import av.stream
 import numpy as np
 
-from videoclf.errors import DecodeFailed, NoVideoStream, SourceRefused, one_line
+from videoclf.errors import DecodeFailedError, NoVideoStreamError, SourceRefusedError, one_line
 from videoclf.media.gate import Admission
 from videoclf.media.limits import Limits
 from videoclf.media.options import ReadOptions
@@ -77,8 +77,8 @@ def open_container(admission: Admission, limits: Limits) -> Any:
     """An admitted file in the demuxer that its content asked for; the caller closes it.
 
     Raises:
-        DecodeFailed: the container is damaged.
-        SourceRefused: it holds more streams than allowed.
+        DecodeFailedError: the container is damaged.
+        SourceRefusedError: it holds more streams than allowed.
     """
     try:
         container = av.open(
@@ -89,19 +89,23 @@ def open_container(admission: Admission, limits: Limits) -> Any:
             metadata_errors="replace",  # names in other encodings than UTF-8 would raise otherwise
         )
     except av.error.MemoryError:
-        raise SourceRefused(f"{admission.path}: opening it takes more memory than is to be had; get it again") from None
+        raise SourceRefusedError(
+            "opening it takes more memory than is to be had", source=admission.path, hint="get it again"
+        ) from None
     except (av.error.FFmpegError, ValueError) as error:
         reason = one_line(getattr(error, "strerror", None) or error)
-        raise DecodeFailed(
-            f"{admission.path}: looks like {admission.demuxer}, but cannot be opened ({reason}); "
-            "it is damaged or cut short: get it again"
+        raise DecodeFailedError(
+            f"looks like {admission.demuxer}, but cannot be opened ({reason})",
+            source=admission.path,
+            hint="it is damaged or cut short: get it again",
         ) from error
     if len(container.streams) > limits.max_streams:
         num_streams = len(container.streams)
         container.close()
-        raise SourceRefused(
-            f"{admission.path}: holds {num_streams} streams, more than the {limits.max_streams} allowed; keep its "
-            "video with: ffmpeg -i IN -map 0:v:0 -c copy out.mp4"
+        raise SourceRefusedError(
+            f"holds {num_streams} streams, more than the {limits.max_streams} allowed",
+            source=admission.path,
+            hint="keep its video with: ffmpeg -i IN -map 0:v:0 -c copy out.mp4",
         )
     return container
 
@@ -110,25 +114,30 @@ def choose_video_stream(container: Any, admission: Admission, options: ReadOptio
     """The stream asked for, or the one that a player would show; cover pictures of sound files do not count.
 
     Raises:
-        NoVideoStream: there is none, or none of the number asked for.
-        DecodeFailed: its codec is unknown here.
+        NoVideoStreamError: there is none, or none of the number asked for.
+        DecodeFailedError: its codec is unknown here.
     """
     path = admission.path
     streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
     if not streams:
         held = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-        raise NoVideoStream(f"{path}: has no video stream (it holds {held}); give a file with pictures")
+        raise NoVideoStreamError(
+            f"has no video stream (it holds {held})", source=path, hint="give a file with pictures"
+        )
     if options.video_stream is not None:
         if options.video_stream >= len(streams):
-            raise NoVideoStream(
-                f"{path}: has {len(streams)} video streams, none of number {options.video_stream} (they count from 0)"
+            raise NoVideoStreamError(
+                f"has {len(streams)} video streams, none of number {options.video_stream} (they count from 0)",
+                source=path,
             )
         stream = streams[options.video_stream]
     else:
         best = container.streams.best("video")
         stream = best if best in streams else streams[0]
     if stream.codec_context is None:
-        raise DecodeFailed(f"{path}: its video codec is unknown here; convert it with: ffmpeg -i IN out.mp4")
+        raise DecodeFailedError(
+            "its video codec is unknown here", source=path, hint="convert it with: ffmpeg -i IN out.mp4"
+        )
     for other in container.streams:
         if other is not stream:
             other.discard = av.stream.Discard.all  # most demuxers then do not even read it
@@ -170,7 +179,7 @@ def scan_packets(
         limits: what is refused.
 
     Raises:
-        SourceRefused: longer than the limits allow.
+        SourceRefusedError: longer than the limits allow.
     """
     pts, dts, keyframes = array("q"), array("q"), bytearray()
     last_pts, last_duration = _NEVER, 0
@@ -202,10 +211,11 @@ def scan_packets(
     return StreamScan(times, table if believable else None, is_guessed)
 
 
-def _too_many_packets(admission: Admission, limits: Limits) -> SourceRefused:
-    return SourceRefused(
-        f"{admission.path}: has more than the {limits.max_packets:,} frames allowed; it is damaged, or should be cut: "
-        "ffmpeg -i IN -t 3600 -c copy out.mp4"
+def _too_many_packets(admission: Admission, limits: Limits) -> SourceRefusedError:
+    return SourceRefusedError(
+        f"has more than the {limits.max_packets:,} frames allowed",
+        source=admission.path,
+        hint="it is damaged, or should be cut: ffmpeg -i IN -t 3600 -c copy out.mp4",
     )
 
 
@@ -221,15 +231,18 @@ def _all_rise(table: PacketTable) -> bool:
 
 def _check_times(times: PacketTimes, admission: Admission, limits: Limits) -> None:
     if times.duration_seconds > limits.max_duration_seconds:
-        raise SourceRefused(
-            f"{admission.path}: lasts {times.duration_seconds:.0f} s by its timestamps, more than the "
-            f"{limits.max_duration_seconds:.0f} s allowed; it is damaged, or should be cut: "
-            "ffmpeg -i IN -t 3600 -c copy out.mp4"
+        raise SourceRefusedError(
+            f"lasts {times.duration_seconds:.0f} s by its timestamps, more than the "
+            f"{limits.max_duration_seconds:.0f} s allowed",
+            source=admission.path,
+            hint="it is damaged, or should be cut: ffmpeg -i IN -t 3600 -c copy out.mp4",
         )
     if times.average_fps * limits.max_seconds_per_frame < 1:
-        raise SourceRefused(
-            f"{admission.path}: shows a frame every {1 / times.average_fps:.0f} s, rarer than one in "
-            f"{limits.max_seconds_per_frame:.0f} s; it is damaged: get it again"
+        raise SourceRefusedError(
+            f"shows a frame every {1 / times.average_fps:.0f} s, rarer than one in "
+            f"{limits.max_seconds_per_frame:.0f} s",
+            source=admission.path,
+            hint="it is damaged: get it again",
         )
 
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from videoclf.errors import SourceMissing, SourceRefused, one_line
+from videoclf.errors import SourceMissingError, SourceRefusedError, one_line
 from videoclf.media.sources import is_url, videos_below, without_credentials
 
 _HEAD_BYTES = 4096
@@ -133,33 +133,43 @@ def admit(path: Path) -> Admission:
             names and are therefore not found.
 
     Raises:
-        SourceMissing: nothing is there.
-        SourceRefused: not a regular file, empty, unreadable, or not of a known video container.
+        SourceMissingError: nothing is there.
+        SourceRefusedError: not a regular file, empty, unreadable, or not of a known video container.
     """
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
         if is_url(path):
-            raise SourceMissing(
-                f"{without_credentials(path)}: no such file; addresses are not opened: download the video first"
+            raise SourceMissingError(
+                "no such file",
+                source=without_credentials(path),
+                hint="addresses are not opened: download the video first",
             ) from None
-        raise SourceMissing(f"{path}: no such file; check the path") from error
+        raise SourceMissingError("no such file", source=path, hint="check the path") from error
     except (OSError, ValueError) as error:
         reason = _reason(error)
         name = without_credentials(path)
-        raise SourceRefused(f"{name}: cannot be read ({reason}); check the path and its permissions") from None
+        raise SourceRefusedError(
+            f"cannot be read ({reason})", source=name, hint="check the path and its permissions"
+        ) from None
     if stat.S_ISDIR(status.st_mode):
         held = "holds" if _lists_videos(path) else "holds no"
-        raise SourceRefused(f"{path}: is a folder that {held} video files; name a video file, or a folder with some")
+        raise SourceRefusedError(
+            f"is a folder that {held} video files", source=path, hint="name a video file, or a folder with some"
+        )
     if not stat.S_ISREG(status.st_mode):
-        raise SourceRefused(f"{path}: not a regular file (a device, pipe or socket); save the video to a file first")
+        raise SourceRefusedError(
+            "not a regular file (a device, pipe or socket)", source=path, hint="save the video to a file first"
+        )
     if status.st_size == 0:
-        raise SourceRefused(f"{path}: the file is empty; copy or download it again")
+        raise SourceRefusedError("the file is empty", source=path, hint="copy or download it again")
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
     except OSError as error:
-        raise SourceRefused(f"{path}: cannot be read ({_reason(error)}); check its permissions") from error
+        raise SourceRefusedError(
+            f"cannot be read ({_reason(error)})", source=path, hint="check its permissions"
+        ) from error
     return Admission(path, _demuxer_for(head, path))
 
 
@@ -169,14 +179,16 @@ def opened_by_number(admission: Admission) -> Iterator[str]:
     (``x%d.png``) or do not take all of them.
 
     Raises:
-        SourceRefused: this operating system has no such names, and the file's own could mean something.
+        SourceRefusedError: this operating system has no such names, and the file's own could mean something.
     """
     with admission.path.open("rb") as file:
         name = f"/proc/self/fd/{file.fileno()}"
         if not os.path.exists(name):  # noqa: PTH110
             name = str(admission.path.absolute())
             if not name.isascii() or set(name) & set("%*?[]{}|"):
-                raise SourceRefused(f"{admission.path}: has a name that this decoder may misread; rename the file")
+                raise SourceRefusedError(
+                    "has a name that this decoder may misread", source=admission.path, hint="rename the file"
+                )
         yield name
 
 
@@ -185,14 +197,15 @@ def refuse_what_could_be_taken_for_a_script(admission: Admission) -> None:
     container's; DASH manifests and session descriptions (SDP) are looked for anywhere in the beginning of a file.
 
     Raises:
-        SourceRefused: it holds one.
+        SourceRefusedError: it holds one.
     """
     with admission.path.open("rb") as file:
         head = file.read(_PROBED_BYTES).lower()
     if (b"<mpd" in head and b"dash:profile" in head) or b"\nc=in ip" in head:
-        raise SourceRefused(
-            f"{admission.path}: holds a script that names other files or servers inside a {admission.demuxer} file; "
-            "a hostile file: do not use it"
+        raise SourceRefusedError(
+            f"holds a script that names other files or servers inside a {admission.demuxer} file",
+            source=admission.path,
+            hint="a hostile file: do not use it",
         )
 
 
@@ -200,8 +213,8 @@ def _lists_videos(folder: Path) -> bool:
     try:
         return bool(videos_below(folder))
     except OSError as error:
-        raise SourceRefused(
-            f"{folder}: a folder that cannot be read ({_reason(error)}); check its permissions"
+        raise SourceRefusedError(
+            f"a folder that cannot be read ({_reason(error)})", source=folder, hint="check its permissions"
         ) from error
 
 
@@ -211,11 +224,12 @@ def _demuxer_for(head: bytes, path: Path) -> str:
             return demuxer
     for kind, matches in _NOT_VIDEO:
         if matches(head):
-            raise SourceRefused(f"{path}: is {kind}, not a video; name the video file itself")
+            raise SourceRefusedError(f"is {kind}, not a video", source=path, hint="name the video file itself")
     kind = "text" if _is_text(head) else "of no video container known here"
-    raise SourceRefused(
-        f"{path}: its content is {kind}; give a video file (MP4, AVI, MKV, WebM, ...), "
-        "or convert it with: ffmpeg -i IN out.mp4"
+    raise SourceRefusedError(
+        f"its content is {kind}",
+        source=path,
+        hint="give a video file (MP4, AVI, MKV, WebM, ...), or convert it with: ffmpeg -i IN out.mp4",
     )
 
 

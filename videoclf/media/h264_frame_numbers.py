@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from videoclf.media.bits import Bits, BitsEnded
+from videoclf.media.bits import Bits, BitsEndedError
 
 _HAS_CHROMA_FORMAT = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244})
 """Profiles whose parameter sets say more than the first ones did."""
@@ -37,7 +37,7 @@ class FrameNumbers:
         """A sequence parameter set comes into force; the unit begins with its header."""
         try:
             set_number, layout = _read_parameter_set(Bits(unit[1:]))
-        except BitsEnded:
+        except BitsEndedError:
             return
         self._layouts[set_number] = layout
         self._layout = layout if len(set(self._layouts.values())) == 1 else None
@@ -54,7 +54,7 @@ class FrameNumbers:
                 bits.exp_golomb()
             bits.take(2 * layout.has_separate_planes)
             number = bits.take(layout.num_bits)
-        except BitsEnded:
+        except BitsEndedError:
             return False
         modulus = 1 << layout.num_bits
         follows = kind == 5 or self._last is None or number in {self._last, (self._last + 1) % modulus}

@@ -14,7 +14,7 @@ from typing import Self
 
 import numpy as np
 
-from videoclf.errors import DecodeFailed, SourceRefused, VideoclfError
+from videoclf.errors import DecodeFailedError, SourceRefusedError, VideoclfError, error_class
 from videoclf.media.frames import Float64Array, RgbFrame, UInt8Array, VideoInfo
 from videoclf.media.isolated_messages import (
     Bug,
@@ -29,7 +29,7 @@ from videoclf.media.isolated_messages import (
     OpenRequest,
     OutOfMemory,
 )
-from videoclf.media.isolated_pool import Child, ChildNotReady, children, signal_name
+from videoclf.media.isolated_pool import Child, ChildNotReadyError, children, signal_name
 from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.sampling import SamplingPlan, plan_constant_rate
 
@@ -52,10 +52,10 @@ class IsolatedVideo:
 
     Raises:
         VideoclfError: as `Video` does.
-        DecodeFailed: also where the codec crashed or was stuck, or its process did not start; the frames it gave before
-            are good.
-        SourceRefused: also where decoding needs more memory than allowed.
-        DeviceUnavailable: no process can be started, whatever the video.
+        DecodeFailedError: also where the codec crashed or was stuck, or its process did not start; the frames it gave
+            before are good.
+        SourceRefusedError: also where decoding needs more memory than allowed.
+        DeviceUnavailableError: no process can be started, whatever the video.
         RuntimeError: a bug; the text holds the child's traceback.
     """
 
@@ -89,7 +89,7 @@ class IsolatedVideo:
             self._close(self._child)
         except TimeoutError:
             self._discard()
-        except DecodeFailed:
+        except DecodeFailedError:
             if kind is None and has_all:  # else it crashed on its way to frames that nobody wants
                 raise
 
@@ -188,18 +188,19 @@ class IsolatedVideo:
         """The exception that an answer stands for; the child is free."""
         child, self._child = self._child, None
         assert child is not None
-        if isinstance(answer, Failed) and answer.error_class in _ERRORS:
+        if isinstance(answer, Failed) and (failure := _failure(answer)) is not None:
             children().give_back(child)
-            return _ERRORS[answer.error_class](answer.message)
+            return failure
         children().discard(child)
         if isinstance(answer, OutOfMemory):
-            return SourceRefused(
-                f"{self.path}: decoding it takes more than the {self._limits.max_memory_bytes:,} bytes of memory "
-                "allowed; scale it down with: ffmpeg -i IN -vf scale=1280:-2 out.mp4"
+            return SourceRefusedError(
+                f"decoding it takes more than the {self._limits.max_memory_bytes:,} bytes of memory allowed",
+                source=self.path,
+                hint="scale it down with: ffmpeg -i IN -vf scale=1280:-2 out.mp4",
             )
         if isinstance(answer, Bug):
             return RuntimeError(f"{self.path}: a bug in the decoding child: {answer.traceback}")
-        return DecodeFailed(self._nonsense(f"a {type(answer).__name__} out of turn"))
+        return self._nonsense(f"a {type(answer).__name__} out of turn")
 
     @contextlib.contextmanager
     def _blamed(self, but: type[BaseException] | tuple[()] = ()) -> Iterator[None]:
@@ -209,59 +210,64 @@ class IsolatedVideo:
         except but:
             raise
         except EOFError:
-            raise DecodeFailed(self._obituary(self._discard(_DEATH_SECONDS))) from None
+            raise self._death(self._discard(_DEATH_SECONDS)) from None
         except TimeoutError:
             self._discard()
-            raise DecodeFailed(
-                f"{self.path}: decoding was stuck for {self._limits.max_stall_seconds:g} s {self._when()} and was "
-                "ended; get the file again, or convert it with: ffmpeg -i IN out.mp4"
+            raise DecodeFailedError(
+                f"decoding was stuck for {self._limits.max_stall_seconds:g} s {self._when()} and was ended",
+                source=self.path,
+                hint="get the file again, or convert it with: ffmpeg -i IN out.mp4",
             ) from None
-        except ChildNotReady as error:
-            raise DecodeFailed(
-                f"{self.path}: the process that was to decode it did not start ({error}); free memory, or decode "
-                "without isolation"
+        except ChildNotReadyError as error:
+            raise DecodeFailedError(
+                f"the process that was to decode it did not start ({error})",
+                source=self.path,
+                hint="free memory, or decode without isolation",
             ) from None
         except ValueError as error:
             self._discard()
-            raise DecodeFailed(self._nonsense(str(error))) from None
+            raise self._nonsense(str(error)) from None
         except BaseException:  # Ctrl-C, say, in the midst of a message
             self._discard()
             raise
 
-    def _obituary(self, status: int | None) -> str:
+    def _death(self, status: int | None) -> DecodeFailedError:
         if status == -signal.SIGKILL:
-            return (
-                f"{self.path}: decoding was killed (SIGKILL) {self._when()}, most likely because the machine ran out "
-                "of memory; free some, or read fewer videos at once"
+            return DecodeFailedError(
+                f"decoding was killed (SIGKILL) {self._when()}, most likely because the machine ran out of memory",
+                source=self.path,
+                hint="free some, or read fewer videos at once",
             )
         if status is not None and status < 0:
-            return (
-                f"{self.path}: the codec crashed ({signal_name(-status)}) {self._when()}; the file is damaged or "
-                "hostile: get it again, or convert it with: ffmpeg -i IN out.mp4"
+            return DecodeFailedError(
+                f"the codec crashed ({signal_name(-status)}) {self._when()}",
+                source=self.path,
+                hint="the file is damaged or hostile: copy or download it again, or convert it with: "
+                "ffmpeg -i IN out.mp4",
             )
-        return (
-            f"{self.path}: the codec ended its process (exit status {status}) {self._when()}; get the file again, or "
-            "convert it with: ffmpeg -i IN out.mp4"
+        return DecodeFailedError(
+            f"the codec ended its process (exit status {status}) {self._when()}",
+            source=self.path,
+            hint="copy or download the file again, or convert it with: ffmpeg -i IN out.mp4",
         )
 
-    def _nonsense(self, what: str) -> str:
-        return (
-            f"{self.path}: decoding gave nonsense ({what}) {self._when()} and was ended; the file is damaged or "
-            "hostile: get it again"
+    def _nonsense(self, what: str) -> DecodeFailedError:
+        return DecodeFailedError(
+            f"decoding gave nonsense ({what}) {self._when()} and was ended",
+            source=self.path,
+            hint="the file is damaged or hostile: copy or download it again",
         )
 
     def _when(self) -> str:
         return f"after {self._num_frames} frames" if self._num_wanted is not None else "while opening it"
 
 
-def _error_classes(root: type[VideoclfError]) -> dict[str, type[VideoclfError]]:
-    classes = {root.__name__: root}
-    for child in root.__subclasses__():
-        classes |= _error_classes(child)
-    return classes
-
-
-_ERRORS = _error_classes(VideoclfError)
+def _failure(answer: Failed) -> VideoclfError | None:
+    """None where no exception of ours has that name."""
+    try:
+        return error_class(answer.error_type)(answer.reason, source=answer.source, hint=answer.hint)
+    except KeyError:
+        return None
 
 
 def _current_folder() -> Path:

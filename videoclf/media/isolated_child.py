@@ -79,7 +79,7 @@ class _Server:
                 str(request.path)
             ):  # a codec's way to say it, which may be taken for damage
                 return OutOfMemory()
-            return Failed(type(error).__name__, str(error))
+            return Failed(error.type_name, error.reason, error.source, error.hint)
         except Exception:
             return Bug(traceback.format_exc())
         return Closed(is_bloated=_data_bytes() - self._start_bytes > _MAX_KEPT_BYTES)

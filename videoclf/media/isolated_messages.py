@@ -91,8 +91,10 @@ class Closed:
 class Failed:
     """A `VideoclfError`."""
 
-    error_class: str
-    message: str
+    error_type: str
+    reason: str
+    source: str | None
+    hint: str
 
 
 @dataclass(frozen=True)

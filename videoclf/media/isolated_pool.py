@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from videoclf.errors import DeviceUnavailable, one_line
+from videoclf.errors import DeviceUnavailableError, one_line
 from videoclf.media.isolated_wire import Wire
 
 _MAX_START_SECONDS = 60.0
@@ -36,7 +36,7 @@ _NO_SUCH_PROGRAM = frozenset({errno.ENOENT, errno.EACCES, errno.ENOEXEC})
 """Errors that the next attempt meets again."""
 
 
-class ChildNotReady(Exception):
+class ChildNotReadyError(Exception):
     """A new process ended, or was stuck, before it could take a clip; the text says how. Never leaves this room."""
 
 
@@ -47,8 +47,8 @@ class Child:
     main script again.
 
     Raises:
-        ChildNotReady: the system starts no process now.
-        DeviceUnavailable: it never will.
+        ChildNotReadyError: the system starts no process now.
+        DeviceUnavailableError: it never will.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Child:
             _close(fds)
             if error.errno in _NO_SUCH_PROGRAM:
                 raise _none_can_start(one_line(error)) from error
-            raise ChildNotReady(one_line(error.strerror)) from error
+            raise ChildNotReadyError(one_line(error.strerror)) from error
         _close(passed_fds)
         self._fds = read_fd, write_fd, _ = fds[0], fds[3], fds[5]
         if sys.platform == "linux":
@@ -96,18 +96,18 @@ class Child:
         """Wait for the imports.
 
         Raises:
-            ChildNotReady: they failed, or the process was killed meanwhile.
+            ChildNotReadyError: they failed, or the process was killed meanwhile.
         """
         try:
             self.wire.receive(time.monotonic() + _MAX_START_SECONDS)
         except EOFError:
-            raise ChildNotReady(self._last_words(self.kill(_MAX_END_SECONDS))) from None
+            raise ChildNotReadyError(self._last_words(self.kill(_MAX_END_SECONDS))) from None
         except TimeoutError:
             self.kill()
-            raise ChildNotReady(f"it was stuck for {_MAX_START_SECONDS:g} s") from None
+            raise ChildNotReadyError(f"it was stuck for {_MAX_START_SECONDS:g} s") from None
         except ValueError as error:
             self.kill()
-            raise ChildNotReady(f"it spoke nonsense: {one_line(error)}") from None
+            raise ChildNotReadyError(f"it spoke nonsense: {one_line(error)}") from None
 
     def kill(self, grace_seconds: float = 0.0) -> int | None:
         """End the process unless it ends by itself within the grace; the exit status as `subprocess` has it."""
@@ -151,8 +151,8 @@ class ChildPool:
         """A living child of one's own, until it is given back or discarded.
 
         Raises:
-            ChildNotReady: the one that was started died.
-            DeviceUnavailable: none can be started.
+            ChildNotReadyError: the one that was started died.
+            DeviceUnavailableError: none can be started.
         """
         while child := self._pop_idle():
             if child.is_alive:
@@ -167,12 +167,12 @@ class ChildPool:
                 raise RuntimeError("the interpreter is shutting down")
             try:
                 child = Child()
-            except ChildNotReady as error:
+            except ChildNotReadyError as error:
                 raise self._failed_start(error) from error
             self._busy.add(child)
         try:
             child.wait_until_ready()
-        except ChildNotReady as error:
+        except ChildNotReadyError as error:
             self.discard(child)
             raise self._failed_start(error) from error
         except BaseException:
@@ -181,7 +181,7 @@ class ChildPool:
         self._was_one_ready = True
         return child
 
-    def _failed_start(self, error: ChildNotReady) -> ChildNotReady | DeviceUnavailable:
+    def _failed_start(self, error: ChildNotReadyError) -> ChildNotReadyError | DeviceUnavailableError:
         """What to raise: after several, that it is no use."""
         self._num_failed_starts += 1
         if self._was_one_ready or self._num_failed_starts < _MAX_FAILED_STARTS:
@@ -255,10 +255,10 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _none_can_start(reason: str) -> DeviceUnavailable:
-    return DeviceUnavailable(
-        f"no process for isolated decoding can be started ({reason}); free processes, files or memory, or decode "
-        "without isolation"
+def _none_can_start(reason: str) -> DeviceUnavailableError:
+    return DeviceUnavailableError(
+        f"no process for isolated decoding can be started ({reason})",
+        hint="free processes, files or memory, or decode without isolation",
     )
 
 

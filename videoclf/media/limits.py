@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 
-from videoclf.errors import UsageInvalid
+from videoclf.errors import UsageInvalidError
+from videoclf.option_names import option
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,16 @@ def limits_with(changes: Iterable[str]) -> Limits:
         changes: ``NAME=VALUE``.
 
     Raises:
-        UsageInvalid: no such limit, or no number above 0.
+        UsageInvalidError: no such limit, or no number above 0.
     """
     limits = DEFAULT_LIMITS
     known = [field.name for field in fields(Limits)]
     for change in changes:
         name, _, text = change.partition("=")
         if name not in known:
-            raise UsageInvalid(f"--limit {change}: no such limit; there are {', '.join(known)}")
+            raise UsageInvalidError(
+                "no such limit", source=option("limit", change), hint=f"there are {', '.join(known)}"
+            )
         kind = type(getattr(limits, name))
         try:
             value = kind(float(text))
@@ -72,6 +75,8 @@ def limits_with(changes: Iterable[str]) -> Limits:
             value = 0
         if not 0 < value <= _LARGEST.get(name, _LARGEST_OF_OTHERS):
             largest = _LARGEST.get(name, _LARGEST_OF_OTHERS)
-            raise UsageInvalid(f"--limit {change}: expected {name}=NUMBER, above 0 and up to {largest:,}")
+            raise UsageInvalidError(
+                f"expected {name}=NUMBER, above 0 and up to {largest:,}", source=option("limit", change)
+            )
         limits = replace(limits, **{name: value})
     return limits

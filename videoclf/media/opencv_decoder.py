@@ -10,13 +10,14 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 
-from videoclf.errors import DecodeFailed
+from videoclf.errors import DecodeFailedError
 from videoclf.media.budget import Budget
 from videoclf.media.frame_conversion import Display
 from videoclf.media.frames import UInt8Array
 from videoclf.media.gate import Admission, opened_by_number
 from videoclf.media.packets import ShownTimes
 from videoclf.media.pyav_decoder import PyavDecoder
+from videoclf.option_names import option
 
 _OPTIONS_VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 _LOG_LEVEL_VARIABLE = "OPENCV_FFMPEG_LOGLEVEL"
@@ -42,7 +43,7 @@ class OpencvDecoder:
         num_threads: of the codec.
 
     Raises:
-        DecodeFailed: OpenCV cannot open the file.
+        DecodeFailedError: OpenCV cannot open the file.
     """
 
     def __init__(self, admission: Admission, known: PyavDecoder, budget: Budget, num_threads: int) -> None:
@@ -73,7 +74,7 @@ class OpencvDecoder:
         """Only these frames (strictly ascending), each with its place in the order of display.
 
         Raises:
-            DecodeFailed: a frame is missing, or is not the one that should come at its place.
+            DecodeFailedError: a frame is missing, or is not the one that should come at its place.
         """
         if display.is_interlaced:
             raise self._failure(_CANNOT_CONVERT)
@@ -128,8 +129,10 @@ class OpencvDecoder:
         if num_read != num_expected:
             raise self._failure(f"gave {num_read} frames instead of {num_expected}")
 
-    def _failure(self, fault: str) -> DecodeFailed:
-        return DecodeFailed(f"{self._path}: OpenCV {fault}; read it with the default decoder: --decoder pyav")
+    def _failure(self, fault: str) -> DecodeFailedError:
+        return DecodeFailedError(
+            f"OpenCV {fault}", source=self._path, hint=f"read it with the default decoder: {option('decoder', 'pyav')}"
+        )
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
-from videoclf.errors import UsageInvalid
+from videoclf.errors import UsageInvalidError
 
 _STOP_CHECK_SECONDS = 0.1
 
@@ -70,7 +70,7 @@ def work_in_lanes(
 
     Raises:
         What a job, a worker or the jobs' iterable raises, in its place among the results.
-        UsageInvalid: asked for results in a process that was forked since.
+        UsageInvalidError: asked for results in a process that was forked since.
     """
     if limits.num_threads < 1:
         raise ValueError(f"num_threads must be at least 1, got {limits.num_threads}")
@@ -132,9 +132,9 @@ class _Team(Generic[Job, Result]):
 
     def _waited_for(self, results: queue.Queue[Item], max_wait_seconds: float | None) -> Item:
         if self._process_id != os.getpid():
-            raise UsageInvalid(
-                "these clips were begun before os.fork(), by threads that stayed with the parent; ask for them anew in "
-                "the child"
+            raise UsageInvalidError(
+                "these clips were begun before os.fork(), by threads that stayed with the parent",
+                hint="ask for them anew in the child",
             )
         return results.get(timeout=max_wait_seconds)
 

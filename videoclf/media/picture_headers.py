@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from videoclf.media.bits import Bits, BitsEnded
+from videoclf.media.bits import Bits, BitsEndedError
 from videoclf.media.h264_frame_numbers import FrameNumbers
 
 _READ_BYTES = 16_384
@@ -162,5 +162,5 @@ def _recovery_number(content: bytes, *, is_signed: bool) -> int | None:
     bits = Bits(content)
     try:
         return max(0, bits.signed_exp_golomb()) if is_signed else bits.exp_golomb()
-    except BitsEnded:
+    except BitsEndedError:
         return None

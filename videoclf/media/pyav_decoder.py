@@ -18,13 +18,13 @@ import av
 import av.error
 import numpy as np
 
-from videoclf.errors import DecodeFailed
+from videoclf.errors import DecodeFailedError
 from videoclf.media.budget import Budget, codec_memory_bytes
 from videoclf.media.gate import Admission
 from videoclf.media.options import ReadOptions
 from videoclf.media.ordered_workers import LaneLimits, work_in_lanes
 from videoclf.media.packets import PacketTable, Run, plan_runs
-from videoclf.media.pyav_stream import Convert, Fetched, OpenStream, PacketsMislead, T
+from videoclf.media.pyav_stream import Convert, Fetched, OpenStream, PacketsMisleadError, T
 
 _SMALL_FRAME_PIXELS = 400 * 300
 """Up to this size, handing packets to a codec's threads takes longer than decoding them."""
@@ -120,7 +120,7 @@ class PyavDecoder:
             only_first: no more than the first will be asked for, which threads would delay.
 
         Raises:
-            DecodeFailed: there is none.
+            DecodeFailedError: there is none.
         """
         num_frames = 0
         with self._stream() as stream:
@@ -131,23 +131,24 @@ class PyavDecoder:
                         num_frames += 1
                         yield frame
                     is_damaged = False
-                except PacketsMislead:
+                except PacketsMisleadError:
                     pass
             if is_damaged:  # one thread tells exactly what it hits
                 for frame in islice(self._sound_frames(stream, 1), num_frames, None):
                     num_frames += 1
                     yield frame
         if num_frames == 0:
-            raise DecodeFailed(
-                f"{self._path}: no frame of its {self.codec_name} video could be decoded "
-                f"({self._budget.damage or 'no frame in it'}); it is damaged, encrypted or cut short: get it again"
+            raise DecodeFailedError(
+                f"no frame of its {self.codec_name} video could be decoded ({self._budget.damage or 'no frame in it'})",
+                source=self._path,
+                hint="it is damaged, encrypted or cut short: get it again",
             )
 
     def _sound_frames(self, stream: OpenStream, num_threads: int) -> Iterator[av.VideoFrame]:
         """From the start. With several threads there must be no damage, with one it is counted.
 
         Raises:
-            PacketsMislead: there is damage.
+            PacketsMisleadError: there is damage.
         """
         stream.go_to(0, self.scan.table)
         stream.set_threads(num_threads)
@@ -155,7 +156,7 @@ class PyavDecoder:
             if is_sound:
                 yield frame
             elif num_threads > 1:
-                raise PacketsMislead
+                raise PacketsMisleadError
             else:
                 self._budget.note_damage(_REFERS_TO_MISSING)
                 if self.first_damaged_pts is None and frame.key_frame:
@@ -165,10 +166,10 @@ class PyavDecoder:
         """Only these frames (strictly ascending), converted in the threads that decode them.
 
         Raises:
-            PacketsMislead: a frame did not come, or not whole, or out of order.
+            PacketsMisleadError: a frame did not come, or not whole, or out of order.
         """
         if self.has_marks:  # the packets say nothing of frames that are missing
-            raise PacketsMislead
+            raise PacketsMisleadError
         runs = plan_runs(table, display_ordinals)
         num_workers = self._num_workers(runs)
         if num_workers > 1:
@@ -191,7 +192,7 @@ class PyavDecoder:
         ordinal = int(np.argmin(np.abs(table.shown_ticks * table.tick_seconds - pts_seconds)))
         try:
             return any(flag for _, flag in self.fetch(table, [ordinal], _is_interlaced))
-        except PacketsMislead:
+        except PacketsMisleadError:
             return False
 
     def _fetch_in_parallel(

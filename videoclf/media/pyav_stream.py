@@ -13,7 +13,7 @@ import av
 import av.error
 import numpy as np
 
-from videoclf.errors import DecodeFailed, one_line
+from videoclf.errors import DecodeFailedError, one_line
 from videoclf.media.budget import Budget
 from videoclf.media.container import (
     StreamScan,
@@ -52,7 +52,7 @@ Fetched: TypeAlias = tuple[int, T]
 Convert = Callable[[av.VideoFrame], T]
 
 
-class PacketsMislead(Exception):
+class PacketsMisleadError(Exception):
     """The packets did not give the frames that they announced: all must be decoded, in order.
 
     Never leaves this room.
@@ -131,9 +131,10 @@ class OpenStream:
             except av.error.MemoryError:
                 raise self._budget.out_of_memory() from None
             except (av.error.FFmpegError, ValueError) as error:
-                raise DecodeFailed(
-                    f"{self.admission.path}: its {self.codec.name} codec cannot be opened ({one_line(error)}); it is "
-                    "damaged: get it again"
+                raise DecodeFailedError(
+                    f"its {self.codec.name} codec cannot be opened ({one_line(error)})",
+                    source=self.admission.path,
+                    hint="it is damaged: get it again",
                 ) from error
 
     def scan(self) -> StreamScan:
@@ -188,7 +189,7 @@ class OpenStream:
 
     def _note_lost(self, tracker: DamageTracker) -> None:
         if tracker.num_lost and self._num_threads > 1:
-            raise PacketsMislead
+            raise PacketsMisleadError
         while tracker.num_lost:
             tracker.num_lost -= 1
             self._budget.note_damage(_MISSING)
@@ -211,15 +212,15 @@ class OpenStream:
                 raise Stopped
             is_first = last_pts is None
             if frame.pts is None or (last_pts is not None and frame.pts <= last_pts) or frame.pts > awaited[0]:
-                raise PacketsMislead
+                raise PacketsMisleadError
             if not is_sound or (is_first and run.first_ordinal > 0 and not frame.key_frame):
-                raise PacketsMislead
+                raise PacketsMisleadError
             last_pts = frame.pts
             if frame.pts == awaited[0]:
                 yield wanted[awaited.popleft()], convert(frame)
                 if not awaited:
                     return
-        raise PacketsMislead
+        raise PacketsMisleadError
 
     def _frames_of(self, run: Run, table: PacketTable, wanted: Container[int]) -> Iterator[tuple[av.VideoFrame, bool]]:
         """What the codec gives of a run, in the order of display: the wanted frames and those that others refer to; and
@@ -231,7 +232,7 @@ class OpenStream:
             is_counted = self._count(packet)
             if is_counted:
                 if ordinal is None or packet.pts != table.pts_ticks[ordinal]:
-                    raise PacketsMislead
+                    raise PacketsMisleadError
                 self.codec.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
             yield from self._decode(packet, tracker)
             if is_counted and ordinal == run.last_ordinal:
@@ -273,7 +274,7 @@ class OpenStream:
             return  # the codec had been told of the end already
         except av.error.FFmpegError as error:
             if self._num_threads > 1:
-                raise PacketsMislead from None
+                raise PacketsMisleadError from None
             # some decoders say -1, which FFmpeg takes for "operation not permitted"
             self._budget.note_damage("not a picture" if isinstance(error, PermissionError) else error.strerror)
             tracker.fail()
@@ -313,7 +314,7 @@ class OpenStream:
             at = self._next_ordinal
             packet = next(self._packets, None)
             if packet is None or (self._count(packet) and (at is None or packet.pts != table.pts_ticks[at])):
-                raise PacketsMislead
+                raise PacketsMisleadError
 
     def _seek(self, ordinal: int, table: PacketTable) -> bool:
         """Whether the demuxer's index led to the packet, or to one before it. (Some indexes go by presentation stamps,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
-from videoclf.errors import DecodeFailed, MediaError
+from videoclf.errors import DecodeFailedError, MediaError
 from videoclf.media.frames import RgbFrame, RgbFrames, VideoInfo
 from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.ordered_workers import LaneLimits, Stopped, work_in_lanes
@@ -159,7 +159,9 @@ class _Reader(Generic[T]):
         except MediaError as error:
             failure = error
         if failure is None and tally.num_frames == 0:
-            failure = DecodeFailed(f"{request.path}: ends before the first moment asked for; get the file again")
+            failure = DecodeFailedError(
+                "ends before the first moment asked for", source=request.path, hint="get the file again"
+            )
         yield ReadEnd(index, info, warnings, tally.num_repeated, failure)
 
     @contextmanager

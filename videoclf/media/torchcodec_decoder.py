@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from videoclf.errors import DecodeFailed, DeviceUnavailable, one_line
+from videoclf.errors import DecodeFailedError, DeviceUnavailableError, one_line
 from videoclf.media.budget import Budget
 from videoclf.media.frame_conversion import Display
 from videoclf.media.frames import UInt8Array
 from videoclf.media.gate import Admission, opened_by_number, refuse_what_could_be_taken_for_a_script
 from videoclf.media.packets import ShownTimes
 from videoclf.media.pyav_decoder import PyavDecoder
+from videoclf.option_names import option
 
 _SOUGHT_BY_BISECTION = frozenset({"mpeg", "mpegts"})
 """FFmpeg guesses where a moment lies in them, and TorchCodec takes the guess: H.265 came out grey."""
@@ -32,9 +33,9 @@ class TorchcodecDecoder:
         num_threads: of the codec.
 
     Raises:
-        DeviceUnavailable: TorchCodec is not installed, or does not find FFmpeg's libraries.
-        SourceRefused: TorchCodec, which finds out a file's format by itself, could take it for a script.
-        DecodeFailed: TorchCodec cannot open the file.
+        DeviceUnavailableError: TorchCodec is not installed, or does not find FFmpeg's libraries.
+        SourceRefusedError: TorchCodec, which finds out a file's format by itself, could take it for a script.
+        DecodeFailedError: TorchCodec cannot open the file.
     """
 
     def __init__(self, admission: Admission, known: PyavDecoder, budget: Budget, num_threads: int) -> None:
@@ -71,7 +72,7 @@ class TorchcodecDecoder:
         """Only these frames (strictly ascending), each with its place in the order of display.
 
         Raises:
-            DecodeFailed: a frame cannot be decoded, or is not the one that should come at its place.
+            DecodeFailedError: a frame cannot be decoded, or is not the one that should come at its place.
         """
         if display.is_mirrored:
             raise self._failure("does not mirror pictures, as this file asks for")
@@ -104,25 +105,32 @@ class TorchcodecDecoder:
             fault = f"gave the frame of {frame.pts_seconds:.3f} s instead of that of {pts_seconds:.3f} s"
         raise self._failure(fault)
 
-    def _failure(self, fault: str) -> DecodeFailed:
-        return DecodeFailed(f"{self._path}: TorchCodec {fault}; read it with the default decoder: --decoder pyav")
+    def _failure(self, fault: str) -> DecodeFailedError:
+        return DecodeFailedError(
+            f"TorchCodec {fault}",
+            source=self._path,
+            hint=f"read it with the default decoder: {option('decoder', 'pyav')}",
+        )
 
 
 def video_decoder_class() -> Any:
     """TorchCodec's own.
 
     Raises:
-        DeviceUnavailable: TorchCodec is not installed, or does not find FFmpeg's libraries.
+        DeviceUnavailableError: TorchCodec is not installed, or does not find FFmpeg's libraries.
     """
-    no_ffmpeg = DeviceUnavailable(
-        "--decoder torchcodec: does not find FFmpeg's libraries (versions 4 to 8); install them (Debian: apt-get "
-        "install ffmpeg), or leave the option out"
+    no_ffmpeg = DeviceUnavailableError(
+        "does not find FFmpeg's libraries (versions 4 to 8)",
+        source=option("decoder", "torchcodec"),
+        hint="install them (Debian: apt-get install ffmpeg), or leave the option out",
     )
     try:
         import torchcodec
         from torchcodec.decoders import VideoDecoder
     except ImportError as error:
-        raise DeviceUnavailable("--decoder torchcodec: not installed; pip install 'videoclf[torchcodec]'") from error
+        raise DeviceUnavailableError(
+            "not installed", source=option("decoder", "torchcodec"), hint="pip install 'videoclf[torchcodec]'"
+        ) from error
     except (RuntimeError, OSError) as error:  # older than 0.17: it cannot even be imported without FFmpeg
         raise no_ffmpeg from error
     if getattr(torchcodec, "ffmpeg_major_version", 0) is None:

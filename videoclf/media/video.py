@@ -13,7 +13,7 @@ import av
 import av.error
 import numpy as np
 
-from videoclf.errors import DecodeFailed, UsageInvalid, one_line
+from videoclf.errors import DecodeFailedError, UsageInvalidError, one_line
 from videoclf.media.budget import Budget
 from videoclf.media.frame_conversion import Display
 from videoclf.media.frame_selection import cheap_frames_nearby, frames_on_display, max_fast_shift_seconds, shift_seconds
@@ -23,9 +23,10 @@ from videoclf.media.limits import DEFAULT_LIMITS, Limits
 from videoclf.media.options import DEFAULT_READ_OPTIONS, DecoderName, Picking, ReadOptions, num_cores
 from videoclf.media.packets import PacketTable, ShownTimes, stamp_rounding_seconds
 from videoclf.media.pyav_decoder import PyavDecoder
-from videoclf.media.pyav_stream import PacketsMislead
+from videoclf.media.pyav_stream import PacketsMisleadError
 from videoclf.media.sampling import SamplingPlan, plan_constant_rate
 from videoclf.media.timestamp_choice import trusted_stamps
+from videoclf.option_names import option
 
 if TYPE_CHECKING:
     from videoclf.media.opencv_decoder import OpencvDecoder
@@ -46,9 +47,9 @@ class Video:
         num_threads: of the decoder; 1 where several videos are read at once, 0 for as many as there are cores.
 
     Raises:
-        SourceMissing, SourceRefused: the gate, or a limit.
-        NoVideoStream: sound or subtitles only.
-        DecodeFailed: the container cannot be opened, its codec is unknown here, or no frame could be decoded.
+        SourceMissingError, SourceRefusedError: the gate, or a limit.
+        NoVideoStreamError: sound or subtitles only.
+        DecodeFailedError: the container cannot be opened, its codec is unknown here, or no frame could be decoded.
     """
 
     def __init__(self, path: str | Path, options: ReadOptions = DEFAULT_READ_OPTIONS, *, num_threads: int = 0) -> None:
@@ -104,8 +105,8 @@ class Video:
         Fewer come where damage took some, or where the video ends before the plan does; `warnings` then says so.
 
         Raises:
-            DecodeFailed: after the good frames, where damage took more than half of them.
-            SourceRefused: a frame, or the time spent, is over the limits.
+            DecodeFailedError: after the good frames, where damage took more than half of them.
+            SourceRefusedError: a frame, or the time spent, is over the limits.
         """
         served = self._good(self._rgb_moments(plan), plan)
         self._served.append(served)
@@ -116,10 +117,12 @@ class Video:
         """As `frames`, but the planes as they were decoded, so that a GPU can do the conversion.
 
         Raises:
-            UsageInvalid: by a decoder that gives RGB only.
+            UsageInvalidError: by a decoder that gives RGB only.
         """
         if self._options.decoder is not DecoderName.PYAV:
-            raise UsageInvalid(f"--decoder {self._options.decoder}: gives RGB only; planes come from pyav")
+            raise UsageInvalidError(
+                "gives RGB only", source=option("decoder", self._options.decoder), hint="planes come from pyav"
+            )
         served = self._good(self._moments(plan, self._display.yuv), plan)
         self._served.append(served)
         for planes, pts_seconds in served:
@@ -143,9 +146,11 @@ class Video:
         if self._num_lost:
             self._notes.append(f"{self._num_lost} of {num_moments} moments were left out: damage took their frames")
         if self._num_lost > num_served:
-            raise DecodeFailed(
-                f"{self.path}: damage ({self._budget.damage}) took the frames of {self._num_lost} of {num_moments} "
-                "moments, too few are left; get the file again"
+            raise DecodeFailedError(
+                f"damage ({self._budget.damage}) took the frames of {self._num_lost} of {num_moments} "
+                "moments, too few are left",
+                source=self.path,
+                hint="get the file again",
             )
         if num_moments < len(plan) - 1:  # one moment may fall to rounding at the very end
             self._notes.append(f"ended early: {num_moments} of {len(plan)} moments could be read")
@@ -159,9 +164,10 @@ class Video:
             except (av.error.MemoryError, MemoryError):
                 raise self._budget.out_of_memory() from None
             except (av.error.FFmpegError, ValueError) as error:
-                raise DecodeFailed(
-                    f"{self.path}: its {frame.format.name} pictures cannot be converted ({one_line(error)}); convert "
-                    "the file with: ffmpeg -i IN -pix_fmt yuv420p out.mp4"
+                raise DecodeFailedError(
+                    f"its {frame.format.name} pictures cannot be converted ({one_line(error)})",
+                    source=self.path,
+                    hint="convert the file with: ffmpeg -i IN -pix_fmt yuv420p out.mp4",
                 ) from error
 
         num_done = 0
@@ -171,7 +177,7 @@ class Video:
                     num_done += 1
                     yield item
                 return
-            except PacketsMislead:  # decode all from the start, and go on at the moment reached
+            except PacketsMisleadError:  # decode all from the start, and go on at the moment reached
                 self._budget.forget_damage()
                 self._decoder.start_anew()
         yield from islice(self._decoded_in_order(plan, convert), num_done, None)
@@ -322,7 +328,7 @@ def read_video(
         plan = video.plan(fps)
         frames = list(video.frames(SamplingPlan(plan.timestamps_seconds[:max_frames], fps)))
         if not frames:
-            raise DecodeFailed(f"{path}: ends before the first moment asked for; get the file again")
+            raise DecodeFailedError("ends before the first moment asked for", source=path, hint="get the file again")
         return RgbFrames.stack(frames, str(path), video.warnings)
 
 

@@ -12,11 +12,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from videoclf.errors import ModelFileInvalid, RecipeInvalid, WeightsUnavailable, one_line
+from videoclf.errors import ModelFileInvalidError, RecipeInvalidError, WeightsUnavailableError, one_line
 from videoclf.files import write_atomically
 from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.backbones.weight_check import mismatch
 from videoclf.modeling.classifier import VideoClassifier, build_classifier, check_input_size
+from videoclf.option_names import option
 from videoclf.recipe.header import ModelHeader, read_header
 from videoclf.recipe.trained_clips import to_metadata
 
@@ -33,7 +34,7 @@ def save_model(
         trained_clips: hashes of the clips that it was trained on; see `videoclf.recipe.trained_clips`.
 
     Raises:
-        RunFolderUnusable: the disk is full, or the folder cannot be written.
+        RunFolderUnusableError: the disk is full, or the folder cannot be written.
     """
     dtype = torch.float16 if header.precision == "float16" else torch.float32
     weights = {
@@ -63,19 +64,21 @@ def load_model(path: Path, *, backbone: Backbone | None = None) -> tuple[VideoCl
             file's weights.
 
     Raises:
-        ModelFileInvalid: cut short, foreign, newer, or with weights that do not fit its recipe or the backbone.
+        ModelFileInvalidError: cut short, foreign, newer, or with weights that do not fit its recipe or the backbone.
     """
     header = read_header(path)
     try:
         with torch.device("meta"):  # shapes only: nothing is allocated before the file has shown as many bytes
             classifier = build_classifier(header.recipe, len(header.labels), backbone)
         check_input_size(header.recipe, classifier.backbone)
-    except RecipeInvalid as error:
-        raise ModelFileInvalid(f"{path}: {error}") from error
+    except RecipeInvalidError as error:
+        raise ModelFileInvalidError(str(error), source=path) from error
     weights = _read_weights(path)
     problem = mismatch(classifier.state_dict(), weights)
     if problem:
-        raise ModelFileInvalid(f"{path}: its weights do not fit its recipe ({problem}); get the file from its maker")
+        raise ModelFileInvalidError(
+            f"its weights do not fit its recipe ({problem})", source=path, hint="get the file from its maker"
+        )
     if backbone is None and _holds_more_than_weights(classifier.backbone):
         classifier = build_classifier(header.recipe, len(header.labels))  # as large as the file: that was checked
     for part in classifier.children():
@@ -90,15 +93,17 @@ def initialise_from(classifier: VideoClassifier, other: VideoClassifier, *, sour
     """Copy another model's backbone and temporal weights; the head stays as it is.
 
     Raises:
-        WeightsUnavailable: the other holds a network of other shapes.
+        WeightsUnavailableError: the other holds a network of other shapes.
     """
     for part in ("backbone", "temporal"):
         mine, theirs = getattr(classifier, part), getattr(other, part)
         problem = mismatch(mine.state_dict(), theirs.state_dict())
         if problem:
-            raise WeightsUnavailable(
-                f"{source}: its {part} does not fit the recipe ({problem}); leave the recipe as the model's own, or "
-                "take a backbone alone: --set backbone.weights=..."
+            raise WeightsUnavailableError(
+                f"its {part} does not fit the recipe ({problem})",
+                source=source,
+                hint="leave the recipe as the model's own, or take a backbone alone: "
+                f"{option('set', 'backbone.weights=...')}",
             )
         mine.load_state_dict(theirs.state_dict())
 
@@ -112,6 +117,6 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise ModelFileInvalid(
-            f"{path}: its weights cannot be read ({one_line(error)}); get the file from its maker again"
+        raise ModelFileInvalidError(
+            f"its weights cannot be read ({one_line(error)})", source=path, hint="get the file from its maker again"
         ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from videoclf.errors import RecipeInvalid, one_line
+from videoclf.errors import RecipeInvalidError, one_line
 from videoclf.modeling.backbones.clip_networks import ClipBackbone, build_backbone3d
 from videoclf.modeling.backbones.frame_networks import FrameBackbone, build_backbone2d
 from videoclf.modeling.backbones.intermediate_features import with_tap
@@ -65,8 +65,8 @@ def build_classifier(recipe: Recipe, num_classes: int, backbone: Backbone | None
         backbone: a user's own.
 
     Raises:
-        RecipeInvalid: a custom backbone that is not given or is of another make than the recipe says, or fewer stages
-            than are to be trained.
+        RecipeInvalidError: a custom backbone that is not given or is of another make than the recipe says, or fewer
+            stages than are to be trained.
     """
     built = build_backbone(recipe) if backbone is None else _checked(backbone, recipe)
     temporal = TemporalModel(built.feature_size, recipe.temporal)
@@ -82,7 +82,7 @@ def build_backbone(recipe: Recipe) -> Backbone:
     """The backbone that a recipe names, with random weights.
 
     Raises:
-        RecipeInvalid: ``custom``, or a network of timm's where timm is not installed or does not know it.
+        RecipeInvalidError: ``custom``, or a network of timm's where timm is not installed or does not know it.
     """
     facts = backbone_facts(recipe.backbone.name)
     num_views = len(recipe.preprocess.channels)
@@ -92,9 +92,10 @@ def build_backbone(recipe: Recipe) -> Backbone:
         return built if spec.tap_below is None else with_tap(built, spec.tap_below, spec.tap_grid)
     if facts.kind == "3d":
         return build_backbone3d(facts, temporal_stride=recipe.backbone.temporal_stride, num_views=num_views)
-    raise RecipeInvalid(
-        "backbone.name = 'custom': the network is its maker's own, and is passed in from Python: "
-        "videoclf.train(..., backbone=...), videoclf.load(..., backbone=...)"
+    raise RecipeInvalidError(
+        "the network is its maker's own, and is passed in from Python: videoclf.train(..., backbone=...), "
+        "videoclf.load(..., backbone=...)",
+        source="backbone.name = 'custom'",
     )
 
 
@@ -106,7 +107,7 @@ def check_input_size(recipe: Recipe, backbone: nn.Module | None = None) -> None:
         backbone: what `build_backbone` gave for it on torch's meta device, where trying is cheap; built if not given.
 
     Raises:
-        RecipeInvalid: they cannot be had.
+        RecipeInvalidError: they cannot be had.
     """
     if recipe.backbone.name == "custom":
         return
@@ -124,9 +125,10 @@ def check_input_size(recipe: Recipe, backbone: nn.Module | None = None) -> None:
     except NotImplementedError:
         return  # the meta device lacks an operation of it, which says nothing of the size: its first video will tell
     except (RuntimeError, AssertionError, ValueError) as error:
-        raise RecipeInvalid(
-            f"preprocess.height, width = {spec.height}, {spec.width}: {recipe.backbone.name} cannot take such images "
-            f"({one_line(error)}); choose another size"
+        raise RecipeInvalidError(
+            f"{recipe.backbone.name} cannot take such images ({one_line(error)})",
+            source=f"preprocess.height, width = {spec.height}, {spec.width}",
+            hint="choose another size",
         ) from error
 
 
@@ -137,16 +139,19 @@ def _checked(backbone: Backbone, recipe: Recipe) -> Backbone:
         )
     stride = backbone.temporal_stride if isinstance(backbone, ClipBackbone) else 1
     if recipe.backbone.name == "custom" and recipe.backbone.temporal_stride != stride:
-        raise RecipeInvalid(
-            f"backbone.temporal_stride = {recipe.backbone.temporal_stride}: the backbone passed in has {stride}"
+        raise RecipeInvalidError(
+            f"the backbone passed in has {stride}",
+            source=f"backbone.temporal_stride = {recipe.backbone.temporal_stride}",
         )
     if recipe.backbone.name != "custom":
-        raise RecipeInvalid(
-            f"backbone.name = {recipe.backbone.name!r}: a backbone was passed in, so the recipe must name 'custom'"
+        raise RecipeInvalidError(
+            "a backbone was passed in, so the recipe must name 'custom'",
+            source=f"backbone.name = {recipe.backbone.name!r}",
         )
     if backbone.num_views != len(recipe.preprocess.channels):
-        raise RecipeInvalid(
-            f"preprocess.channels = {list(recipe.preprocess.channels)}: the backbone passed in takes "
-            f"{backbone.num_views}; give it num_views={len(recipe.preprocess.channels)}"
+        raise RecipeInvalidError(
+            f"the backbone passed in takes {backbone.num_views}",
+            source=f"preprocess.channels = {list(recipe.preprocess.channels)}",
+            hint=f"give it num_views={len(recipe.preprocess.channels)}",
         )
     return backbone

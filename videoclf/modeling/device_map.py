@@ -20,12 +20,13 @@ from torch.fx import Graph, GraphModule, Node, Tracer
 from torch.fx.node import map_arg
 from torch.fx.proxy import TraceError
 
-from videoclf.errors import DeviceUnavailable, UsageInvalid, one_line
+from videoclf.errors import DeviceUnavailableError, UsageInvalidError, one_line
 from videoclf.modeling.backbones.clip_networks import ClipBackbone
 from videoclf.modeling.backbones.frame_networks import FrameBackbone
 from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.backbones.stages import backbone_stages
 from videoclf.modeling.classifier import VideoClassifier, build_backbone
+from videoclf.option_names import option
 from videoclf.recipe.recipe import Recipe
 
 _ENTRY = re.compile(
@@ -70,20 +71,24 @@ def whole(device: torch.device) -> Placement:
 
 
 def choose_placement(device: str, spec: str | None) -> Placement:
-    """What ``--device`` and ``--place`` say.
+    """What the options device and device_map say.
 
     Args:
         device: see `find_device`.
         spec: see `parse_placement`; None for all on the device.
 
     Raises:
-        UsageInvalid: both say something, or the spec means nothing.
-        DeviceUnavailable: this machine has no such device.
+        UsageInvalidError: both say something, or the spec means nothing.
+        DeviceUnavailableError: this machine has no such device.
     """
     if spec is None:
         return whole(find_device(device))
     if device != "auto":
-        raise UsageInvalid(f"--device {device!r}: --place says where every part lies; leave --device out")
+        raise UsageInvalidError(
+            f"{option('device_map')} says where every part lies",
+            source=option("device", device),
+            hint=f"leave {option('device')} out",
+        )
     return parse_placement(spec)
 
 
@@ -97,21 +102,24 @@ def parse_placement(spec: str) -> Placement:
             and its eighth, and has temporal model and head on ``cuda:1``.
 
     Raises:
-        UsageInvalid: parts that are unknown, missing or named twice, or CPU and GPUs mixed.
-        DeviceUnavailable: this machine has no such device.
+        UsageInvalidError: parts that are unknown, missing or named twice, or CPU and GPUs mixed.
+        DeviceUnavailableError: this machine has no such device.
     """
     stretches: list[Stretch] = []
     above: dict[str, torch.device] = {}
     for entry in spec.split(","):
         found = _ENTRY.fullmatch(entry.strip())
         if found is None:
-            raise UsageInvalid(
-                f"--place {entry!r}: expected PART=DEVICE; parts are backbone, stages of it (backbone[:7], "
-                "backbone[7:]), temporal and head"
+            raise UsageInvalidError(
+                "expected PART=DEVICE",
+                source=option("device_map", entry),
+                hint="parts are backbone, stages of it (backbone[:7], backbone[7:]), temporal and head",
             )
-        part, device = found["part"], find_device(found["device"], option="--place")
+        part, device = found["part"], find_device(found["device"], asked_by="device_map")
         if part in above:
-            raise UsageInvalid(f"--place {entry!r}: {part} was placed before; name it once")
+            raise UsageInvalidError(
+                f"{part} was placed before", source=option("device_map", entry), hint="name it once"
+            )
         if part == "backbone":
             stretches.append(Stretch(int(found["first"] or 0), int(found["end"]) if found["end"] else None, device))
         else:
@@ -121,65 +129,96 @@ def parse_placement(spec: str) -> Placement:
     temporal = above.get("temporal", stretches[-1].device)
     placement = Placement(tuple(stretches), temporal, above.get("head", temporal))
     if len({device.type for device in (*(s.device for s in stretches), temporal, placement.head)}) > 1:
-        raise UsageInvalid(f"--place {spec!r}: mixes CPU and GPUs, which would wait for the CPU; place all on GPUs")
+        raise UsageInvalidError(
+            "mixes CPU and GPUs, which would wait for the CPU",
+            source=option("device_map", spec),
+            hint="place all on GPUs",
+        )
     return placement
 
 
 def _check_that_they_join(stretches: Sequence[Stretch]) -> None:
     """Every stage lies in one stretch."""
     if not stretches:
-        raise UsageInvalid("--place: the backbone is not placed; add backbone=DEVICE")
+        raise UsageInvalidError("the backbone is not placed", source=option("device_map"), hint="add backbone=DEVICE")
     if stretches[0].first > 0:
-        raise UsageInvalid(f"--place: the backbone's stages below {stretches[0].first} are not placed; begin with 0")
+        raise UsageInvalidError(
+            f"the backbone's stages below {stretches[0].first} are not placed",
+            source=option("device_map"),
+            hint="begin with 0",
+        )
     for stretch, following in pairwise(stretches):
         if stretch.end is None or stretch.end > following.first:
-            raise UsageInvalid(f"--place: stage {following.first} of the backbone is placed twice; name it once")
+            raise UsageInvalidError(
+                f"stage {following.first} of the backbone is placed twice",
+                source=option("device_map"),
+                hint="name it once",
+            )
         if stretch.end < following.first:
-            raise UsageInvalid(f"--place: stage {stretch.end} of the backbone is not placed; let stretches join")
+            raise UsageInvalidError(
+                f"stage {stretch.end} of the backbone is not placed",
+                source=option("device_map"),
+                hint="let stretches join",
+            )
     for stretch in stretches:
         if stretch.end is not None and stretch.end <= stretch.first:
-            raise UsageInvalid(f"--place: backbone[{stretch.first}:{stretch.end}] is no stage; leave it out")
+            raise UsageInvalidError(
+                f"backbone[{stretch.first}:{stretch.end}] is no stage", source=option("device_map"), hint="leave it out"
+            )
     if (end := stretches[-1].end) is not None:
-        raise UsageInvalid(f"--place: the backbone's stages from {end} up are not placed; add backbone[{end}:]=DEVICE")
+        raise UsageInvalidError(
+            f"the backbone's stages from {end} up are not placed",
+            source=option("device_map"),
+            hint=f"add backbone[{end}:]=DEVICE",
+        )
 
 
-def find_device(name: str, *, option: str = "--device") -> torch.device:
+def find_device(name: str, *, asked_by: str = "device") -> torch.device:
     """The torch device of that name; ``auto`` is a GPU where there is one.
 
     Args:
         name: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
-        option: who asks, for the message.
+        asked_by: the option that names it, for the message.
 
     Raises:
-        DeviceUnavailable: unknown, not on this machine, or lost by a fork.
+        DeviceUnavailableError: unknown, not on this machine, or lost by a fork.
     """
     if name == "auto":
         if not torch.cuda.is_available():
             return torch.device("cpu")
-        _check_fork(name, option)
+        _check_fork(name, asked_by)
         return torch.device("cuda")
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise DeviceUnavailable(f"{option} {name!r}: no such kind of device; use auto, cpu, cuda or cuda:N") from error
+        raise DeviceUnavailableError(
+            "no such kind of device", source=option(asked_by, name), hint="use auto, cpu, cuda or cuda:N"
+        ) from error
     if device.type == "cpu":
         return device
     if device.type != "cuda":
-        raise DeviceUnavailable(f"{option} {name!r}: not supported; use auto, cpu, cuda or cuda:N")
+        raise DeviceUnavailableError(
+            "not supported", source=option(asked_by, name), hint="use auto, cpu, cuda or cuda:N"
+        )
     num_gpus = torch.cuda.device_count()
     if num_gpus == 0:
-        raise DeviceUnavailable(f"{option} {name!r}: torch finds no GPU on this machine; use cpu")
+        raise DeviceUnavailableError(
+            "torch finds no GPU on this machine", source=option(asked_by, name), hint="use cpu"
+        )
     if (device.index or 0) >= num_gpus:
-        raise DeviceUnavailable(f"{option} {name!r}: this machine's GPUs are cuda:0 to cuda:{num_gpus - 1}")
-    _check_fork(name, option)
+        raise DeviceUnavailableError(
+            f"this machine's GPUs are cuda:0 to cuda:{num_gpus - 1}", source=option(asked_by, name)
+        )
+    _check_fork(name, asked_by)
     return device
 
 
-def _check_fork(name: str, option: str) -> None:
+def _check_fork(name: str, asked_by: str) -> None:
     if torch.cuda._is_in_bad_fork():
-        raise DeviceUnavailable(
-            f"{option} {name!r}: this process was forked from one that asked for GPUs, and cannot use one; start "
-            "processes by spawn, load models in the child only, or use cpu"
+        raise DeviceUnavailableError(
+            "this process was forked from one that asked for GPUs, and cannot use one",
+            source=option(asked_by, name),
+            hint="start processes by spawn, load models in the child only, or use cpu",
         )
 
 
@@ -192,7 +231,7 @@ def check_placement(placement: Placement, recipe: Recipe, backbone: Backbone | N
         backbone: a user's own, where the recipe says ``custom``.
 
     Raises:
-        UsageInvalid: the backbone has fewer stages, or cannot be cut between them.
+        UsageInvalidError: the backbone has fewer stages, or cannot be cut between them.
     """
     if len(placement.backbone) == 1:
         return
@@ -214,7 +253,7 @@ def place_network(classifier: VideoClassifier, placement: Placement) -> VideoCla
         is.
 
     Raises:
-        UsageInvalid: the backbone has fewer stages, or is not known by stages.
+        UsageInvalidError: the backbone has fewer stages, or is not known by stages.
     """
     if placement.num_devices == 1:
         return classifier.to(placement.first)
@@ -257,12 +296,18 @@ def _stages_and_graph(backbone: nn.Module, stretches: Sequence[Stretch]) -> tupl
     stages = backbone_stages(backbone) if isinstance(backbone, FrameBackbone | ClipBackbone) else []
     held = {id(tensor) for stage in stages for tensor in _tensors(stage)}
     if not isinstance(backbone, FrameBackbone | ClipBackbone) or not {id(t) for t in _tensors(backbone)} <= held:
-        raise UsageInvalid("--place backbone[...]: the stages of this backbone are not known; place it whole")
+        raise UsageInvalidError(
+            "the stages of this backbone are not known",
+            source=option("device_map", "backbone[...]"),
+            hint="place it whole",
+        )
     too_high = next((stretch.first for stretch in stretches if stretch.first >= len(stages)), None)
     if too_high is not None:
         remedy = f"cut it at 1 to {len(stages) - 1}" if len(stages) > 1 else "place it whole"
-        raise UsageInvalid(
-            f"--place backbone[{too_high}:]: the backbone has {len(stages)} stages, counted from 0; {remedy}"
+        raise UsageInvalidError(
+            f"the backbone has {len(stages)} stages, counted from 0",
+            source=option("device_map", f"backbone[{too_high}:]"),
+            hint=f"{remedy}",
         )
     return stages, _graph_of(backbone.network, stages)
 
@@ -288,8 +333,10 @@ def _graph_of(network: nn.Module, stages: Sequence[nn.ModuleList]) -> Graph:
     try:
         return _StageTracer(stages).trace(network)
     except (TraceError, TypeError, ValueError) as error:
-        raise UsageInvalid(
-            f"--place backbone[...]: the network's code cannot be followed ({one_line(error)}); place it whole"
+        raise UsageInvalidError(
+            f"the network's code cannot be followed ({one_line(error)})",
+            source=option("device_map", "backbone[...]"),
+            hint="place it whole",
         ) from error
 
 

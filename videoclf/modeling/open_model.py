@@ -7,7 +7,7 @@ from typing import Any
 
 import torchvision
 
-from videoclf.errors import WeightsUnavailable
+from videoclf.errors import WeightsUnavailableError
 from videoclf.modeling.backbones.pretrained_weights import cached_file, download_weights, fill_backbone
 from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.backbones.weight_check import mismatch
@@ -29,8 +29,8 @@ def open_model(
         backbone: see `load_model`.
 
     Raises:
-        ModelFileInvalid: no such model, or a file that cannot be used.
-        WeightsUnavailable: the hub cannot be reached.
+        ModelFileInvalidError: no such model, or a file that cannot be used.
+        WeightsUnavailableError: the hub cannot be reached.
     """
     if str(name_or_path) in downloadable_names() and backbone is None:
         return _open_kinetics400(str(name_or_path))
@@ -41,7 +41,7 @@ def recipe_of_model(name_or_path: str | Path | None) -> Recipe:
     """The recipe of what `open_model` would open; no weights are read, or downloaded, for it.
 
     Raises:
-        ModelFileInvalid: no such model, or a file that is none.
+        ModelFileInvalidError: no such model, or a file that is none.
     """
     if str(name_or_path) in downloadable_names():
         return load_recipe(find_recipe(str(name_or_path)))
@@ -65,7 +65,9 @@ def _open_kinetics400(name: str) -> tuple[VideoClassifier, ModelHeader]:
     }
     problem = mismatch(classifier.head.state_dict(), head)
     if problem:
-        raise WeightsUnavailable(f"{cached_file(weights)}: holds another head ({problem}); delete it to download anew")
+        raise WeightsUnavailableError(
+            f"holds another head ({problem})", source=cached_file(weights), hint="delete it to download anew"
+        )
     classifier.head.load_state_dict(head)
     header = ModelHeader(
         name=name,

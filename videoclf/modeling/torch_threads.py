@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 
 import torch
 
-from videoclf.errors import DeviceUnavailable
+from videoclf.errors import DeviceUnavailableError
 
 _here = threading.local()
 
@@ -57,12 +57,13 @@ def refuse_after_fork(device: torch.device, process_id: int) -> None:
         process_id: of that process.
 
     Raises:
-        DeviceUnavailable: a GPU's, in another process.
+        DeviceUnavailableError: a GPU's, in another process.
     """
     if device.type == "cuda" and process_id != os.getpid():
-        raise DeviceUnavailable(
-            f"{device}: the model was loaded before os.fork(), and a GPU cannot be used on both sides of it; start "
-            "processes by spawn, or load the model in each of them, and none before"
+        raise DeviceUnavailableError(
+            "the model was loaded before os.fork(), and a GPU cannot be used on both sides of it",
+            source=device,
+            hint="start processes by spawn, or load the model in each of them, and none before",
         )
 
 

@@ -14,7 +14,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 
-from videoclf.errors import UNPRINTABLE, ModelFileInvalid, one_line
+from videoclf.errors import UNPRINTABLE, ModelFileInvalidError, one_line
+from videoclf.option_names import option
 from videoclf.recipe.recipe import Objective, Recipe
 from videoclf.recipe.validation_errors import describe_validation, shortened
 
@@ -83,19 +84,20 @@ def read_header(path: Path) -> ModelHeader:
     """The checked header of a model file; reads no weights and imports no torch.
 
     Raises:
-        ModelFileInvalid: cut short, another kind of file, a newer format, or a header with hostile values.
+        ModelFileInvalidError: cut short, another kind of file, a newer format, or a header with hostile values.
     """
     try:
         with safe_open(path, framework="numpy") as file:
             metadata: dict[str, str] = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise ModelFileInvalid(
-            f"{path}: is no model file, or one cut short ({one_line(error)}); copy it again, or train one"
+        raise ModelFileInvalidError(
+            f"is no model file, or one cut short ({one_line(error)})", source=path, hint="copy it again, or train one"
         ) from error
     if METADATA_KEY not in metadata:
-        raise ModelFileInvalid(
-            f"{path}: a safetensors file that holds weights only, not a videoclf model; to start training from it, "
-            f"use --set backbone.weights={path}"
+        raise ModelFileInvalidError(
+            "a safetensors file that holds weights only, not a videoclf model",
+            source=path,
+            hint=f"to start training from it, use {option('set', f'backbone.weights={path}')}",
         )
     return parse_header(metadata[METADATA_KEY], path)
 
@@ -104,23 +106,30 @@ def parse_header(text: str, path: Path) -> ModelHeader:
     """The checked header in its JSON; the path names the file in messages.
 
     Raises:
-        ModelFileInvalid: as `read_header`.
+        ModelFileInvalidError: as `read_header`.
     """
     try:
         tree: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ModelFileInvalid(f"{path}: its header is not JSON ({one_line(error)}); copy the file again") from error
+        raise ModelFileInvalidError(
+            f"its header is not JSON ({one_line(error)})", source=path, hint="copy the file again"
+        ) from error
     version = tree.get("format_version") if isinstance(tree, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ModelFileInvalid(f"{path}: its header has no format_version; it was not written by videoclf")
+        raise ModelFileInvalidError(
+            "its header has no format_version", source=path, hint="it was not written by videoclf"
+        )
     if version > FORMAT_VERSION:
-        raise ModelFileInvalid(
-            f"{path}: written in format {shortened(version)}, newer than the {FORMAT_VERSION} known here; "
-            "upgrade with: pip install --upgrade videoclf"
+        raise ModelFileInvalidError(
+            f"written in format {shortened(version)}, newer than the {FORMAT_VERSION} known here",
+            source=path,
+            hint="upgrade with: pip install --upgrade videoclf",
         )
     try:
         return ModelHeader.model_validate(tree)
     except ValidationError as error:
-        raise ModelFileInvalid(
-            f"{path}: its header is refused: {describe_validation(error, ModelHeader)}; get the file from its maker"
+        raise ModelFileInvalidError(
+            f"its header is refused: {describe_validation(error, ModelHeader)}",
+            source=path,
+            hint="get the file from its maker",
         ) from error

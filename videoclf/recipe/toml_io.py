@@ -9,7 +9,8 @@ from typing import Any
 import tomli_w
 from pydantic import ValidationError
 
-from videoclf.errors import RecipeInvalid, one_line
+from videoclf.errors import RecipeInvalidError, one_line
+from videoclf.option_names import option
 from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.validation_errors import describe_validation, known_keys, section_model
 
@@ -19,15 +20,15 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     takes the file's value away, so that the default holds.
 
     Raises:
-        RecipeInvalid: names the file, the key, the value and what is allowed.
+        RecipeInvalidError: names the file, the key, the value and what is allowed.
     """
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RecipeInvalid(f"{path}: cannot be read ({error.strerror}); check the path") from error
+        raise RecipeInvalidError(f"cannot be read ({error.strerror})", source=path, hint="check the path") from error
     except (ValueError, RecursionError) as error:
-        raise RecipeInvalid(f"{path}: is not TOML ({one_line(error)}); see docs/recipes.md") from error
-    source = f"{path} with --set {' --set '.join(overrides)}" if overrides else str(path)
+        raise RecipeInvalidError(f"is not TOML ({one_line(error)})", source=path, hint="see docs/recipes.md") from error
+    source = f"{path} with {option('set', *overrides)}" if overrides else str(path)
     return parse_recipe(tree, overrides or [], source=source)
 
 
@@ -35,32 +36,36 @@ def parse_recipe(tree: dict[str, Any], overrides: list[str], *, source: str) -> 
     """Check a tree of plain values, overrides applied, as a recipe; ``source`` names it in messages.
 
     Raises:
-        RecipeInvalid: names the source, the key, the value and what is allowed.
+        RecipeInvalidError: names the source, the key, the value and what is allowed.
     """
     for override in overrides:
         _apply_override(tree, override)
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
-        raise RecipeInvalid(f"{source}: {describe_validation(error, Recipe)}") from error
+        raise RecipeInvalidError(describe_validation(error, Recipe), source=source) from error
 
 
 def _apply_override(tree: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     parts = key.strip().split(".")
     if not separator or not all(parts):
-        raise RecipeInvalid(f"--set {override!r}: expected KEY=VALUE, for instance --set training.epochs=20")
+        raise RecipeInvalidError(
+            f"expected KEY=VALUE, for instance {option('set', 'training.epochs=20')}", source=option("set", override)
+        )
     section = tree
     for part in parts[:-1]:
         section = section.setdefault(part, {})
         if not isinstance(section, dict):
-            raise RecipeInvalid(f"--set {override!r}: {part!r} is a value, not a section")
+            raise RecipeInvalidError(f"{part!r} is a value, not a section", source=option("set", override))
     if text.strip():
         section[parts[-1]] = _literal(text.strip())
         return
     owner = section_model(Recipe, parts[:-1])  # what is taken away is not there for the recipe's check to complain of
     if owner is None or parts[-1] not in owner.model_fields:
-        raise RecipeInvalid(f"--set {override!r}: unknown key {key.strip()!r}; {known_keys(Recipe, parts[:-1])}")
+        raise RecipeInvalidError(
+            f"unknown key {key.strip()!r}", source=option("set", override), hint=f"{known_keys(Recipe, parts[:-1])}"
+        )
     section.pop(parts[-1], None)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from videoclf.errors import ModelFileInvalid, one_line
+from videoclf.errors import ModelFileInvalidError, one_line
 
 METADATA_KEY = "videoclf_trained_clips"
 
@@ -40,14 +40,16 @@ def parse_trained_clips(text: str, path: Path) -> frozenset[str]:
     """The hashes in a metadata entry; the path names the file in messages.
 
     Raises:
-        ModelFileInvalid: it is not what `to_metadata` gives.
+        ModelFileInvalidError: it is not what `to_metadata` gives.
     """
     try:
         base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise ModelFileInvalid(f"{path}: its list of trained clips is damaged; copy the file again") from error
+        raise ModelFileInvalidError(
+            "its list of trained clips is damaged", source=path, hint="copy the file again"
+        ) from error
     if len(text) % _HASH_CHARACTERS:
-        raise ModelFileInvalid(f"{path}: its list of trained clips is cut short; copy the file again")
+        raise ModelFileInvalidError("its list of trained clips is cut short", source=path, hint="copy the file again")
     return frozenset(text[i : i + _HASH_CHARACTERS] for i in range(0, len(text), _HASH_CHARACTERS))
 
 
@@ -55,13 +57,13 @@ def read_trained_clips(path: Path) -> frozenset[str]:
     """The hashes in a model file; none where it was written before they were kept.
 
     Raises:
-        ModelFileInvalid: no model file, or a damaged one.
+        ModelFileInvalidError: no model file, or a damaged one.
     """
     try:
         with safe_open(path, framework="numpy") as file:
             metadata: dict[str, str] = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise ModelFileInvalid(
-            f"{path}: is no safetensors file, or one cut short ({one_line(error)}); get it again"
+        raise ModelFileInvalidError(
+            f"is no safetensors file, or one cut short ({one_line(error)})", source=path, hint="get it again"
         ) from error
     return parse_trained_clips(metadata.get(METADATA_KEY, ""), path)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from videoclf.errors import UsageInvalid
+from videoclf.errors import UsageInvalidError
 from videoclf.evaluation.bootstrap import Interval, resampled_sums
 from videoclf.results.reader import Result, read_result
 
@@ -82,11 +82,13 @@ def compare(runs: Sequence[str | Path]) -> Comparison:
         runs: folders that `train`, `evaluate` (with ``out``) or `crossval` left, two at least.
 
     Raises:
-        UsageInvalid: fewer than two runs.
-        ResultsInvalid: a folder without figures, or with files that are cut short, foreign or newer.
+        UsageInvalidError: fewer than two runs.
+        ResultsInvalidError: a folder without figures, or with files that are cut short, foreign or newer.
     """
     if len(runs) < 2:
-        raise UsageInvalid(f"compare {' '.join(map(str, runs))}: needs two runs at least; name another folder")
+        raise UsageInvalidError(
+            "needs two runs at least", source=f"compare {' '.join(map(str, runs))}", hint="name another folder"
+        )
     results = [read_result(run) for run in runs]
     keys = _differing_keys([result.recipe for result in results if result.recipe])
     pairs = [_pair(i, j, results[i - 1], results[j - 1]) for i, j in combinations(range(1, len(results) + 1), 2)]

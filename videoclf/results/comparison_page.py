@@ -43,7 +43,7 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
     """Write the page.
 
     Raises:
-        RunFolderUnusable: the file cannot be written.
+        RunFolderUnusableError: the file cannot be written.
     """
     html = render(
         "comparison.html.j2",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 
 from videoclf.data.dataset import LabelledClip, check_labels, load_dataset
 from videoclf.data.splits import make_split
-from videoclf.errors import DatasetInvalid, RunFolderUnusable, UsageInvalid
+from videoclf.errors import DatasetInvalidError, RunFolderUnusableError, UsageInvalidError
 from videoclf.evaluation.clip_results import judged_clips, truths_of
 from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
 from videoclf.evaluation.multilabel import compute_multilabel_metrics
@@ -22,6 +21,7 @@ from videoclf.inference.model import Model, load
 from videoclf.inference.options import EXPORT_SUFFIXES
 from videoclf.inference.prediction import Failure, Prediction
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
+from videoclf.option_names import option
 from videoclf.recipe.recipe import Objective
 from videoclf.recipe.toml_io import recipe_to_toml
 from videoclf.results.environment import describe_environment
@@ -66,10 +66,11 @@ def evaluate(
         on_clip: called after each clip with the number of all clips and the outcome.
 
     Raises:
-        DatasetInvalid: no clips, a class that the model does not know, or not one clip that can be read.
-        ModelFileInvalid: the model cannot be loaded.
-        RunFolderUnusable: ``out`` cannot be written, or holds a run, or figures.
-        DeviceUnavailable, UsageInvalid: ``device`` or ``place`` is not of this machine, or not for this model.
+        DatasetInvalidError: no clips, a class that the model does not know, or not one clip that can be read.
+        ModelFileInvalidError: the model cannot be loaded.
+        RunFolderUnusableError: ``out`` cannot be written, or holds a run, or figures.
+        DeviceUnavailableError, UsageInvalidError: ``device`` or ``place`` is not of this machine, or not for this
+            model.
     """
     if place is not None and not isinstance(model, Model):
         _check_place(model, device, place)  # before a folder of any size is gone through
@@ -95,7 +96,9 @@ def evaluate(
     if any(is_known):
         metrics = _with_new_clips_apart(metrics, outcomes, clips, is_known, loaded)
         notes.append(describe_trained_on(metrics))
-        hint = "; the run's own test part alone: --split run" if chosen.has_run and not chosen.split else ""
+        hint = (
+            f"; the run's own test part alone: {option('split', 'run')}" if chosen.has_run and not chosen.split else ""
+        )
         on_notice(notes[0] + hint)
     if folder is not None:
         truths = truths_of(clips, objective)
@@ -154,7 +157,7 @@ def _choose_clips(
         split = run.spec if asks_for_run else split
         if group_pattern is None and run.group_pattern is not None:
             group_pattern = run.group_pattern
-            notices.append(f"groups are found as in the run: --group-regex {shlex.quote(group_pattern)}")
+            notices.append(f"groups are found as in the run: {option('group_regex', group_pattern)}")
     dataset = load_dataset(data, group_pattern=group_pattern)
     clips = dataset.clips
     notices += dataset.warnings
@@ -166,19 +169,28 @@ def _choose_clips(
         notices += parts.warnings
     elif dataset.has_parts:
         notices.append(
-            f"{data} gives its clips to parts: all of them are evaluated; its test part alone: --split given"
+            f"{data} gives its clips to parts: all of them are evaluated; its test part alone: "
+            f"{option('split', 'given')}"
         )
     if asks_for_run and run is not None and {short_name(clip.path) for clip in clips} != run.test_names:
-        notices.append(f"--split run: {data} is not what the run was made of: its split, {split}, is made anew of it")
+        notices.append(
+            f"{option('split', 'run')}: {data} is not what the run was made of: its split, {split}, is made anew of it"
+        )
     if not clips:
-        raise DatasetInvalid(f"--split {split}: has no test part in {data}; leave --split out to evaluate on all clips")
+        raise DatasetInvalidError(
+            f"has no test part in {data}",
+            source=option("split", split),
+            hint=f"leave {option('split')} out to evaluate on all clips",
+        )
     return _Chosen(clips, split, notices, run is not None)
 
 
 def _refuse_to_replace(out: Path, *, overwrite: bool) -> None:
     for holds_it, what in ((holds_run(out), "run"), ((out / "crossval.json").exists(), "cross-validation")):
         if holds_it:
-            raise RunFolderUnusable(f"{out}: holds a {what}, whose figures would be replaced; choose another --out")
+            raise RunFolderUnusableError(
+                f"holds a {what}, whose figures would be replaced", source=out, hint=f"choose another {option('out')}"
+            )
     refuse_to_replace(*(out / name for name in _FILES), overwrite=overwrite)
 
 
@@ -212,7 +224,9 @@ def _run_of(model: str | Path | Model, split: str | None) -> RunSplit | None:
     path = model.source if isinstance(model, Model) else Path(model)
     run = None if path is None else read_run_split(path)
     if split == "run" and run is None:
-        raise UsageInvalid(f"--split run: {model} is no run's folder; name the split, such as group:0")
+        raise UsageInvalidError(
+            f"{model} is no run's folder", source=option("split", "run"), hint="name the split, such as group:0"
+        )
     return run
 
 
@@ -234,7 +248,7 @@ def metrics_of(
     """Figures of predictions (with all labels) of labelled clips; with ``sigmoid``, of clips with several labels.
 
     Raises:
-        DatasetInvalid: not one clip could be read.
+        DatasetInvalidError: not one clip could be read.
     """
     position = {label: i for i, label in enumerate(labels)}
     rows, judged, failed = [], [], []
@@ -246,7 +260,9 @@ def metrics_of(
         rows.append([score_of[label] for label in labels])
         judged.append(clip)
     if not rows:
-        raise DatasetInvalid(f"not one of {len(clips)} clips could be read; the first: {failed[0].message}")
+        raise DatasetInvalidError(
+            f"not one of {len(clips)} clips could be read", hint=f"the first: {failed[0].message}"
+        )
     if objective == "sigmoid":
         several = [tuple(position[name] for name in clip.names) for clip in judged]
         return compute_multilabel_metrics(np.array(rows), several, labels, failed)

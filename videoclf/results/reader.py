@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from videoclf.errors import ResultsInvalid, counted, one_line
+from videoclf.errors import ResultsInvalidError, counted, one_line
 from videoclf.evaluation.cross_validated import ClipScores, CrossvalMetrics
 from videoclf.evaluation.metrics import Metrics
 from videoclf.inference.prediction import LabelScore
+from videoclf.option_names import option
 from videoclf.recipe.validation_errors import describe_validation
 
 UNKNOWN_DATA = "unknown data"
@@ -92,7 +93,7 @@ def read_result(folder: str | Path) -> Result:
     """What a folder holds.
 
     Raises:
-        ResultsInvalid: no figures, or files that are cut short, foreign or newer.
+        ResultsInvalidError: no figures, or files that are cut short, foreign or newer.
     """
     path = Path(folder)
     tree = _read_metrics(path / "metrics.json")
@@ -106,9 +107,10 @@ def read_result(folder: str | Path) -> Result:
             return Result(str(folder), judged_on, folds.pooled, recipe, _read_clips(path, _judged_in_fold))
         run = _RunMetrics.model_validate(tree)
     except ValidationError as error:
-        raise ResultsInvalid(
-            f"{path / 'metrics.json'}: is not what train, evaluate or crossval writes "
-            f"({describe_validation(error, Metrics)}); name the folder of one of these"
+        raise ResultsInvalidError(
+            f"is not what train, evaluate or crossval writes ({describe_validation(error, Metrics)})",
+            source=path / "metrics.json",
+            hint="name the folder of one of these",
         ) from error
     return Result(str(folder), run.describe(), run, recipe, _read_clips(path, _judged))
 
@@ -118,16 +120,24 @@ def _read_metrics(path: Path) -> dict[str, Any]:
         tree = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
         if (path.parent / "crossval.json").exists():
-            raise ResultsInvalid(
-                f"{path.parent}: its cross-validation is not finished; run the same crossval again, it goes on"
+            raise ResultsInvalidError(
+                "its cross-validation is not finished",
+                source=path.parent,
+                hint="run the same crossval again, it goes on",
             ) from error
-        raise ResultsInvalid(
-            f"{path.parent}: holds no metrics.json; name the folder of a train, evaluate --out or crossval"
+        raise ResultsInvalidError(
+            "holds no metrics.json",
+            source=path.parent,
+            hint=f"name the folder of a train, evaluate {option('out')} or crossval",
         ) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise ResultsInvalid(f"{path}: cannot be read as JSON ({one_line(error)}); make it again") from error
+        raise ResultsInvalidError(
+            f"cannot be read as JSON ({one_line(error)})", source=path, hint="make it again"
+        ) from error
     if not isinstance(tree, dict):
-        raise ResultsInvalid(f"{path}: is not what train, evaluate or crossval writes; name the folder of one of these")
+        raise ResultsInvalidError(
+            "is not what train, evaluate or crossval writes", source=path, hint="name the folder of one of these"
+        )
     return tree
 
 
@@ -137,7 +147,9 @@ def _read_recipe(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        raise ResultsInvalid(f"{path}: is not TOML ({one_line(error)}); put it right or remove it") from error
+        raise ResultsInvalidError(
+            f"is not TOML ({one_line(error)})", source=path, hint="put it right or remove it"
+        ) from error
     tree.pop("description", None)
     return dict(_flattened(tree))
 
@@ -162,15 +174,18 @@ def _read_clips(folder: Path, judge: Callable[[object], _Judgement | None]) -> d
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise ResultsInvalid(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+        raise ResultsInvalidError(
+            f"cannot be read ({error.strerror})", source=path, hint="check its permissions"
+        ) from error
     for number, line in enumerate(lines, 1):
         try:
             judgement = judge(json.loads(line))  # pydantic's own parser refuses names that are no UTF-8
         except (ValueError, RecursionError) as error:
             cause = describe_validation(error, _SaidOfClip) if isinstance(error, ValidationError) else one_line(error)
-            raise ResultsInvalid(
-                f"{path}, line {number}: is not what train, evaluate or crossval writes ({cause}); remove the file, or "
-                "make it again"
+            raise ResultsInvalidError(
+                f"is not what train, evaluate or crossval writes ({cause})",
+                source=f"{path}, line {number}",
+                hint="remove the file, or make it again",
             ) from error
         if judgement is not None:
             source, group, is_right = judgement

@@ -122,7 +122,7 @@ def write_report(
         reading: how the pictures' clips are decoded.
 
     Raises:
-        RunFolderUnusable: the file cannot be written.
+        RunFolderUnusableError: the file cannot be written.
     """
     cells = _cells(metrics.confusion)
     mistakes = sorted((cell for cell in cells if cell.true != cell.called), key=lambda c: (-c.num_clips, -c.share))

@@ -9,9 +9,10 @@ from pathlib import Path
 from videoclf.data.dataset import LabelledClip, load_dataset
 from videoclf.data.feature_cache import CacheSize, FeatureCache
 from videoclf.data.feature_store import FeatureStore
-from videoclf.errors import RecipeInvalid
+from videoclf.errors import RecipeInvalidError
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.modeling.device_map import find_device
+from videoclf.option_names import option
 from videoclf.recipe.recipe import Recipe
 from videoclf.training.examples.cached_features import FeatureExamples
 from videoclf.training.examples.decoded import Quarantine
@@ -71,16 +72,17 @@ def extract(
         observer: is told of the progress, and of clips that fail.
 
     Raises:
-        RecipeInvalid: the backbone is not frozen, or the recipe cannot be used.
-        RunFolderUnusable: the cache cannot be written.
+        RecipeInvalidError: the backbone is not frozen, or the recipe cannot be used.
+        RunFolderUnusableError: the cache cannot be written.
         VideoclfError: a dataset, model file, weights or device that cannot be used.
     """
     watcher = observer or SilentObserver()
     settings = choose_recipe(recipe, init, overrides)
     if not settings.backbone.frozen:
-        raise RecipeInvalid(
-            f"backbone.frozen = false: {settings.backbone.name} is trained here, so its features change with every "
-            "step; name a recipe with a frozen backbone, or add --set backbone.frozen=true"
+        raise RecipeInvalidError(
+            f"{settings.backbone.name} is trained here, so its features change with every step",
+            source="backbone.frozen = false",
+            hint=f"name a recipe with a frozen backbone, or add {option('set', 'backbone.frozen=true')}",
         )
     dataset = load_dataset(data)
     for warning in dataset.warnings:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from videoclf.errors import ModelFileInvalid
+from videoclf.errors import ModelFileInvalidError
 from videoclf.inference.engines.exported_engine import Part, PortableEngine, PortableFile
 from videoclf.inference.engines.protocol import Float32Array
 from videoclf.recipe.header import ModelHeader
@@ -36,7 +36,7 @@ def mean_twice(features: Float32Array) -> Float32Array:
 
 def test_features_of_fewer_pictures_than_were_given_are_refused() -> None:
     assert engine(logits=mean_twice).logits([WINDOW, WINDOW]).shape == (2, 2)
-    with pytest.raises(ModelFileInvalid) as caught:
+    with pytest.raises(ModelFileInvalidError) as caught:
         engine(features=lambda items: items[1:], logits=mean_twice).logits([WINDOW])
     assert str(caught.value) == (
         "model m: its graph gives features of shape (3, 3, 8, 8) (float32) in place of (4, 3, 8, 8) (float32); export "
@@ -49,5 +49,5 @@ def test_features_of_fewer_pictures_than_were_given_are_refused() -> None:
     [(np.zeros(3, np.float32), r"\(3,\) \(float32\)"), (np.zeros(2, np.int64), r"\(2,\) \(int64\)")],
 )
 def test_scores_that_are_not_one_number_a_label_are_refused(scores: object, found: str) -> None:
-    with pytest.raises(ModelFileInvalid, match=rf"its graph gives scores of shape {found} in place of \(2,\)"):
+    with pytest.raises(ModelFileInvalidError, match=rf"its graph gives scores of shape {found} in place of \(2,\)"):
         engine(logits=lambda _features: scores).logits([WINDOW])

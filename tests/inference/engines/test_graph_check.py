@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.inference.exported_models import openvino_or_skip
-from videoclf.errors import ModelFileInvalid
+from videoclf.errors import ModelFileInvalidError
 from videoclf.inference.engines.exported_engine import portable_metadata
 from videoclf.inference.engines.graph_check import complaint_about_ir, complaint_about_onnx
 from videoclf.inference.engines.onnx_graph import read_onnx
@@ -108,7 +108,7 @@ def test_a_file_that_names_another_is_not_opened(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime", reason="needs ONNX Runtime: pip install 'videoclf[onnx]'")
     path = tmp_path / "m.onnx"
     path.write_bytes(in_an_attribute().SerializeToString())
-    with pytest.raises(ModelFileInvalid) as caught:
+    with pytest.raises(ModelFileInvalidError) as caught:
         read_onnx(path)
     assert str(caught.value) == f"{path}: is refused: {OTHER_FILE}; export it again"
 
@@ -147,7 +147,7 @@ def test_an_onnx_file_by_another_name_is_not_handed_to_openvino(tmp_path: Path) 
     """OpenVINO goes by content, and would read what it names."""
     openvino_or_skip()
     np.arange(4, dtype=np.float32).tofile(tmp_path / "secret.bin")
-    with pytest.raises(ModelFileInvalid) as caught:
+    with pytest.raises(ModelFileInvalidError) as caught:
         open_openvino(in_an_attribute().SerializeToString(), b"", tmp_path / "m.xml")
     assert str(caught.value) == (
         f"{tmp_path / 'm.xml'}: is no OpenVINO model that can be trusted: its content is no XML; export it again"

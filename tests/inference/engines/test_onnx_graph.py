@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from videoclf.errors import ModelFileInvalid
+from videoclf.errors import ModelFileInvalidError
 from videoclf.inference.engines import onnx_graph
 from videoclf.inference.engines.exported_engine import Part
 from videoclf.inference.engines.onnx_graph import OnnxGraph
@@ -28,7 +28,9 @@ def products(num: int) -> Part:
 
 
 def test_what_fails_while_it_runs_is_named() -> None:
-    with pytest.raises(ModelFileInvalid, match=r"^m\.onnx: cannot be run from start to end \(.*\); export it again$"):
+    with pytest.raises(
+        ModelFileInvalidError, match=r"^m\.onnx: cannot be run from start to end \(.*\); export it again$"
+    ):
         products(1)(np.ones((3, 4), np.float32))
 
 
@@ -36,6 +38,8 @@ def test_what_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     part = products(2000)
     monkeypatch.setattr(onnx_graph, "MAX_RUN_SECONDS", 0.2)
     started = time.monotonic()
-    with pytest.raises(ModelFileInvalid, match=r"from start to end \(it took longer than 600 s\); export it again"):
+    with pytest.raises(
+        ModelFileInvalidError, match=r"from start to end \(it took longer than 600 s\); export it again"
+    ):
         part(np.zeros((1000, 1000), np.float32))
     assert time.monotonic() - started < 10

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.inference.exported_models import openvino_or_skip, small_model
-from videoclf.errors import ModelFileInvalid
+from videoclf.errors import ModelFileInvalidError
 from videoclf.inference.engines import openvino_graph
 from videoclf.inference.engines.exported_engine import Part
 from videoclf.inference.engines.openvino_graph import OpenvinoGraph, open_openvino
@@ -33,7 +33,9 @@ def products(num: int) -> Part:
 
 
 def test_what_fails_while_it_runs_is_named() -> None:
-    with pytest.raises(ModelFileInvalid, match=r"^m\.xml: cannot be run from start to end \(.*\); export it again$"):
+    with pytest.raises(
+        ModelFileInvalidError, match=r"^m\.xml: cannot be run from start to end \(.*\); export it again$"
+    ):
         products(1)(np.ones((3, 4), np.float32))
 
 
@@ -41,9 +43,11 @@ def test_what_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     part = products(100)
     started = time.monotonic()
     monkeypatch.setattr(openvino_graph, "MAX_RUN_SECONDS", 0.05)
-    with pytest.raises(ModelFileInvalid, match=r"from start to end \('it took longer than 600 s'\); export it again"):
+    with pytest.raises(
+        ModelFileInvalidError, match=r"from start to end \('it took longer than 600 s'\); export it again"
+    ):
         part(np.zeros((1000, 1000), np.float32))
-    with pytest.raises(ModelFileInvalid, match=r"from start to end \('.*'\); export it again"):
+    with pytest.raises(ModelFileInvalidError, match=r"from start to end \('.*'\); export it again"):
         part(np.zeros((1000, 1000), np.float32))
     del part  # it is not waited for
     assert time.monotonic() - started < 1
@@ -56,7 +60,7 @@ def test_weights_of_another_export_are_refused(tmp_path: Path) -> None:
     graph, weights = to_openvino(classifier, header)
     changed = bytearray(weights)
     changed[-1] ^= 1
-    with pytest.raises(ModelFileInvalid) as caught:
+    with pytest.raises(ModelFileInvalidError) as caught:
         open_openvino(graph, bytes(changed), tmp_path / "m.xml")
     assert str(caught.value) == (
         f"{tmp_path / 'm.xml'}: was written with other weights than those in m.bin; keep the two files of one export "

@@ -79,8 +79,9 @@ def test_openvino_says_at_once_that_it_stayed_with_the_parent(tiny_model: Path, 
     before = scores(model, clip) if is_used else None
     for again in (lambda: scores(model, clip), lambda: videoclf.load(tiny_model, engine="openvino")):
         assert in_a_forked_process(again).splitlines()[-1] == (
-            "videoclf.errors.EngineUnavailable: OpenVINO was used before os.fork(), and its threads stayed with the "
-            "parent; load the model in the child only (gunicorn: without --preload), or use --engine torch, which goes "
+            "videoclf.errors.EngineUnavailableError: OpenVINO was used before os.fork(), and its threads stayed "
+            "with the "
+            "parent; load the model in the child only (gunicorn: without --preload), or use engine='torch', which goes "
             "on in a forked process"
         )
     assert scores(model, clip) == (before or scores(model, clip))

@@ -11,7 +11,7 @@ import pytest
 import videoclf
 from tests.conftest import write_clip
 from tests.inference.exported_models import openvino_or_skip
-from videoclf.errors import EngineUnavailable, ModelFileInvalid
+from videoclf.errors import EngineUnavailableError, ModelFileInvalidError
 from videoclf.inference.export import conversions, convert
 
 
@@ -60,7 +60,7 @@ def test_that_a_model_is_converted_is_said_when_it_is(
         return b"<net/>", b""
 
     monkeypatch.setattr(convert, "to_openvino", to_openvino)
-    with pytest.raises(ModelFileInvalid):  # what was made here is none
+    with pytest.raises(ModelFileInvalidError):  # what was made here is none
         conversions.open_converted(tiny_model, notices.append)
     assert notices == [
         f"{tiny_model} is being converted for OpenVINO: some seconds",
@@ -74,7 +74,7 @@ def test_of_a_model_that_is_refused_nothing_is_said_before(
 ) -> None:
     torn, notices = tmp_path / "torn", list[str]()
     torn.write_bytes(tiny_model.read_bytes()[:-1])
-    with pytest.raises(ModelFileInvalid, match="cut short"):
+    with pytest.raises(ModelFileInvalidError, match="cut short"):
         conversions.open_converted(torn, notices.append)
     assert notices == []
 
@@ -115,7 +115,7 @@ def test_a_refusal_is_remembered_and_torch_does_the_work(
     assert len(asked) == 1
     assert notices[-1] == "OpenVINO cannot follow it; torch does the work"
     assert model.predict(write_clip(tmp_path / "a.avi", 10)).num_frames == 4
-    with pytest.raises(EngineUnavailable, match="OpenVINO cannot follow it"):
+    with pytest.raises(EngineUnavailableError, match="OpenVINO cannot follow it"):
         videoclf.load(tiny_model, engine="openvino")
 
 
@@ -124,7 +124,9 @@ def test_a_cache_that_cannot_be_written_is_found_before_anybody_waits(
 ) -> None:
     asked = fake(monkeypatch, {})
     engine_folder.touch()
-    with pytest.raises(EngineUnavailable, match=r"engines: models .* cannot be kept there \(.*\); set VIDEOCLF_CACHE"):
+    with pytest.raises(
+        EngineUnavailableError, match=r"engines: models .* cannot be kept there \(.*\); set VIDEOCLF_CACHE"
+    ):
         conversions.open_converted(tiny_model, print)
     assert asked == []
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.inference.exported_models import LABELS, chunks, noise, openvino_or_skip, small_model
-from videoclf.errors import EngineUnavailable, ModelFileInvalid
+from videoclf.errors import EngineUnavailableError, ModelFileInvalidError
 from videoclf.inference.engines.exported_engine import PortableEngine, PortableFile
 from videoclf.inference.engines.onnx_graph import read_onnx
 from videoclf.inference.engines.openvino_graph import open_openvino
@@ -60,18 +60,18 @@ def test_what_would_give_other_scores_is_refused(monkeypatch: pytest.MonkeyPatch
     openvino_or_skip()
     monkeypatch.setattr(PortableEngine, "logits", lambda _self, _windows: np.full((1, 3), 9.0))
     with pytest.raises(
-        EngineUnavailable, match=r"OpenVINO cannot follow model 2d, last \('its scores would be .* off'\)"
+        EngineUnavailableError, match=r"OpenVINO cannot follow model 2d, last \('its scores would be .* off'\)"
     ):
         convert.to_openvino(*small_model("2d, last"))
 
 
 def test_a_network_that_needs_what_no_file_may_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path) -> PortableFile:
-        raise ModelFileInvalid(f"{path}: is refused: it holds a Loop; export it again")
+        raise ModelFileInvalidError(f"{path}: is refused: it holds a Loop; export it again")
 
     openvino_or_skip()
     monkeypatch.setattr(convert, "read_openvino", refuse)
     with pytest.raises(
-        EngineUnavailable, match=r"^OpenVINO cannot follow model 2d, last \('is refused: it holds a Loop"
+        EngineUnavailableError, match=r"^OpenVINO cannot follow model 2d, last \('is refused: it holds a Loop"
     ):
         convert.to_openvino(*small_model("2d, last"))

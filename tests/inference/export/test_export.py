@@ -11,7 +11,7 @@ import pytest
 import videoclf
 from tests.conftest import write_clip
 from tests.inference.exported_models import openvino_or_skip
-from videoclf.errors import ModelFileInvalid, RunFolderUnusable, UsageInvalid
+from videoclf.errors import ModelFileInvalidError, RunFolderUnusableError, UsageInvalidError
 from videoclf.media.video import read_video
 
 DOCS = Path(__file__).parents[3] / "docs" / "predicting.md"
@@ -60,9 +60,11 @@ def test_the_ten_lines_of_the_docs_predict_the_same(
 def test_a_file_that_is_there_is_refused_before_the_model_is_opened(tmp_path: Path) -> None:
     for out, mine in (("model.onnx", "model.onnx"), ("model.xml", "model.bin")):
         (tmp_path / mine).write_text("mine")
-        with pytest.raises(RunFolderUnusable, match=f"{mine}: is there already; choose another name, or add --overw"):
+        with pytest.raises(
+            RunFolderUnusableError, match=f"{mine}: is there already; choose another name, or add overw"
+        ):
             videoclf.export("no model of that name", tmp_path / out)
-        with pytest.raises(ModelFileInvalid, match="no model 'no model of that name'"):
+        with pytest.raises(ModelFileInvalidError, match="no model 'no model of that name'"):
             videoclf.export("no model of that name", tmp_path / out, overwrite=True)
 
 
@@ -78,17 +80,19 @@ def test_another_version_is_named(exported: Path, tmp_path: Path) -> None:
     changed.write_bytes(content.replace(old, new))
     if exported.suffix == ".xml":
         changed.with_suffix(".bin").write_bytes(exported.with_suffix(".bin").read_bytes())
-    with pytest.raises(ModelFileInvalid, match="was exported in version '7', not the 1 known here; export its model"):
+    with pytest.raises(
+        ModelFileInvalidError, match="was exported in version '7', not the 1 known here; export its model"
+    ):
         videoclf.load(changed)
 
 
 def test_a_file_that_is_cut_short_is_named(exported: Path, tmp_path: Path) -> None:
     torn = tmp_path / exported.name
     torn.write_bytes(exported.read_bytes()[:-5000])
-    with pytest.raises(ModelFileInvalid, match=re.escape(str(tmp_path))):
+    with pytest.raises(ModelFileInvalidError, match=re.escape(str(tmp_path))):
         videoclf.load(torn)
 
 
 def test_a_suffix_that_says_nothing_is_wrong_usage(tmp_path: Path, tiny_model: Path) -> None:
-    with pytest.raises(UsageInvalid, match=r"m.pt: its suffix must say what it is for: .onnx or .xml"):
+    with pytest.raises(UsageInvalidError, match=r"m.pt': its suffix must say what it is for: .onnx or .xml"):
         videoclf.export(tiny_model, tmp_path / "m.pt")

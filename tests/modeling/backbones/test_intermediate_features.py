@@ -7,7 +7,7 @@ import torch
 from pydantic import ValidationError
 from torch.nn.functional import adaptive_avg_pool2d
 
-from videoclf.errors import RecipeInvalid
+from videoclf.errors import RecipeInvalidError
 from videoclf.modeling.backbones.frame_networks import FrameBackbone
 from videoclf.modeling.batchnorm_folding import fold_batch_norms
 from videoclf.modeling.classifier import build_backbone, build_classifier
@@ -56,7 +56,7 @@ def test_batch_norms_fold_as_ever() -> None:
 
 
 def test_more_stages_than_there_are_is_one_line() -> None:
-    with pytest.raises(RecipeInvalid, match="tap_below = 19: the network has 19 stages; ask for 18 at most"):
+    with pytest.raises(RecipeInvalidError, match="tap_below = 19: the network has 19 stages; ask for 18 at most"):
         build_backbone(recipe_of("mobilenet_v2", 19))
 
 

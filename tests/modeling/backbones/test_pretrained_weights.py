@@ -14,7 +14,7 @@ import torchvision
 from safetensors.torch import load_file, save_file
 
 from tests.conftest import PlantWeights
-from videoclf.errors import RecipeInvalid, WeightsUnavailable
+from videoclf.errors import RecipeInvalidError, WeightsUnavailableError
 from videoclf.modeling.backbones.pretrained_weights import load_pretrained
 from videoclf.modeling.checkpoint import load_model, save_model
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
@@ -52,9 +52,11 @@ def test_a_model_file_lends_its_backbone(tiny_model: Path) -> None:
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     save_file(torchvision.models.resnet18().state_dict(), tmp_path / "r.safetensors")
-    with pytest.raises(WeightsUnavailable, match=r"does not hold the weights of resnet50 \(.* is .* instead of .*\)"):
+    with pytest.raises(
+        WeightsUnavailableError, match=r"does not hold the weights of resnet50 \(.* is .* instead of .*\)"
+    ):
         pretrained("resnet50", tmp_path / "r.safetensors")
-    with pytest.raises(WeightsUnavailable, match=r"does not hold the weights of mobilenet_v2 \(.* is missing\)"):
+    with pytest.raises(WeightsUnavailableError, match=r"does not hold the weights of mobilenet_v2 \(.* is missing\)"):
         pretrained("mobilenet_v2", tmp_path / "r.safetensors")
 
 
@@ -68,7 +70,7 @@ def test_weights_of_a_kind_of_numbers_that_is_not_listed_are_refused(
     save_file(weights, tmp_path / "r.safetensors")
     kind = str(dtype).removeprefix("torch.")
     with pytest.raises(
-        WeightsUnavailable,
+        WeightsUnavailableError,
         match=rf"weights of {backbone} \(\S+ is {kind}; allowed there: float32, float16, bfloat16\); name",
     ):
         pretrained(backbone, tmp_path / "r.safetensors")
@@ -78,7 +80,7 @@ def test_a_file_with_two_tensors_for_one_place_is_refused(tmp_path: Path) -> Non
     weights = torchvision.models.resnet18().state_dict()
     weights["backbone.conv1.weight"] = weights["conv1.weight"] + 1
     save_file(weights, tmp_path / "r.safetensors")
-    with pytest.raises(WeightsUnavailable) as caught:
+    with pytest.raises(WeightsUnavailableError) as caught:
         pretrained("resnet18", tmp_path / "r.safetensors")
     assert str(caught.value) == (
         f"{tmp_path / 'r.safetensors'}: has two tensors for conv1.weight of resnet18, 'backbone.conv1.weight' and "
@@ -91,13 +93,13 @@ def test_weights_of_a_deeper_network_are_refused(tmp_path: Path, backbone: str) 
     """ResNet-34 has all the names and shapes of ResNet-18."""
     save_file(torchvision.models.resnet34().state_dict(), tmp_path / "r.safetensors")
     complaint = rf"the weights of {backbone} \('layer1\.2\.\S+' is not part of it\); name another file"
-    with pytest.raises(WeightsUnavailable, match=complaint):
+    with pytest.raises(WeightsUnavailableError, match=complaint):
         pretrained(backbone, tmp_path / "r.safetensors")
 
 
 def test_a_missing_weights_file_says_what_is_allowed() -> None:
     with pytest.raises(
-        WeightsUnavailable, match="'imagnet': no such file; allowed are none, imagenet, kinetics400, a shipped"
+        WeightsUnavailableError, match="'imagnet': no such file; allowed are none, imagenet, kinetics400, a shipped"
     ):
         pretrained("resnet18", "imagnet")
 
@@ -107,7 +109,9 @@ def test_an_unreachable_hub_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> 
         raise urllib.error.URLError("Name or service not known")
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refuse)
-    with pytest.raises(WeightsUnavailable, match="cannot be downloaded .*Name or service not known.*backbone.weights="):
+    with pytest.raises(
+        WeightsUnavailableError, match="cannot be downloaded .*Name or service not known.*backbone.weights="
+    ):
         pretrained("resnet18", "imagenet")
 
 
@@ -163,7 +167,7 @@ class TestTimm:
 
     def test_an_unknown_network_is_told_its_like(self) -> None:
         recipe = Recipe.model_validate({"backbone": {"name": "timm:resnet51"}})
-        with pytest.raises(RecipeInvalid, match="timm:resnet51': timm .* has no such network"):
+        with pytest.raises(RecipeInvalidError, match="timm:resnet51': timm .* has no such network"):
             build_classifier(recipe, 2)
 
     def test_an_unreachable_hub_says_what_to_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,12 +176,12 @@ class TestTimm:
 
         classifier = build_classifier(Recipe.model_validate({"backbone": {"name": "timm:resnet18"}}), 2)
         monkeypatch.setattr("timm.create_model", refuse)
-        with pytest.raises(WeightsUnavailable, match="timm:resnet18: its weights cannot be downloaded"):
+        with pytest.raises(WeightsUnavailableError, match="timm:resnet18: its weights cannot be downloaded"):
             load_pretrained(classifier.backbone, Backbone(name="timm:resnet18", weights="imagenet"))
 
 
 def test_timm_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     recipe = Recipe.model_validate({"backbone": {"name": "timm:resnet18"}})
-    with pytest.raises(RecipeInvalid, match=r"timm:resnet18': needs timm .*pip install 'videoclf\[timm\]'"):
+    with pytest.raises(RecipeInvalidError, match=r"timm:resnet18': needs timm .*pip install 'videoclf\[timm\]'"):
         build_classifier(recipe, 2)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from videoclf.errors import RecipeInvalid
+from videoclf.errors import RecipeInvalidError
 from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.backbones.stages import backbone_stages
 from videoclf.modeling.classifier import build_backbone, build_classifier
@@ -60,7 +60,7 @@ def test_only_the_uppermost_stages_are_trained_and_the_rest_does_not_move(name: 
 
 
 def test_more_stages_than_there_are_is_refused() -> None:
-    with pytest.raises(RecipeInvalid, match=r"unfrozen_stages = 6: the network has 5 stages; ask for fewer"):
+    with pytest.raises(RecipeInvalidError, match=r"unfrozen_stages = 6: the network has 5 stages; ask for fewer"):
         build_classifier(recipe("resnet18", unfrozen_stages=6), 3)
 
 

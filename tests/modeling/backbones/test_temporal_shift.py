@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import GraphModule
 
-from videoclf.errors import RecipeInvalid
+from videoclf.errors import RecipeInvalidError
 from videoclf.kernels import temporal_shift as kernel
 from videoclf.modeling.backbones.frame_networks import FrameBackbone
 from videoclf.modeling.backbones.stages import backbone_stages
@@ -171,7 +171,7 @@ def test_it_looks_ahead_and_takes_images_of_the_recipes_size() -> None:
 @pytest.mark.parametrize("name", ["efficientnet_b0", "r3d_18", "inflated:resnet18", "tiny", "custom"])
 def test_other_networks_are_refused_by_name(name: str) -> None:
     with pytest.raises(
-        RecipeInvalid, match=f"temporal_shift = true: {name} cannot be shifted; mobilenet_v2, and resnet"
+        RecipeInvalidError, match=f"temporal_shift = true: {name} cannot be shifted; mobilenet_v2, and resnet"
     ):
         parse_recipe({"backbone": {"name": name, "temporal_shift": True}}, [], source="x")
     with pytest.raises(ValueError, match="no residual branch to shift in"):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from videoclf.data.dataset import LabelledClip
-from videoclf.errors import RunFolderUnusable
+from videoclf.errors import RunFolderUnusableError
 from videoclf.training.examples.decoded import Quarantine
 from videoclf.training.loop.checkpoints import Checkpoints, has_checkpoint
 from videoclf.training.observer import SilentObserver
@@ -67,7 +67,9 @@ def test_where_the_disk_is_full_the_last_good_one_stays(tmp_path: Path, monkeypa
 
     monkeypatch.setattr("os.fsync", full)
     for _ in range(2):
-        with pytest.raises(RunFolderUnusable, match=r"checkpoint.pt: cannot be written \(No space left on device\)"):
+        with pytest.raises(
+            RunFolderUnusableError, match=r"checkpoint.pt: cannot be written \(No space left on device\)"
+        ):
             kept.checkpoints.save({"number": 1})
     assert kept.checkpoints.load([]) == {"number": 0}
 
@@ -77,7 +79,7 @@ def test_a_checkpoint_of_a_newer_version_is_refused(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("videoclf.training.loop.checkpoints.FORMAT_VERSION", 9)
     kept.checkpoints.save({})
     monkeypatch.undo()
-    with pytest.raises(RunFolderUnusable, match="has format 9, this version reads 2; resume with the version"):
+    with pytest.raises(RunFolderUnusableError, match="has format 9, this version reads 2; resume with the version"):
         kept.checkpoints.load([])
 
 

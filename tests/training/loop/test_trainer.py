@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from videoclf.data.dataset import LabelledClip
-from videoclf.errors import DatasetInvalid, TrainingDiverged
+from videoclf.errors import DatasetInvalidError, TrainingDivergedError
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
 from videoclf.recipe.recipe import Augment, Recipe
 from videoclf.recipe.toml_io import parse_recipe
@@ -150,20 +150,20 @@ def test_stopped_after_any_step_and_resumed_the_same_weights_come_out(settings: 
     records = [record for record, _ in trainer.epochs(CLIPS[:15], CLIPS[16:])]
     undisturbed = trainer.weights()
 
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     def stop_after(num_steps: int, stopped: Trainer) -> None:
         def check(place: Place, _spent: object) -> None:
             if place.num_steps == num_steps:
-                raise Stop
+                raise StopError
 
         stopped.after_step = check
 
     for num_steps in range(1, trainer.place.num_steps):
         stopped, _ = build(recipe)
         stop_after(num_steps, stopped)
-        with pytest.raises(Stop):
+        with pytest.raises(StopError):
             list(stopped.epochs(CLIPS[:15], CLIPS[16:]))
         buffer = io.BytesIO()
         torch.save(stopped.state(), buffer)
@@ -230,7 +230,7 @@ def test_gradients_of_accumulated_batches_are_those_of_one_batch() -> None:
 
 def test_no_readable_clip_is_an_error() -> None:
     trainer, _ = build(examples=NoExamples())
-    with pytest.raises(DatasetInvalid, match="not one of the 16 clips to train on could be read"):
+    with pytest.raises(DatasetInvalidError, match="not one of the 16 clips to train on could be read"):
         next(iter(trainer.epochs(CLIPS[:16], CLIPS[16:])))
 
 
@@ -239,7 +239,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_says_what_to_lower() -> None:
     trainer, classifier = build(recipe)
     with torch.no_grad():
         next(classifier.temporal.parameters()).fill_(torch.nan)
-    with pytest.raises(TrainingDiverged, match=r"epoch 1: .* lower training.learning_rate \(now 10\)"):
+    with pytest.raises(TrainingDivergedError, match=r"epoch 1: .* lower training.learning_rate \(now 10\)"):
         next(iter(trainer.epochs(CLIPS[:16], CLIPS[16:])))
 
 

@@ -16,7 +16,7 @@ def record(seconds: float, waiting_share: float) -> EpochRecord:
 @pytest.mark.parametrize(
     ("records", "is_frozen", "begins"),
     [
-        ([record(10, 0.7), record(10, 0.72)], False, "decoding 71%: try more --workers than 2"),
+        ([record(10, 0.7), record(10, 0.72)], False, "decoding 71%: try more workers than 2"),
         ([record(10, 0.1)], False, "network 90%: a GPU"),
         ([record(90, 0.9), record(5, 0.1), record(5, 0.1)], True, "features 85%: the first epoch"),
         ([record(5, 0.5), record(5, 0.5)], True, "reading features 50%"),

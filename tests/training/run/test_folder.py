@@ -6,7 +6,7 @@ import pytest
 
 from videoclf.data.dataset import LabelledClip
 from videoclf.data.splits import Split
-from videoclf.errors import RunFolderUnusable
+from videoclf.errors import RunFolderUnusableError
 from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.toml_io import parse_recipe
 from videoclf.training.run.folder import TENSORBOARD_FOLDER, RunFolder
@@ -54,10 +54,10 @@ def test_a_finished_run_refuses_another_recipe_and_names_a_few_keys(tmp_path: Pa
     (tmp_path / "report.html").touch()
     asked = with_keys(*(f"training.{key}=7" for key in ("epochs", "patience", "seed", "batch_size", "accumulate")),
                       "sampling.fps=7", "temporal.hidden_size=7")  # fmt: skip
-    with pytest.raises(RunFolderUnusable) as caught:
+    with pytest.raises(RunFolderUnusableError) as caught:
         folder.recipe(asked, pytest.fail)
     text = str(caught.value)
     assert text.startswith(
         f"{tmp_path}: the run is finished, and by another recipe than is asked for now (sampling.fps is"
     )
-    assert text.endswith(", and 2 more); choose another --out, or replace the run with --overwrite")
+    assert text.endswith(", and 2 more); choose another out, or replace the run with overwrite=True")

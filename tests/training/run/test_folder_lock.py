@@ -16,7 +16,7 @@ import pytest
 
 import videoclf
 from videoclf.cross_validation.crossval import crossval
-from videoclf.errors import DatasetInvalid, RunFolderUnusable
+from videoclf.errors import DatasetInvalidError, RunFolderUnusableError
 from videoclf.training.observer import SilentObserver
 from videoclf.training.run.folder import RunFolder
 from videoclf.training.run.folder_lock import LOCK_NAME, alone_in, alone_in_out
@@ -40,38 +40,40 @@ def hold(folder: Path) -> subprocess.Popen[str]:
 
 
 def test_a_second_one_is_refused_and_told_who_is_there(tmp_path: Path) -> None:
-    with alone_in(tmp_path, print), pytest.raises(RunFolderUnusable) as caught, alone_in(tmp_path, print):
+    with alone_in(tmp_path, print), pytest.raises(RunFolderUnusableError) as caught, alone_in(tmp_path, print):
         pass
     assert str(caught.value) == (
-        f"{tmp_path}: another training is at work here (process {os.getpid()}); wait for its end, or choose another "
-        "--out"
+        f"{tmp_path}: another training is at work here (process {os.getpid()}); wait for its end, or choose another out"
     )
 
 
 def test_a_process_of_another_machine_is_named_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with alone_in(tmp_path, print):
         monkeypatch.setattr(platform, "node", lambda: "another")
-        with pytest.raises(RunFolderUnusable, match=rf"\(process {os.getpid()} on .+\)"), alone_in(tmp_path, print):
+        with (
+            pytest.raises(RunFolderUnusableError, match=rf"\(process {os.getpid()} on .+\)"),
+            alone_in(tmp_path, print),
+        ):
             pass
 
 
-@pytest.mark.parametrize("command", ["train", "train --overwrite", "train --resume", "crossval"])
+@pytest.mark.parametrize("command", ["train", "train overwrite=True", "train resume=True", "crossval"])
 def test_no_second_command_touches_a_folder_that_is_held(tmp_path: Path, command: str) -> None:
     (tmp_path / "recipe.toml").write_text("of the first")
     begin: dict[str, Callable[[], object]] = {
         "train": lambda: videoclf.train("gone", out=tmp_path),
-        "train --overwrite": lambda: videoclf.train("gone", out=tmp_path, overwrite=True),
-        "train --resume": lambda: videoclf.train("gone", out=tmp_path, resume=True),
+        "train overwrite=True": lambda: videoclf.train("gone", out=tmp_path, overwrite=True),
+        "train resume=True": lambda: videoclf.train("gone", out=tmp_path, resume=True),
         "crossval": lambda: crossval("gone", out=tmp_path),
     }
-    with alone_in(tmp_path, print), pytest.raises(RunFolderUnusable, match="another training is at work here"):
+    with alone_in(tmp_path, print), pytest.raises(RunFolderUnusableError, match="another training is at work here"):
         begin[command]()
     assert (tmp_path / "recipe.toml").read_text() == "of the first"
 
 
 def test_killed_it_leaves_the_folder_free(tmp_path: Path) -> None:
     process = hold(tmp_path)
-    with pytest.raises(RunFolderUnusable, match=rf"\(process {process.pid}\)"), alone_in(tmp_path, print):
+    with pytest.raises(RunFolderUnusableError, match=rf"\(process {process.pid}\)"), alone_in(tmp_path, print):
         pass
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -83,7 +85,7 @@ def test_killed_it_leaves_the_folder_free(tmp_path: Path) -> None:
 
 
 def test_what_came_to_nothing_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(DatasetInvalid):
+    with pytest.raises(DatasetInvalidError):
         videoclf.train(tmp_path / "gone", out=tmp_path / "runs" / "first")
     assert list(tmp_path.iterdir()) == []
 
@@ -101,7 +103,7 @@ def test_a_file_that_its_holder_has_just_removed_is_not_taken_for_the_lock(
         lock(descriptor, how)
 
     monkeypatch.setattr(fcntl, "flock", lock_late)
-    with alone_in(tmp_path, print), pytest.raises(RunFolderUnusable), alone_in(tmp_path, print):
+    with alone_in(tmp_path, print), pytest.raises(RunFolderUnusableError), alone_in(tmp_path, print):
         pass
     assert len(num_locked) == 3
 
@@ -122,7 +124,7 @@ def test_where_there_are_no_locks_it_is_said(tmp_path: Path, monkeypatch: pytest
 def test_a_lock_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / LOCK_NAME).mkdir()
     with (
-        pytest.raises(RunFolderUnusable, match=r"\.lock: cannot be written \(Is a directory\)"),
+        pytest.raises(RunFolderUnusableError, match=r"\.lock: cannot be written \(Is a directory\)"),
         alone_in(tmp_path, print),
     ):
         pass

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from videoclf.errors import ModelFileInvalid, WeightsUnavailable
+from videoclf.errors import ModelFileInvalidError, WeightsUnavailableError
 from videoclf.modeling.checkpoint import load_model, save_model
 from videoclf.recipe.recipe import Recipe
 from videoclf.training.run.initialization import (
@@ -23,7 +23,7 @@ def test_a_cache_that_is_asked_for_and_of_no_use_is_told(tmp_path: Path, chosen:
     notices: list[str] = []
     folder = None if chosen is None else chosen if chosen == "auto" else tmp_path / chosen
     assert choose_cache(folder, trained, notices.append) is None
-    assert [notice.startswith("--cache: is not used") for notice in notices] == [True] * is_told
+    assert [notice.startswith("feature_cache: is not used") for notice in notices] == [True] * is_told
 
 
 def with_weights(weights: str) -> Recipe:
@@ -42,8 +42,8 @@ def test_clips_are_inherited_from_a_model_to_start_from_whatever_its_file_is_cal
 def test_a_damaged_list_of_clips_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
     (tmp_path / "weights").write_bytes(b"x")
     for error, recipe, init in (
-        (ModelFileInvalid, Recipe(), tmp_path / "weights"),
-        (WeightsUnavailable, with_weights(str(tmp_path / "weights")), None),
+        (ModelFileInvalidError, Recipe(), tmp_path / "weights"),
+        (WeightsUnavailableError, with_weights(str(tmp_path / "weights")), None),
     ):
         with pytest.raises(error, match="is no safetensors file, or one cut short"):
             inherited_clips(recipe, init)

@@ -17,7 +17,7 @@ def test_a_signal_is_answered_between_two_clips(number: int, exit_code: int) -> 
         observer.advance()
         signal.raise_signal(number)
         assert notes == ["stopping after this clip; once more stops at once"]
-        with pytest.raises(Interrupted, match="the same command with --resume goes on") as caught:
+        with pytest.raises(Interrupted, match="the same command with resume=True goes on") as caught:
             observer.advance()
     assert caught.value.exit_code == exit_code
 

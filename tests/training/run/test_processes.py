@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 import videoclf
 from tests.conftest import write_clip
 from tests.training.differences import largest_difference
-from videoclf.errors import DatasetInvalid, DeviceUnavailable, ProcessLost, UsageInvalid
+from videoclf.errors import DatasetInvalidError, DeviceUnavailableError, ProcessLostError, UsageInvalidError
 from videoclf.training.loop.collectives import team_of
 from videoclf.training.observer import Observer, SilentObserver
 from videoclf.training.run.interruption import Interrupted, interruptible
@@ -51,7 +51,7 @@ def agree(fabric: Fabric, observer: Observer, check: Callable[[], None]) -> tupl
 def fail(fabric: Fabric, observer: Observer, check: Callable[[], None]) -> None:
     team = team_of(fabric)
     if team.rank == 1:
-        raise DatasetInvalid("clips: gone; bring them back")
+        raise DatasetInvalidError("clips: gone; bring them back")
     team.gather(None)
 
 
@@ -83,12 +83,14 @@ def test_they_agree_and_all_are_heard() -> None:
 
 
 def test_what_one_of_them_raises_is_raised_here() -> None:
-    with pytest.raises(DatasetInvalid, match="clips: gone; bring them back"):
+    with pytest.raises(DatasetInvalidError, match="clips: gone; bring them back"):
         run(fail, SilentObserver())
 
 
 def test_one_that_is_killed_is_missed(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ProcessLost, match=r"training process 1 ended without a word .*; --resume goes on"):
+    with pytest.raises(
+        ProcessLostError, match=r"training process 1 ended without a message .*; .*resume=True continues"
+    ):
         run(die, SilentObserver())
     assert "Terminating process" not in capfd.readouterr().err  # torch's word of it: one line is enough
 
@@ -112,17 +114,19 @@ def test_a_signal_to_the_parent_stops_them_all() -> None:
 
 def test_more_gpus_than_there_are_cannot_be_had() -> None:
     number = torch.cuda.device_count() + 2
-    with pytest.raises(DeviceUnavailable, match=f"--devices {number}: this machine has"):
+    with pytest.raises(DeviceUnavailableError, match=f"num_devices={number}: this machine has"):
         make_fabric(torch.device("cuda"), "32-true", number)
 
 
 def test_no_process_at_all_trains_nothing() -> None:
-    with pytest.raises(UsageInvalid, match="--devices 0: a training takes one at least; ask for 1 or more"):
+    with pytest.raises(UsageInvalidError, match="num_devices=0: a training takes one at least; ask for 1 or more"):
         make_fabric(CPU, "32-true", 0)
 
 
 def test_processes_that_would_share_a_core_cannot_be_had() -> None:
-    with pytest.raises(DeviceUnavailable, match=r"--devices 9999: processes on the CPU take a core each, and there"):
+    with pytest.raises(
+        DeviceUnavailableError, match=r"num_devices=9999: processes on the CPU take a core each, and there"
+    ):
         make_fabric(CPU, "32-true", 9999)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from videoclf.errors import DeviceUnavailable
+from videoclf.errors import DeviceUnavailableError
 from videoclf.results.report import EpochRecord
 from videoclf.training.observer import SilentObserver
 from videoclf.training.run.tensorboard import TensorBoardObserver
@@ -31,5 +31,5 @@ def test_each_epochs_figures_are_written(tmp_path: Path) -> None:
 
 def test_without_tensorboard_a_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(DeviceUnavailable, match=r"pip install 'videoclf\[tensorboard\]'"):
+    with pytest.raises(DeviceUnavailableError, match=r"pip install 'videoclf\[tensorboard\]'"):
         TensorBoardObserver(SilentObserver(), tmp_path)

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from videoclf.errors import ModelFileInvalid
+from videoclf.errors import ModelFileInvalidError
 from videoclf.inference.engines.numpy_resize import resize_frames
 from videoclf.inference.engines.protocol import Float32Array
 from videoclf.inference.engines.runtime_lifetime import PerProcess
@@ -59,8 +59,8 @@ of ours takes some seconds."""
 TOOK_TOO_LONG = f"it took longer than {MAX_RUN_SECONDS:.0f} s"
 
 Part = Callable[[npt.NDArray[Any]], Float32Array]
-"""A stretch of the graph, from one stage to another; any number of threads may call it. It raises `ModelFileInvalid`
-where the graph fails, or takes too long."""
+"""A stretch of the graph, from one stage to another; any number of threads may call it. It raises
+`ModelFileInvalidError` where the graph fails, or takes too long."""
 
 
 class Graph(Protocol):
@@ -153,9 +153,10 @@ class PortableEngine:
 
     def _check(self, found: Float32Array, shape: tuple[int, ...], what: str) -> None:
         if found.shape != shape or found.dtype != np.float32:
-            raise ModelFileInvalid(
-                f"model {self._header.name}: its graph gives {what} of shape {found.shape} ({found.dtype}) in place of "
-                f"{shape} (float32); export it again"
+            raise ModelFileInvalidError(
+                f"its graph gives {what} of shape {found.shape} ({found.dtype}) in place of {shape} (float32)",
+                source=f"model {self._header.name}",
+                hint="export it again",
             )
 
     def _run(self, parts: _Parts, windows: Sequence[Float32Array]) -> list[Float32Array]:
@@ -201,15 +202,18 @@ def parse_metadata(metadata: dict[str, str], path: Path) -> tuple[ModelHeader, f
         path: names the file in messages.
 
     Raises:
-        ModelFileInvalid: not exported by videoclf, of another version, or a header with hostile values.
+        ModelFileInvalidError: not exported by videoclf, of another version, or a header with hostile values.
     """
     if not metadata.keys() >= set(_NEEDED_KEYS):
-        raise ModelFileInvalid(f"{path}: was not exported by videoclf; use: videoclf export MODEL --out {path.name}")
+        raise ModelFileInvalidError(
+            "was not exported by videoclf", source=path, hint=f"use: videoclf export MODEL --out {path.name}"
+        )
     version = metadata[_GRAPH_KEY]
     if version != str(GRAPH_VERSION):
-        raise ModelFileInvalid(
-            f"{path}: was exported in version {shortened(version)}, not the {GRAPH_VERSION} known here; export its "
-            f"model again: videoclf export MODEL --out {path.name}"
+        raise ModelFileInvalidError(
+            f"was exported in version {shortened(version)}, not the {GRAPH_VERSION} known here",
+            source=path,
+            hint=f"export its model again: videoclf export MODEL --out {path.name}",
         )
     trained_clips = parse_trained_clips(metadata.get(TRAINED_CLIPS_KEY, ""), path)
     return parse_header(metadata[METADATA_KEY], path), trained_clips

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from videoclf.errors import EngineUnavailable, ModelFileInvalid, one_line
+from videoclf.errors import EngineUnavailableError, ModelFileInvalidError, one_line
 from videoclf.inference.engines.exported_engine import (
     MAX_RUN_SECONDS,
     TOOK_TOO_LONG,
@@ -27,28 +27,30 @@ def read_onnx(path: Path) -> PortableFile:
     """A model in an ``.onnx`` file.
 
     Raises:
-        EngineUnavailable: onnx or ONNX Runtime is not installed.
-        ModelFileInvalid: damaged, foreign, of another version, or one that names other files or might never end.
+        EngineUnavailableError: onnx or ONNX Runtime is not installed.
+        ModelFileInvalidError: damaged, foreign, of another version, or one that names other files or might never end.
     """
     try:
         import onnx
         import onnxruntime
     except ImportError as error:
-        raise EngineUnavailable(
-            f"{path}: needs onnx and onnxruntime ({one_line(error)}); pip install 'videoclf[onnx]'"
+        raise EngineUnavailableError(
+            f"needs onnx and onnxruntime ({one_line(error)})", source=path, hint="pip install 'videoclf[onnx]'"
         ) from error
     onnxruntime.set_default_logger_severity(4)  # its complaints reach the user as exceptions
     try:
         model = onnx.load_model_from_string(path.read_bytes())
     except OSError as error:
-        raise ModelFileInvalid(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+        raise ModelFileInvalidError(
+            f"cannot be read ({error.strerror})", source=path, hint="check its permissions"
+        ) from error
     except Exception as error:  # protobuf's own, which cannot be named without importing protobuf
-        raise ModelFileInvalid(
-            f"{path}: is no ONNX model, or a damaged one ({shortened(one_line(error))}); export it again"
+        raise ModelFileInvalidError(
+            f"is no ONNX model, or a damaged one ({shortened(one_line(error))})", source=path, hint="export it again"
         ) from error
     header, trained_clips = parse_metadata({entry.key: entry.value for entry in model.metadata_props}, path)
     if complaint := complaint_about_onnx(model):
-        raise ModelFileInvalid(f"{path}: is refused: {complaint}; export it again")
+        raise ModelFileInvalidError(f"is refused: {complaint}", source=path, hint="export it again")
     return PortableFile(OnnxGraph(model, path), header, trained_clips)
 
 
@@ -70,7 +72,7 @@ class OnnxGraph:
         """See `Graph`.
 
         Raises:
-            ModelFileInvalid: the file lacks these stages, or ONNX Runtime cannot run them.
+            ModelFileInvalidError: the file lacks these stages, or ONNX Runtime cannot run them.
         """
         import onnxruntime
 
@@ -107,6 +109,8 @@ class OnnxGraph:
             yield
         except Exception as error:  # each of ONNX Runtime's exceptions is derived from Exception alone
             reason = TOOK_TOO_LONG if is_over.is_set() else shortened(one_line(error))
-            raise ModelFileInvalid(f"{self._path}: cannot be run {stretch} ({reason}); export it again") from error
+            raise ModelFileInvalidError(
+                f"cannot be run {stretch} ({reason})", source=self._path, hint="export it again"
+            ) from error
         finally:
             timer.cancel()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from videoclf.errors import EngineUnavailable, ModelFileInvalid, one_line
+from videoclf.errors import EngineUnavailableError, ModelFileInvalidError, one_line
 from videoclf.inference.engines.exported_engine import (
     MAX_RUN_SECONDS,
     METADATA_KEYS,
@@ -48,25 +48,27 @@ def import_openvino() -> Any:
     """The package, which reports nothing over the network: by itself it tells its makers whenever it is imported.
 
     Raises:
-        EngineUnavailable: it is not installed, broken, or too old; or it computed before this process was forked.
+        EngineUnavailableError: it is not installed, broken, or too old; or it computed before this process was forked.
     """
     if _computed_in and os.getpid() not in _computed_in:
         # to open models anew is no way out: OpenVINO gives them idle threads of the parent's, and waits for ever
-        raise EngineUnavailable(
-            "OpenVINO was used before os.fork(), and its threads stayed with the parent; load the model in the child "
-            "only (gunicorn: without --preload), or use --engine torch, which goes on in a forked process"
+        raise EngineUnavailableError(
+            "OpenVINO was used before os.fork(), and its threads stayed with the parent",
+            hint="load the model in the child only (gunicorn: without --preload), or use --engine torch, which goes "
+            "on in a forked process",
         )
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # hides it; there is a stub for it
     try:
         import openvino
     except ImportError as error:
-        raise EngineUnavailable(
-            f"OpenVINO cannot be used ({one_line(error)}); pip install 'videoclf[cpu]', or use --engine torch"
+        raise EngineUnavailableError(
+            f"OpenVINO cannot be used ({one_line(error)})", hint="pip install 'videoclf[cpu]', or use --engine torch"
         ) from error
     version = getattr(openvino, "__version__", "0")
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < MIN_VERSION:
-        raise EngineUnavailable(
-            f"OpenVINO {one_line(version)} is too old; pip install --upgrade 'videoclf[cpu]', or use --engine torch"
+        raise EngineUnavailableError(
+            f"OpenVINO {one_line(version)} is too old",
+            hint="pip install --upgrade 'videoclf[cpu]', or use --engine torch",
         )
     return openvino
 
@@ -80,29 +82,34 @@ def open_openvino(graph: bytes, weights: bytes, path: Path) -> PortableFile:
         path: names the file in messages.
 
     Raises:
-        EngineUnavailable: OpenVINO cannot be used.
-        ModelFileInvalid: damaged, foreign, of another version, with another model's weights, or one that might read
-            other files or never end.
+        EngineUnavailableError: OpenVINO cannot be used.
+        ModelFileInvalidError: damaged, foreign, of another version, with another model's weights, or one that might
+            read other files or never end.
     """
     openvino = import_openvino()
     if complaint := complaint_about_ir(graph):  # by itself OpenVINO reads whatever it recognises, ONNX for one
-        raise ModelFileInvalid(f"{path}: is no OpenVINO model that can be trusted: {complaint}; export it again")
+        raise ModelFileInvalidError(
+            f"is no OpenVINO model that can be trusted: {complaint}", source=path, hint="export it again"
+        )
     core = openvino.Core()
     try:
         model = core.read_model(graph, weights)
         keys = (*METADATA_KEYS, WEIGHTS_KEY)
         entries = {key: model.get_rt_info([key]).value for key in keys if model.has_rt_info([key])}
     except RuntimeError as error:
-        raise ModelFileInvalid(
-            f"{path}: is no OpenVINO model, or a damaged one ({shortened(one_line(error))}); export it again"
+        raise ModelFileInvalidError(
+            f"is no OpenVINO model, or a damaged one ({shortened(one_line(error))})",
+            source=path,
+            hint="export it again",
         ) from error
     entries = {key: str(value) for key, value in entries.items()}
     written_with = entries.pop(WEIGHTS_KEY, None)
     header, trained_clips = parse_metadata(entries, path)
     if written_with is not None and written_with != hashlib.sha256(weights).hexdigest():
-        raise ModelFileInvalid(
-            f"{path}: was written with other weights than those in {path.with_suffix('.bin').name}; keep the two files "
-            "of one export together, or export it again"
+        raise ModelFileInvalidError(
+            f"was written with other weights than those in {path.with_suffix('.bin').name}",
+            source=path,
+            hint="keep the two files of one export together, or export it again",
         )
     return PortableFile(OpenvinoGraph(core, model, path), header, trained_clips)
 
@@ -113,9 +120,10 @@ def read_openvino(path: Path) -> PortableFile:
     try:
         return open_openvino(path.read_bytes(), weights.read_bytes(), path)
     except OSError as error:
-        raise ModelFileInvalid(
-            f"{error.filename}: cannot be read ({error.strerror}); an OpenVINO model is two files, {path.name} and "
-            f"{weights.name}: keep them together"
+        raise ModelFileInvalidError(
+            f"cannot be read ({error.strerror})",
+            source=error.filename,
+            hint=f"an OpenVINO model is two files, {path.name} and {weights.name}: keep them together",
         ) from error
 
 
@@ -137,8 +145,8 @@ class OpenvinoGraph:
         """See `Graph`.
 
         Raises:
-            ModelFileInvalid: the file lacks these stages, or OpenVINO cannot run them.
-            EngineUnavailable: OpenVINO computed before this process was forked.
+            ModelFileInvalidError: the file lacks these stages, or OpenVINO cannot run them.
+            EngineUnavailableError: OpenVINO computed before this process was forked.
         """
         openvino = import_openvino()
         _computed_in.add(os.getpid())
@@ -191,5 +199,5 @@ class _Requests:
         return result
 
 
-def _failure(path: Path, stretch: str, reason: str) -> ModelFileInvalid:
-    return ModelFileInvalid(f"{path}: cannot be run {stretch} ({shortened(reason)}); export it again")
+def _failure(path: Path, stretch: str, reason: str) -> ModelFileInvalidError:
+    return ModelFileInvalidError(f"cannot be run {stretch} ({shortened(reason)})", source=path, hint="export it again")

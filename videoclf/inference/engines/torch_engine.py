@@ -32,8 +32,8 @@ class TorchEngine:
         place: in place of a device, which part lies on which; see `videoclf.modeling.device_map.parse_placement`.
 
     Raises:
-        DeviceUnavailable: this machine has no such device.
-        UsageInvalid: parts that are not those of the classifier.
+        DeviceUnavailableError: this machine has no such device.
+        UsageInvalidError: parts that are not those of the classifier.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class TorchEngine:
         """``B×C`` of a batch of windows of any lengths.
 
         Raises:
-            DeviceUnavailable: it lies on a GPU, and this process was forked from the one that put it there.
+            DeviceUnavailableError: it lies on a GPU, and this process was forked from the one that put it there.
         """
         refuse_after_fork(self.device, self._process_id)
         return beside_lost_threads(self._logits, windows)

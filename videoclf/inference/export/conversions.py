@@ -15,10 +15,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from videoclf.caches import cache_folder
-from videoclf.errors import EngineUnavailable, ModelFileInvalid
+from videoclf.errors import EngineUnavailableError, ModelFileInvalidError
 from videoclf.files import write_shared
 from videoclf.inference.engines.exported_engine import GRAPH_VERSION, PortableFile
 from videoclf.inference.engines.openvino_graph import import_openvino, open_openvino
+from videoclf.option_names import option
 from videoclf.zoo import downloadable_names, find_model, find_recipe
 
 _FORMAT_VERSION = 1
@@ -36,8 +37,8 @@ def open_converted(model: str | Path | None, notice: Callable[[str], None]) -> P
         notice: is told, in one line, what takes some time.
 
     Raises:
-        ModelFileInvalid, WeightsUnavailable: as `open_model`.
-        EngineUnavailable: OpenVINO cannot be used, refuses the model, or the cache cannot be written.
+        ModelFileInvalidError, WeightsUnavailableError: as `open_model`.
+        EngineUnavailableError: OpenVINO cannot be used, refuses the model, or the cache cannot be written.
     """
     import_openvino()
     path = _entry_path(model)
@@ -54,7 +55,7 @@ def open_converted(model: str | Path | None, notice: Callable[[str], None]) -> P
         if _REFUSAL not in kept:
             notice(f"{_name(model)} is converted for OpenVINO, once; kept in {path.parent}")
     if _REFUSAL in kept:
-        raise EngineUnavailable(kept[_REFUSAL].decode())
+        raise EngineUnavailableError(kept[_REFUSAL].decode())
     return open_openvino(kept[_GRAPH], kept[_WEIGHTS], path)
 
 
@@ -67,7 +68,7 @@ def _convert(model: str | Path | None, notice: Callable[[str], None]) -> dict[st
     notice(f"{_name(model)} is being converted for OpenVINO: some seconds")
     try:
         graph, weights = to_openvino(classifier, header)
-    except EngineUnavailable as error:
+    except EngineUnavailableError as error:
         return {_REFUSAL: str(error).encode()}
     return {_GRAPH: graph, _WEIGHTS: weights}
 
@@ -94,7 +95,9 @@ def _content_sha256(model: str | Path | None) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ModelFileInvalid(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+        raise ModelFileInvalidError(
+            f"cannot be read ({error.strerror})", source=path, hint="check its permissions"
+        ) from error
 
 
 def _read(path: Path) -> dict[str, bytes] | None:
@@ -124,8 +127,9 @@ def _check_writable(folder: Path) -> None:
         raise _unwritable(folder, error) from error
 
 
-def _unwritable(folder: Path, error: OSError) -> EngineUnavailable:
-    return EngineUnavailable(
-        f"{folder}: models converted for OpenVINO cannot be kept there ({error.strerror}); set VIDEOCLF_CACHE to "
-        "another folder, or use --engine torch"
+def _unwritable(folder: Path, error: OSError) -> EngineUnavailableError:
+    return EngineUnavailableError(
+        f"models converted for OpenVINO cannot be kept there ({error.strerror})",
+        source=folder,
+        hint=f"set VIDEOCLF_CACHE to another folder, or use {option('engine', 'torch')}",
     )

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from videoclf.errors import EngineUnavailable, ModelFileInvalid, one_line
+from videoclf.errors import EngineUnavailableError, ModelFileInvalidError, one_line
 from videoclf.inference.engines.exported_engine import (
     INPUT,
     OUTPUTS,
@@ -31,6 +31,7 @@ from videoclf.inference.engines.openvino_graph import WEIGHTS_KEY, import_openvi
 from videoclf.inference.export.whole_graph import PortableModel, portable_parts
 from videoclf.media.frames import RgbFrames
 from videoclf.modeling.classifier import VideoClassifier
+from videoclf.option_names import option
 from videoclf.recipe.crop_geometry import without_far_sides
 from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.validation_errors import shortened
@@ -53,7 +54,7 @@ def to_openvino(
         trained_clips: see `videoclf.recipe.trained_clips`.
 
     Raises:
-        EngineUnavailable: OpenVINO cannot be used, or refuses the model.
+        EngineUnavailableError: OpenVINO cannot be used, or refuses the model.
     """
     openvino = import_openvino()
     portable = PortableModel(classifier, header)
@@ -101,7 +102,7 @@ def to_onnx(classifier: VideoClassifier, header: ModelHeader, trained_clips: Col
         trained_clips: see `videoclf.recipe.trained_clips`.
 
     Raises:
-        EngineUnavailable: onnx, onnxscript or onnxruntime is not installed, or the model cannot be exported.
+        EngineUnavailableError: onnx, onnxscript or onnxruntime is not installed, or the model cannot be exported.
     """
     portable = PortableModel(classifier, header)
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
@@ -111,8 +112,8 @@ def to_onnx(classifier: VideoClassifier, header: ModelHeader, trained_clips: Col
 
             model = export_onnx(classifier, header, _frames(header))
         except ImportError as error:
-            raise EngineUnavailable(
-                f"ONNX files need more ({one_line(error)}); pip install 'videoclf[onnx]'"
+            raise EngineUnavailableError(
+                f"ONNX files need more ({one_line(error)})", hint="pip install 'videoclf[onnx]'"
             ) from error
         except Exception as error:  # whatever torch's exporter raises of what it cannot follow
             raise _refusal("ONNX", header, one_line(error)) from error
@@ -130,7 +131,7 @@ def _check(runtime: str, portable: PortableModel, path: Path, header: ModelHeade
         file = read_onnx(path) if runtime == "ONNX" else read_openvino(path)
         engine = PortableEngine(file)
         whole = file.graph.part(INPUT, "logits")
-    except ModelFileInvalid as error:  # a network of the user's may need what no file may hold
+    except ModelFileInvalidError as error:  # a network of the user's may need what no file may hold
         raise _refusal(runtime, header, str(error).removeprefix(f"{path}: ")) from error
     spec = file.header.recipe.preprocess
     random = np.random.default_rng(0)
@@ -153,5 +154,7 @@ def _frames(header: ModelHeader) -> Tensor:
     return torch.zeros(num_frames, spec.height + 5, spec.width + 9, 3, dtype=torch.uint8)
 
 
-def _refusal(runtime: str, header: ModelHeader, reason: str) -> EngineUnavailable:
-    return EngineUnavailable(f"{runtime} cannot follow model {header.name} ({shortened(reason)}); use --engine torch")
+def _refusal(runtime: str, header: ModelHeader, reason: str) -> EngineUnavailableError:
+    return EngineUnavailableError(
+        f"{runtime} cannot follow model {header.name} ({shortened(reason)})", hint=f"use {option('engine', 'torch')}"
+    )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from videoclf.errors import UsageInvalid
+from videoclf.errors import UsageInvalidError
 from videoclf.files import refuse_to_replace, write_atomically
 from videoclf.inference.options import EXPORT_SUFFIXES, EngineName
+from videoclf.option_names import option
 from videoclf.recipe.trained_clips import read_trained_clips
 from videoclf.zoo import downloadable_names, find_model
 
@@ -24,15 +25,17 @@ def export(model: str | Path | None, out: str | Path, *, overwrite: bool = False
         overwrite: whether files that are there already may be replaced.
 
     Raises:
-        UsageInvalid: another suffix.
-        ModelFileInvalid, WeightsUnavailable: as `load`.
-        EngineUnavailable: what writes the file is not installed, or cannot follow the model.
-        RunFolderUnusable: a file is there already, or cannot be written.
+        UsageInvalidError: another suffix.
+        ModelFileInvalidError, WeightsUnavailableError: as `load`.
+        EngineUnavailableError: what writes the file is not installed, or cannot follow the model.
+        RunFolderUnusableError: a file is there already, or cannot be written.
     """
     path = Path(out)
     target = EXPORT_SUFFIXES.get(path.suffix.lower())
     if target is None:
-        raise UsageInvalid(f"--out {path}: its suffix must say what it is for: {' or '.join(EXPORT_SUFFIXES)}")
+        raise UsageInvalidError(
+            f"its suffix must say what it is for: {' or '.join(EXPORT_SUFFIXES)}", source=option("out", path)
+        )
     files = [path] if target is EngineName.ONNX else [path, path.with_suffix(".bin")]
     refuse_to_replace(*files, overwrite=overwrite)
     from videoclf.inference.export.convert import to_onnx, to_openvino

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torchvision.models import regnet
 
-from videoclf.errors import RecipeInvalid, one_line
+from videoclf.errors import RecipeInvalidError, one_line
 from videoclf.modeling.backbones.freezing import keep_frozen_in_evaluation
 from videoclf.modeling.backbones.temporal_shift import neighbours, neighbours_within, shift_in_time
 from videoclf.modeling.padding import valid_steps
@@ -192,7 +192,7 @@ def build_backbone2d(facts: BackboneFacts, *, num_views: int = 1, has_temporal_s
     """The per-frame backbone of that name, with random weights.
 
     Raises:
-        RecipeInvalid: a timm network that is not there.
+        RecipeInvalidError: a timm network that is not there.
     """
     if facts.source == "timm":
         network, num_features = _timm(facts.network)
@@ -258,14 +258,16 @@ def _timm(name: str) -> tuple[nn.Module, int]:
     try:
         import timm
     except ImportError as error:
-        raise RecipeInvalid(
-            f"backbone.name = 'timm:{name}': needs timm ({one_line(error)}); pip install 'videoclf[timm]'"
+        raise RecipeInvalidError(
+            f"needs timm ({one_line(error)})",
+            source=f"backbone.name = 'timm:{name}'",
+            hint="pip install 'videoclf[timm]'",
         ) from error
     if not timm.is_model(name):
         near = ", ".join(timm.list_models(f"*{name.partition('_')[0]}*")[:5])
-        raise RecipeInvalid(
-            f"backbone.name = 'timm:{name}': timm {timm.__version__} has no such network"
-            f"{f'; it has {near}, ...' if near else ''}"
+        raise RecipeInvalidError(
+            f"timm {timm.__version__} has no such network{f'; it has {near}, ...' if near else ''}",
+            source=f"backbone.name = 'timm:{name}'",
         )
     network = timm.create_model(name, pretrained=False, num_classes=0)
     num_features: Any = getattr(network, "head_hidden_size", None) or network.num_features

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from videoclf.errors import RecipeInvalid
+from videoclf.errors import RecipeInvalidError
 from videoclf.modeling.backbones.frame_networks import FrameBackbone
 from videoclf.modeling.backbones.stages import CONTAINERS, backbone_stages
 
@@ -52,13 +52,14 @@ def with_tap(backbone: FrameBackbone, num_stages_above: int, grid: int) -> Frame
         grid: cells a side of the grid that the stage's maps are averaged to.
 
     Raises:
-        RecipeInvalid: there are not so many stages.
+        RecipeInvalidError: there are not so many stages.
     """
     stages = backbone_stages(backbone)
     if num_stages_above >= len(stages):
-        raise RecipeInvalid(
-            f"backbone.tap_below = {num_stages_above}: the network has {len(stages)} stages; ask for "
-            f"{len(stages) - 1} at most"
+        raise RecipeInvalidError(
+            f"the network has {len(stages)} stages",
+            source=f"backbone.tap_below = {num_stages_above}",
+            hint=f"ask for {len(stages) - 1} at most",
         )
     tapped = stages[len(stages) - 1 - num_stages_above]
     num_channels = [layer.out_channels for layer in tapped.modules() if isinstance(layer, nn.Conv2d)][-1]

@@ -18,9 +18,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from videoclf.errors import WeightsUnavailable, one_line
+from videoclf.errors import WeightsUnavailableError, one_line
 from videoclf.modeling.backbones.inflation import inflate_weight
 from videoclf.modeling.backbones.weight_check import WEIGHT_DTYPES, mismatch
+from videoclf.option_names import option
 from videoclf.recipe.backbone_names import backbone_facts
 from videoclf.recipe.recipe import Backbone as BackboneSpec
 from videoclf.recipe.validation_errors import shortened
@@ -46,7 +47,7 @@ def load_pretrained(backbone: nn.Module, spec: BackboneSpec) -> None:
             inflated ones.
 
     Raises:
-        WeightsUnavailable: no network, no such file, or other shapes.
+        WeightsUnavailableError: no network, no such file, or other shapes.
     """
     if spec.weights == "none":
         return
@@ -68,7 +69,7 @@ def fill_backbone(backbone: nn.Module, tensors: dict[str, Tensor], spec: Backbon
         remedy: what to do where they do not fit, for the message.
 
     Raises:
-        WeightsUnavailable: they are another network's.
+        WeightsUnavailableError: they are another network's.
     """
     weights = backbone.state_dict()
     place_of = {_without_part(place): place for place in weights}
@@ -80,16 +81,19 @@ def fill_backbone(backbone: nn.Module, tensors: dict[str, Tensor], spec: Backbon
         name = _find(key, wanted)
         if name is not None:
             if keys.setdefault(name, key) != key:
-                raise WeightsUnavailable(
-                    f"{spec.weights}: has two tensors for {name} of {spec.name}, {shortened(keys[name])} and "
-                    f"{shortened(key)}; remove those that are not meant, or {remedy}"
+                raise WeightsUnavailableError(
+                    f"has two tensors for {name} of {spec.name}, {shortened(keys[name])} and {shortened(key)}",
+                    source=spec.weights,
+                    hint=f"remove those that are not meant, or {remedy}",
                 )
             is_inflatable = tensor.dtype in WEIGHT_DTYPES  # others torch may not calculate with; they are refused below
             found[name] = inflate_weight(tensor, wanted[name]) if is_inflatable else tensor
     extra = next((key for key in tensors if key not in keys.values() and _is_of_a_network(key, wanted)), None)
     problem = mismatch(wanted, found) or (f"{shortened(extra)} is not part of it" if extra else "")
     if problem:
-        raise WeightsUnavailable(f"{spec.weights}: does not hold the weights of {spec.name} ({problem}); {remedy}")
+        raise WeightsUnavailableError(
+            f"does not hold the weights of {spec.name} ({problem})", source=spec.weights, hint=f"{remedy}"
+        )
     backbone.load_state_dict({place_of[name]: tensor for name, tensor in found.items()})
 
 
@@ -129,16 +133,19 @@ def download_weights(name: str) -> dict[str, Tensor]:
             tensors: dict[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
     except _LOADING_ERRORS as error:
         if cached_file(weights).is_file():
-            raise WeightsUnavailable(
-                f"{cached_file(weights)}: is damaged ({_describe(error)}); delete it to download it anew"
+            raise WeightsUnavailableError(
+                f"is damaged ({_describe(error)})", source=cached_file(weights), hint="delete it to download it anew"
             ) from error
-        raise WeightsUnavailable(
-            f"{weights.url}: cannot be downloaded ({_describe(error)}); where there is a network, fetch it and either "
-            "put it into torch's cache here, or convert it and use --set backbone.weights=FILE.safetensors "
-            "(docs/recipes.md shows both)"
+        raise WeightsUnavailableError(
+            f"cannot be downloaded ({_describe(error)})",
+            source=weights.url,
+            hint="where there is a network, fetch it and either put it into torch's cache here, or convert it and "
+            f"use {option('set', 'backbone.weights=FILE.safetensors')} (docs/recipes.md shows both)",
         ) from error
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-        raise WeightsUnavailable(f"{cached_file(weights)}: holds no weights; delete it to download it anew")
+        raise WeightsUnavailableError(
+            "holds no weights", source=cached_file(weights), hint="delete it to download it anew"
+        )
     return tensors
 
 
@@ -160,9 +167,10 @@ def _download_timm(name: str) -> dict[str, Tensor]:
         with contextlib.redirect_stdout(sys.stderr):
             tensors: dict[str, Tensor] = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
     except _LOADING_ERRORS as error:
-        raise WeightsUnavailable(
-            f"timm:{name}: its weights cannot be downloaded ({_describe(error)}); fetch them where there is a network "
-            "and use --set backbone.weights=FILE.safetensors"
+        raise WeightsUnavailableError(
+            f"its weights cannot be downloaded ({_describe(error)})",
+            source=f"timm:{name}",
+            hint=f"fetch them where there is a network and use {option('set', 'backbone.weights=FILE.safetensors')}",
         ) from error
     return tensors
 
@@ -170,13 +178,15 @@ def _download_timm(name: str) -> dict[str, Tensor]:
 def _read_weights_file(weights: str) -> dict[str, Tensor]:
     path = find_model(weights) if weights in model_names() else Path(weights)
     if not path.is_file():
-        raise WeightsUnavailable(
-            f"backbone.weights = {weights!r}: no such file; allowed are none, imagenet, kinetics400, a shipped model "
-            f"({', '.join(model_names())}) or a .safetensors file"
+        raise WeightsUnavailableError(
+            "no such file",
+            source=f"backbone.weights = {weights!r}",
+            hint=f"allowed are none, imagenet, kinetics400, a shipped model ({', '.join(model_names())}) or a "
+            ".safetensors file",
         )
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise WeightsUnavailable(
-            f"{path}: is no safetensors file, or one cut short ({one_line(error)}); get it again"
+        raise WeightsUnavailableError(
+            f"is no safetensors file, or one cut short ({one_line(error)})", source=path, hint="get it again"
         ) from error

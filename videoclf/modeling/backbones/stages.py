@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from videoclf.errors import RecipeInvalid
+from videoclf.errors import RecipeInvalidError
 from videoclf.modeling.backbones.clip_networks import ClipBackbone
 from videoclf.modeling.backbones.frame_networks import FrameBackbone
 
@@ -40,12 +40,14 @@ def freeze_lower_stages(backbone: FrameBackbone | ClipBackbone, num_unfrozen: in
     """Let only the uppermost stages be trained.
 
     Raises:
-        RecipeInvalid: there are fewer.
+        RecipeInvalidError: there are fewer.
     """
     stages = backbone_stages(backbone)
     if num_unfrozen > len(stages):
-        raise RecipeInvalid(
-            f"backbone.unfrozen_stages = {num_unfrozen}: the network has {len(stages)} stages; ask for fewer"
+        raise RecipeInvalidError(
+            f"the network has {len(stages)} stages",
+            source=f"backbone.unfrozen_stages = {num_unfrozen}",
+            hint="ask for fewer",
         )
     for stage in stages[: len(stages) - num_unfrozen]:
         stage.requires_grad_(False)

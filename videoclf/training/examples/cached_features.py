@@ -18,7 +18,6 @@ from videoclf.data.dataset import LabelledClip
 from videoclf.data.feature_entry import ClipFeatures, EntryLayout, Float32Array
 from videoclf.data.feature_key import FeatureKey
 from videoclf.data.feature_store import FeatureStore
-from videoclf.errors import RunFolderUnusable
 from videoclf.inference.pipeline import clip_request
 from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import ClipRequest, ReadWindow, read_clips
@@ -174,7 +173,7 @@ class FeatureExamples:
             return None
         features = self._load_stored(clip, window, view)
         if features is None:
-            raise RunFolderUnusable(self._store.unreadable)
+            raise self._store.unreadable()
         return features
 
     def _load_stored(self, clip: LabelledClip, window: int, view: int) -> Float32Array | None:

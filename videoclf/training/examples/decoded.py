@@ -12,11 +12,12 @@ import numpy as np
 from torch import Tensor
 
 from videoclf.data.dataset import LabelledClip
-from videoclf.errors import DatasetInvalid
+from videoclf.errors import DatasetInvalidError
 from videoclf.inference.pipeline import clip_request
 from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import Chunks, ClipRequest, ReadWindow, Transform, read_clips
 from videoclf.modeling.preprocess import arrange_channels
+from videoclf.option_names import option
 from videoclf.recipe.recipe import Augment, Recipe
 from videoclf.training.examples.augmentation import PictureAugmentation, draw_speed, vary_steps
 from videoclf.training.examples.resizer import CpuResizer, Resizer
@@ -95,7 +96,7 @@ class Quarantine:
         """Leave a clip out from now on.
 
         Raises:
-            DatasetInvalid: with it, too many have failed.
+            DatasetInvalidError: with it, too many have failed.
         """
         if clip in self.reasons:
             return
@@ -104,9 +105,9 @@ class Quarantine:
         num_failed = len(self.reasons)
         if self._num_clips is None or num_failed <= max(_MAX_UNREADABLE_OF_FEW, self._max_share * self._num_clips):
             return
-        raise DatasetInvalid(
-            f"{num_failed} of {self._num_clips} clips could not be read, more than {self._max_share:.0%}; the lines "
-            "above say why: mend them, or allow more with --max-unreadable"
+        raise DatasetInvalidError(
+            f"{num_failed} of {self._num_clips} clips could not be read, more than {self._max_share:.0%}",
+            hint=f"the lines above say why: mend them, or allow more with {option('max_unreadable')}",
         )
 
     def restore(self, reasons: Mapping[str, str], clips: Sequence[LabelledClip]) -> None:

@@ -16,8 +16,9 @@ from typing import Any
 import torch
 
 from videoclf.data.dataset import LabelledClip
-from videoclf.errors import RunFolderUnusable
+from videoclf.errors import RunFolderUnusableError
 from videoclf.files import remove_file, write_atomically
+from videoclf.option_names import option
 from videoclf.training.examples.decoded import Quarantine
 
 FORMAT_VERSION = 2
@@ -72,7 +73,7 @@ class Checkpoints:
         """Write a checkpoint; the newest so far becomes the one before.
 
         Raises:
-            RunFolderUnusable: the disk is full, or the folder cannot be written; the one before is still there.
+            RunFolderUnusableError: the disk is full, or the folder cannot be written; the one before is still there.
         """
         if not self._is_writer:
             return
@@ -97,7 +98,7 @@ class Checkpoints:
             clips: of the run.
 
         Raises:
-            RunFolderUnusable: it was written by a newer version.
+            RunFolderUnusableError: it was written by a newer version.
         """
         for path in (self._newest, self._before):
             if not path.exists():
@@ -107,9 +108,10 @@ class Checkpoints:
                 self._notice(f"{path}: is torn; the run goes on from the checkpoint before it, if there is one")
                 continue
             if whole["format_version"] != FORMAT_VERSION:
-                raise RunFolderUnusable(
-                    f"{path}: has format {whole['format_version']}, this version reads {FORMAT_VERSION}; resume with "
-                    "the version that wrote it, or start anew with --overwrite"
+                raise RunFolderUnusableError(
+                    f"has format {whole['format_version']}, this version reads {FORMAT_VERSION}",
+                    source=path,
+                    hint=f"resume with the version that wrote it, or start anew with {option('overwrite')}",
                 )
             self._quarantine.restore(whole["quarantine"], clips)
             changed = [
@@ -144,7 +146,9 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise RunFolderUnusable(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+        raise RunFolderUnusableError(
+            f"cannot be read ({error.strerror})", source=path, hint="check its permissions"
+        ) from error
     digest, content = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
     if hashlib.sha256(content).digest() != digest:
         return None

@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from videoclf.data.batching import make_pools
 from videoclf.data.dataset import LabelledClip, names_in
-from videoclf.errors import DatasetInvalid, TrainingDiverged
+from videoclf.errors import DatasetInvalidError, TrainingDivergedError
 from videoclf.evaluation.likelihood import Targets, mean_nll, share_right, truth_matrix
 from videoclf.inference.engines.protocol import Float32Array
 from videoclf.inference.pipeline import average_windows
@@ -141,8 +141,8 @@ class Trainer:
             where the settings say so, the last; `scored` then holds them.
 
         Raises:
-            DatasetInvalid: no clip to train on, or none to validate on, could be read.
-            TrainingDiverged: the loss is no longer a number.
+            DatasetInvalidError: no clip to train on, or none to validate on, could be read.
+            TrainingDivergedError: the loss is no longer a number.
         """
         settings = self._settings
         chance = Chance(settings.seed, stage=0)
@@ -180,8 +180,8 @@ class Trainer:
         """Train for so many epochs of the recipe's schedule; nothing is looked at on the way.
 
         Raises:
-            DatasetInvalid: no clip could be read.
-            TrainingDiverged: the loss is no longer a number.
+            DatasetInvalidError: no clip could be read.
+            TrainingDivergedError: the loss is no longer a number.
         """
         chance = Chance(self._settings.seed, stage=1)
         self._standardise(clips)
@@ -289,9 +289,11 @@ class Trainer:
 
     def _check(self, epoch: int, *losses: float) -> None:
         if not all(map(math.isfinite, losses)):
-            raise TrainingDiverged(
-                f"epoch {epoch}: the loss is no longer a number; lower training.learning_rate "
-                f"(now {self._settings.learning_rate:g}) or training.gradient_clip_norm"
+            raise TrainingDivergedError(
+                "the loss is no longer a number",
+                source=f"epoch {epoch}",
+                hint=f"lower training.learning_rate (now {self._settings.learning_rate:g}) or "
+                "training.gradient_clip_norm",
             )
 
     def _train_epoch(self, train: Sequence[LabelledClip], chance: Chance) -> Spent:
@@ -354,7 +356,9 @@ class Trainer:
                 self.after_step(self.place, spent)
             self.place = replace(self.place, pool=number + 1, batch=0)
         if self.place.num_clips == 0:
-            raise DatasetInvalid(f"not one of the {len(train)} clips to train on could be read; see the lines above")
+            raise DatasetInvalidError(
+                f"not one of the {len(train)} clips to train on could be read", hint="see the lines above"
+            )
         return spent
 
     def _order(self, train: Sequence[LabelledClip], rng: np.random.Generator) -> list[LabelledClip]:
@@ -431,7 +435,9 @@ class Trainer:
     def _score(self, clips: Sequence[LabelledClip]) -> tuple[float, float]:
         said = self.logits(clips)
         if not said.clips:
-            raise DatasetInvalid(f"not one of the {len(clips)} clips to validate on could be read; see the lines above")
+            raise DatasetInvalidError(
+                f"not one of the {len(clips)} clips to validate on could be read", hint="see the lines above"
+            )
         return said.score(self.targets(said.clips))
 
 

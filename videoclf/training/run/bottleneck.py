@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from videoclf.option_names import option
 from videoclf.results.report import EpochRecord
 
 _MUCH_WAITING = 0.3
@@ -30,11 +31,14 @@ def describe_bottleneck(records: Sequence[EpochRecord], *, is_frozen: bool, num_
                 "the next run on these clips does without (videoclf extract does it beforehand, --device cuda faster)"
             )
         if waiting > _MUCH_WAITING:
-            return f"reading features {waiting:.0%}: put the cache (--cache) on a faster disk"
+            return f"reading features {waiting:.0%}: put the cache ({option('cache')}) on a faster disk"
         return f"training {1 - waiting:.0%}: features come as fast as they are learnt from"
     if waiting > _MUCH_WAITING:
         return (
-            f"decoding {waiting:.0%}: try more --workers than {num_threads}, a lower sampling.fps, or a frozen "
-            "backbone, whose features are computed once"
+            f"decoding {waiting:.0%}: try more {option('workers')} than {num_threads}, a lower "
+            "sampling.fps, or a frozen backbone, whose features are computed once"
         )
-    return f"network {1 - waiting:.0%}: a GPU, a smaller preprocess.height and width or backbone, or more --devices"
+    return f"network {1 - waiting:.0%}: a GPU, a smaller preprocess.height and width or backbone, or more "
+
+
+f"{option('devices')}"

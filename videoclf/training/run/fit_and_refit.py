@@ -65,8 +65,8 @@ def learn(
         is_watched: see `Trainer.epochs`.
 
     Raises:
-        DatasetInvalid: no clip of a part could be read.
-        TrainingDiverged: the loss is no longer a number.
+        DatasetInvalidError: no clip of a part could be read.
+        TrainingDivergedError: the loss is no longer a number.
         Interrupted: after a checkpoint was written.
     """
     lesson = _Lesson(make_trainer, settings, checkpoints, on_step)

@@ -12,9 +12,10 @@ from typing import Literal
 from pydantic import ValidationError
 
 from videoclf.data.splits import Split
-from videoclf.errors import RunFolderUnusable
+from videoclf.errors import RunFolderUnusableError
 from videoclf.evaluation.metrics import Metrics
 from videoclf.files import prepare_folder, remove_file, write_atomically
+from videoclf.option_names import option
 from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.toml_io import load_recipe, recipe_to_toml
 from videoclf.recipe.validation_errors import shortened
@@ -57,13 +58,15 @@ class RunFolder:
         path: need not exist.
 
     Raises:
-        RunFolderUnusable: it holds a cross-validation.
+        RunFolderUnusableError: it holds a cross-validation.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         if (path / "crossval.json").exists():
-            raise RunFolderUnusable(f"{path}: holds a cross-validation; choose another --out")
+            raise RunFolderUnusableError(
+                "holds a cross-validation", source=path, hint=f"choose another {option('out')}"
+            )
 
     @property
     def has_begun(self) -> bool:
@@ -79,20 +82,26 @@ class RunFolder:
         """A run that was not asked to go on, or to be replaced, is left alone.
 
         Raises:
-            RunFolderUnusable: there is one.
+            RunFolderUnusableError: there is one.
         """
         if self.is_finished:
-            raise RunFolderUnusable(f"{self.path}: holds a run already; choose another --out, or add --overwrite")
+            raise RunFolderUnusableError(
+                "holds a run already",
+                source=self.path,
+                hint=f"choose another {option('out')}, or add {option('overwrite')}",
+            )
         if self.has_begun:
-            raise RunFolderUnusable(
-                f"{self.path}: holds a run that is not finished; --resume goes on with it, --overwrite replaces it"
+            raise RunFolderUnusableError(
+                "holds a run that is not finished",
+                source=self.path,
+                hint=f"{option('resume')} goes on with it, {option('overwrite')} replaces it",
             )
 
     def begin(self, recipe: Recipe, parts: Split, first_weights: str, group_pattern: str | None = None) -> None:
         """Write what a run is about; all of an older run goes before anything of this one comes: never a mixture.
 
         Raises:
-            RunFolderUnusable: the folder cannot be written.
+            RunFolderUnusableError: the folder cannot be written.
         """
         prepare_folder(self.path)
         curves = list((self.path / TENSORBOARD_FOLDER).glob("events.out.*")) if self.has_begun else []  # else, not ours
@@ -107,16 +116,17 @@ class RunFolder:
         who asks for another recipe does not want what is there.
 
         Raises:
-            RunFolderUnusable: the run is finished, and another recipe is asked for.
-            RecipeInvalid: the file is not there, or no recipe.
+            RunFolderUnusableError: the run is finished, and another recipe is asked for.
+            RecipeInvalidError: the file is not there, or no recipe.
         """
         path = self.path / "recipe.toml"
         recipe = load_recipe(path)
         differing = _differing_keys(recipe, asked) if asked is not None else ""
         if differing and self.is_finished:
-            raise RunFolderUnusable(
-                f"{self.path}: the run is finished, and by another recipe than is asked for now ({differing}); choose "
-                "another --out, or replace the run with --overwrite"
+            raise RunFolderUnusableError(
+                f"the run is finished, and by another recipe than is asked for now ({differing})",
+                source=self.path,
+                hint=f"choose another {option('out')}, or replace the run with {option('overwrite')}",
             )
         if differing:
             notice(f"{path}: the run goes on by its own recipe, not by the one asked for now ({differing})")
@@ -130,33 +140,38 @@ class RunFolder:
             first_weights: see `identify_first_weights`.
 
         Raises:
-            RunFolderUnusable: they are others.
+            RunFolderUnusableError: they are others.
         """
         path = self.path / "split.json"
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise RunFolderUnusable(f"{path}: cannot be read ({error}); start anew with --overwrite") from error
+            raise RunFolderUnusableError(
+                f"cannot be read ({error})", source=path, hint=f"start anew with {option('overwrite')}"
+            ) from error
         asked = json.loads(_split_json(parts, first_weights, None))
         for tree in (known, asked):  # how groups were found matters only for which clips stand where
             if isinstance(tree, dict):
                 tree.pop("group_pattern", None)
         if isinstance(known, dict) and known.get("first_weights") != asked["first_weights"]:
-            raise RunFolderUnusable(
-                f"{path}: the run began from other weights than are given now; give the same --init (and the same "
-                "file) as then, or start anew with --overwrite"
+            raise RunFolderUnusableError(
+                "the run began from other weights than are given now",
+                source=path,
+                hint=f"give the same {option('init')} (and the same file) as then, or start anew with "
+                f"{option('overwrite')}",
             )
         if known != asked:
-            raise RunFolderUnusable(
-                f"{path}: the run began with other clips or labels, or another split, than are given now; give the "
-                "same, from the same folder, or start anew with --overwrite"
+            raise RunFolderUnusableError(
+                "the run began with other clips or labels, or another split, than are given now",
+                source=path,
+                hint=f"give the same, from the same folder, or start anew with {option('overwrite')}",
             )
 
     def read_run(self) -> Run:
         """What a finished run left.
 
         Raises:
-            RunFolderUnusable: its figures cannot be read.
+            RunFolderUnusableError: its figures cannot be read.
         """
         path = self.path / "metrics.json"
         try:
@@ -172,7 +187,9 @@ class RunFolder:
                 tree["peak_memory_bytes"],
             )
         except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-            raise RunFolderUnusable(f"{path}: cannot be read ({type(error).__name__}); see the model itself") from error
+            raise RunFolderUnusableError(
+                f"cannot be read ({type(error).__name__})", source=path, hint="see the model itself"
+            ) from error
 
 
 def _differing_keys(own: Recipe, asked: Recipe) -> str:

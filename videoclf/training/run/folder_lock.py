@@ -11,8 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from videoclf.errors import RunFolderUnusable, one_line, printable
+from videoclf.errors import RunFolderUnusableError, one_line, printable
 from videoclf.files import prepare_folder, refuse_unwritable, unwritable
+from videoclf.option_names import option
 from videoclf.training.run.processes import is_first_process
 
 LOCK_NAME = ".lock"
@@ -52,7 +53,7 @@ def alone_in(folder: Path, notice: Callable[[str], object]) -> Iterator[None]:
         notice: told where the file system has no locks; the training then goes on without.
 
     Raises:
-        RunFolderUnusable: another training is at work there; the folder cannot be made or written.
+        RunFolderUnusableError: another training is at work there; the folder cannot be made or written.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     prepare_folder(folder)
@@ -73,7 +74,7 @@ def alone_in(folder: Path, notice: Callable[[str], object]) -> Iterator[None]:
 def _can_be_written(folder: Path) -> bool:
     try:
         refuse_unwritable(folder)
-    except RunFolderUnusable:
+    except RunFolderUnusableError:
         return False
     return True
 
@@ -90,8 +91,10 @@ def _acquire(folder: Path, notice: Callable[[str], object]) -> int:
         except BlockingIOError as error:
             holder = _read_holder(descriptor)
             os.close(descriptor)
-            raise RunFolderUnusable(
-                f"{folder}: another training is at work here ({holder}); wait for its end, or choose another --out"
+            raise RunFolderUnusableError(
+                f"another training is at work here ({holder})",
+                source=folder,
+                hint=f"wait for its end, or choose another {option('out')}",
             ) from error
         except OSError as error:
             notice(f"{folder}: its file system has no locks ({error.strerror}); do not start a second training here")

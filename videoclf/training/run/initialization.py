@@ -10,12 +10,13 @@ from pathlib import Path
 import torch
 
 from videoclf.data.feature_cache import FeatureCache
-from videoclf.errors import ModelFileInvalid, RecipeInvalid, RunFolderUnusable, WeightsUnavailable
+from videoclf.errors import ModelFileInvalidError, RecipeInvalidError, RunFolderUnusableError, WeightsUnavailableError
 from videoclf.modeling.backbones.pretrained_weights import load_pretrained
 from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.checkpoint import initialise_from
 from videoclf.modeling.classifier import VideoClassifier, build_classifier, check_input_size
 from videoclf.modeling.open_model import open_model
+from videoclf.option_names import option
 from videoclf.recipe.header import read_header
 from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.toml_io import load_recipe, parse_recipe
@@ -27,15 +28,18 @@ def choose_recipe(recipe: str | Path | Recipe | None, init: str | Path | None, o
     """The recipe named, the one of the model to start from, or the default one, with overrides applied.
 
     Raises:
-        RecipeInvalid: no such recipe, or overrides that it does not take.
-        ModelFileInvalid: no such model.
+        RecipeInvalidError: no such recipe, or overrides that it does not take.
+        ModelFileInvalidError: no such model.
     """
     if isinstance(overrides, str):
         raise TypeError(f"overrides must be a list of KEY=VALUE, got the single {overrides!r}")
     if isinstance(recipe, Recipe):
         return parse_recipe(recipe.model_dump(), list(overrides), source="the recipe")
     if init is not None and any(override.startswith("backbone.weights") for override in overrides):
-        raise RecipeInvalid("--init and --set backbone.weights both say where weights come from; give one of them")
+        raise RecipeInvalidError(
+            f"{option('init')} and {option('set', 'backbone.weights=...')} both say where weights come from",
+            hint="give one of them",
+        )
     if recipe is None and init is not None:
         if str(init) in downloadable_names():
             return load_recipe(
@@ -66,8 +70,8 @@ def build_network(
         backbone: a user's own, with its weights; a copy is used.
 
     Raises:
-        RecipeInvalid: images of a size that the backbone does not take.
-        WeightsUnavailable, ModelFileInvalid: weights that cannot be had.
+        RecipeInvalidError: images of a size that the backbone does not take.
+        WeightsUnavailableError, ModelFileInvalidError: weights that cannot be had.
     """
     check_input_size(recipe)
     torch.manual_seed(recipe.training.seed)
@@ -102,18 +106,18 @@ def inherited_clips(recipe: Recipe, init: str | Path | None) -> frozenset[str]:
     """Hashes of the clips that the first weights were trained on; see `videoclf.recipe.trained_clips`.
 
     Raises:
-        ModelFileInvalid: the model to start from is damaged.
-        WeightsUnavailable: the file of weights is.
+        ModelFileInvalidError: the model to start from is damaged.
+        WeightsUnavailableError: the file of weights is.
     """
     path = first_weights_file(recipe, init)
     if path is None:
         return frozenset()
     try:
         return read_trained_clips(path)
-    except ModelFileInvalid as error:
+    except ModelFileInvalidError as error:
         if init is not None:
             raise
-        raise WeightsUnavailable(str(error)) from error
+        raise error.as_another(WeightsUnavailableError) from error
 
 
 def choose_cache(
@@ -128,7 +132,9 @@ def choose_cache(
     """
     if not recipe.backbone.frozen:
         if chosen not in {None, "auto"}:
-            notice("--cache: is not used: the backbone is trained here, so its features change with every step")
+            notice(
+                f"{option('cache')}: is not used: the backbone is trained here, so its features change with every step"
+            )
         return None
     if chosen is None or isinstance(chosen, FeatureCache):
         cache = chosen
@@ -137,7 +143,7 @@ def choose_cache(
     else:
         try:
             cache = FeatureCache()
-        except RunFolderUnusable as error:
+        except RunFolderUnusableError as error:
             notice(f"{error}. Until then, they are kept for this run alone")
             return None
     if cache is not None and recipe.backbone.name == "custom":

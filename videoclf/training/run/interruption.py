@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from videoclf.option_names import option
 from videoclf.results.report import EpochRecord
 from videoclf.training.observer import Observer
 
@@ -20,7 +21,7 @@ class Interrupted(KeyboardInterrupt):
     """A run was asked to stop, and has kept where it was; its text is one line meant for people."""
 
     def __init__(self, signal_number: int) -> None:
-        super().__init__("interrupted; what was done is kept: the same command with --resume goes on")
+        super().__init__(f"interrupted; what was done is kept: the same command with {option('resume')} goes on")
         self.exit_code = 128 + signal_number
 
 

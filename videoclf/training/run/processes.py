@@ -19,8 +19,8 @@ from lightning_fabric import Fabric
 from torch import multiprocessing
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
-from videoclf import errors
-from videoclf.errors import DeviceUnavailable, ProcessLost, UsageInvalid, VideoclfError
+from videoclf.errors import DeviceUnavailableError, ProcessLostError, UsageInvalidError, VideoclfError, error_from_plain
+from videoclf.option_names import option
 from videoclf.results.report import EpochRecord
 from videoclf.training.loop.collectives import team_of
 from videoclf.training.observer import Observer, SilentObserver
@@ -46,11 +46,13 @@ def make_fabric(device: torch.device, precision: Precision, num_devices: int = 1
     """One process a device, each computing so; under torchrun, as many as that has started.
 
     Raises:
-        UsageInvalid: not even one device.
-        DeviceUnavailable: there are not so many devices, or cores.
+        UsageInvalidError: not even one device.
+        DeviceUnavailableError: there are not so many devices, or cores.
     """
     if num_devices < 1:
-        raise UsageInvalid(f"--devices {num_devices}: a training takes one at least; ask for 1 or more")
+        raise UsageInvalidError(
+            "a training takes one at least", source=option("devices", num_devices), hint="ask for 1 or more"
+        )
     if _is_under_torchrun():
         per_node = int(os.environ["LOCAL_WORLD_SIZE"])
         num_nodes = int(os.environ["WORLD_SIZE"]) // per_node
@@ -62,14 +64,17 @@ def make_fabric(device: torch.device, precision: Precision, num_devices: int = 1
         return Fabric(accelerator=device.type, devices=devices, precision=precision)
     if device.type == "cuda" and num_devices > torch.cuda.device_count():
         num_gpus = torch.cuda.device_count()
-        raise DeviceUnavailable(
-            f"--devices {num_devices}: this machine has {num_gpus} GPUs; ask for {num_gpus} at most"
+        raise DeviceUnavailableError(
+            f"this machine has {num_gpus} GPUs",
+            source=option("devices", num_devices),
+            hint=f"ask for {num_gpus} at most",
         )
     num_cores = max(os.cpu_count() or 1, 2)  # two can be tried anywhere
     if device.type == "cpu" and num_devices > num_cores:
-        raise DeviceUnavailable(
-            f"--devices {num_devices}: processes on the CPU take a core each, and there are {num_cores}; ask for "
-            f"{num_cores} at most"
+        raise DeviceUnavailableError(
+            f"processes on the CPU take a core each, and there are {num_cores}",
+            source=option("devices", num_devices),
+            hint=f"ask for {num_cores} at most",
         )
     return Fabric(accelerator=device.type, devices=num_devices, strategy="ddp_spawn", precision=precision)
 
@@ -93,7 +98,7 @@ def in_processes(
 
     Raises:
         VideoclfError: what the work raised in any of them.
-        ProcessLost: one of them was killed.
+        ProcessLostError: one of them was killed.
         Interrupted: they were asked to stop.
     """
     if _is_under_torchrun() or fabric.world_size == 1:
@@ -116,9 +121,9 @@ def in_processes(
         if failures:
             raise failures[0] from None
         if isinstance(error, ProcessExitedException):
-            raise ProcessLost(
-                f"training process {error.error_index} ended without a word ({error}); out of memory? Lower "
-                "training.batch_size, or take fewer --devices; --resume goes on"
+            raise ProcessLostError(
+                f"training process {error.error_index} ended without a message ({error}), perhaps out of memory",
+                hint=f"lower training.batch_size or {option('devices')}; {option('resume')} continues",
             ) from error
         raise
     channel.put(_END)
@@ -161,7 +166,7 @@ def _in_child(fabric: Fabric, work: Work[Any], channel: Queue[Any], is_asked_to_
         if is_first:
             channel.put(("result", {"value": result}))
     except VideoclfError as error:
-        channel.put(("error", {"name": type(error).__name__, "text": str(error)}))
+        channel.put(("error", error.to_plain()))
         raise
     except Interrupted as error:
         # torch takes a KeyboardInterrupt for an orderly end, and would wait for the other processes
@@ -204,7 +209,7 @@ def _listen(channel: Queue[Any], observer: Observer, results: list[Any], failure
         if what == "end":
             return
         if what == "error":
-            failures.append(getattr(errors, values["name"])(values["text"]))
+            failures.append(error_from_plain(values))
         elif what == "result":
             results.append(values["value"])
         else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from videoclf.errors import DeviceUnavailable
+from videoclf.errors import DeviceUnavailableError
+from videoclf.option_names import option
 from videoclf.results.report import EpochRecord
 from videoclf.training.observer import Observer
 
@@ -17,15 +18,15 @@ class TensorBoardObserver:
         folder: gets the event files; it is made with the first epoch.
 
     Raises:
-        DeviceUnavailable: TensorBoard is not installed.
+        DeviceUnavailableError: TensorBoard is not installed.
     """
 
     def __init__(self, observer: Observer, folder: Path) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
-            raise DeviceUnavailable(
-                "--tensorboard: TensorBoard is not installed; pip install 'videoclf[tensorboard]'"
+            raise DeviceUnavailableError(
+                "TensorBoard is not installed", source=option("tensorboard"), hint="pip install 'videoclf[tensorboard]'"
             ) from error
         self._make_writer = SummaryWriter
         self._observer = observer

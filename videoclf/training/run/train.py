@@ -18,7 +18,7 @@ from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.splits import Split, make_split
 from videoclf.data_check import leaks
 from videoclf.data_check.check import MAX_CLIPS_BEFORE_TRAINING, find_leaks
-from videoclf.errors import DatasetInvalid, DeviceUnavailable, UsageInvalid
+from videoclf.errors import DatasetInvalidError, DeviceUnavailableError, UsageInvalidError
 from videoclf.evaluation.clip_results import judged_clips, label_names, truths_of, warn_of_joined_labels
 from videoclf.evaluation.metrics import Metrics
 from videoclf.evaluation.trained_on import hash_clips
@@ -31,6 +31,7 @@ from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.checkpoint import save_model
 from videoclf.modeling.device_map import check_placement, choose_placement
 from videoclf.modeling.open_model import open_model
+from videoclf.option_names import option
 from videoclf.recipe.header import Calibration, ModelHeader
 from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.toml_io import recipe_to_toml
@@ -122,15 +123,18 @@ def train(
         observer: is told of the progress.
 
     Raises:
-        RunFolderUnusable: another training is at work in ``out``, or it holds a run that is not to be gone on with.
-        SplitLeaks: the split leaks, and ``allow_leaks`` was not said.
+        RunFolderUnusableError: another training is at work in ``out``, or it holds a run that is not to be gone on
+            with.
+        SplitLeaksError: the split leaks, and ``allow_leaks`` was not said.
         VideoclfError: a recipe, dataset, model file, weights, device or folder that cannot be used. The best model
             so far stays in ``out``.
     """
     outer = observer if observer is not None and is_first_process() else SilentObserver()
     folder = RunFolder(Path(out))
     if resume and overwrite:
-        raise UsageInvalid("--resume and --overwrite exclude each other; give one of them")
+        raise UsageInvalidError(
+            f"{option('resume')} and {option('overwrite')} exclude each other", hint="give one of them"
+        )
     if not (resume or overwrite):
         folder.refuse_to_replace()
     is_finished = resume and folder.is_finished
@@ -153,7 +157,11 @@ def train(
     check_precision(placement.first, precision)
     fabric = make_fabric(placement.first, precision, num_devices)
     if place is not None and fabric.world_size > 1:
-        raise UsageInvalid("--place: the parts of one network work in one process; leave --devices and torchrun out")
+        raise UsageInvalidError(
+            "the parts of one network work in one process",
+            source=option("device_map"),
+            hint=f"leave {option('devices')} and torchrun out",
+        )
     dataset = load_dataset(data, group_pattern=group_pattern)
     parts = make_split(dataset, split, split_files=split_files)
     if is_resumed:
@@ -245,10 +253,12 @@ def check_precision(device: torch.device, precision: Precision) -> None:
     """Whether a device computes in it.
 
     Raises:
-        DeviceUnavailable: it does not.
+        DeviceUnavailableError: it does not.
     """
     if precision == "16-mixed" and device.type == "cpu":
-        raise DeviceUnavailable("--precision 16: a CPU does not compute in it; use bf16 or 32, or a GPU")
+        raise DeviceUnavailableError(
+            "a CPU does not compute in it", source=option("precision", "16"), hint="use bf16 or 32, or a GPU"
+        )
 
 
 def _look_for_leaks(
@@ -258,7 +268,7 @@ def _look_for_leaks(
     if not allow:
         leaks.refuse(found, parts, dataset)
     elif found:
-        watcher.notice(leaks.describe(found, f"--split {parts.spec}", dataset.source))
+        watcher.notice(leaks.describe(found, f"{option('split', parts.spec)}", dataset.source))
     if not has_near_duplicates_checked:
         watcher.notice(
             f"of more than {MAX_CLIPS_BEFORE_TRAINING:,} clips, near-duplicates are not looked for before training; "
@@ -271,16 +281,19 @@ def _header(out: Path, recipe: Recipe, dataset: Dataset) -> ModelHeader:
     this machine stay here."""
     labels = label_names(dataset.clips, recipe.training.objective)
     if len(labels) < 2:
-        raise DatasetInvalid(f"{dataset.source}: holds clips of one class only, {labels[0]!r}; add another")
+        raise DatasetInvalidError(
+            f"holds clips of one class only, {labels[0]!r}", source=dataset.source, hint="add another"
+        )
     backbone = recipe.backbone.model_copy(update={"weights": "none"})
     try:
         return ModelHeader(
             name=out.resolve().name, recipe=recipe.model_copy(update={"backbone": backbone}), labels=labels
         )
     except ValidationError as error:
-        raise DatasetInvalid(
+        raise DatasetInvalidError(
             f"{out} or a class of {dataset.source} cannot be named in a model file: "
-            f"{describe_validation(error, ModelHeader)}; rename it"
+            f"{describe_validation(error, ModelHeader)}",
+            hint="rename it",
         ) from error
 
 

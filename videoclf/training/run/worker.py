@@ -19,13 +19,14 @@ from lightning_fabric import Fabric
 from videoclf.data.dataset import LabelledClip
 from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.splits import Split
-from videoclf.errors import MemoryExhausted
+from videoclf.errors import MemoryExhaustedError
 from videoclf.files import write_atomically
 from videoclf.media.options import ReadOptions
 from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.checkpoint import save_model
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.device_map import parse_placement
+from videoclf.option_names import option
 from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Recipe
 from videoclf.results.report import EpochRecord
@@ -170,10 +171,11 @@ def _memory_named(recipe: Recipe) -> Iterator[None]:
         if not is_memory:
             raise
         spec, training = recipe.preprocess, recipe.training
-        raise MemoryExhausted(
-            f"memory is full at batches of {training.batch_size} clips of up to {recipe.sampling.max_frames} frames of "
-            f"{spec.height}×{spec.width}: lower training.batch_size (training.accumulate makes up for it), "
-            "sampling.max_frames or preprocess.height and width, and start anew with --overwrite"
+        raise MemoryExhaustedError(
+            f"memory is full at batches of {training.batch_size} clips of up to {recipe.sampling.max_frames} "
+            f"frames of {spec.height}×{spec.width}",
+            hint="lower training.batch_size (training.accumulate makes up for it), sampling.max_frames or "
+            f"preprocess.height and width, and start anew with {option('overwrite')}",
         ) from error
 
 

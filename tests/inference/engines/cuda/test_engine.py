@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from videoclf.errors import DeviceUnavailable, MemoryExhausted
+from videoclf.errors import DeviceUnavailableError, MemoryExhaustedError
 from videoclf.inference.engines.cuda.engine import GpuEngine
 from videoclf.inference.engines.cuda.execution_mode import in_manner
 from videoclf.inference.engines.cuda.launching import Launching
@@ -189,11 +189,11 @@ def test_where_a_single_frame_is_too_much_one_line_says_so(monkeypatch: pytest.M
         raise out_of_memory()
 
     monkeypatch.setattr(engine._backbone.network, "forward", fail)
-    with pytest.raises(MemoryExhausted) as caught:
+    with pytest.raises(MemoryExhaustedError) as caught:
         engine.logits(windows(engine))
     assert str(caught.value) == (
         "cpu: out of memory with one frame at a time (CUDA out of memory. Tried to allocate 9 GiB. See the "
-        "documentation.); close what else uses this GPU, or use --device cpu"
+        "documentation.); close what else uses this GPU, or use device='cpu'"
     )
 
 
@@ -202,7 +202,7 @@ def test_a_network_without_room_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
         raise out_of_memory()
 
     monkeypatch.setattr("videoclf.inference.engines.cuda.execution_mode.in_manner", fail)
-    with pytest.raises(MemoryExhausted, match="^cpu: no room for the network .CUDA out of memory"):
+    with pytest.raises(MemoryExhaustedError, match="^cpu: no room for the network .CUDA out of memory"):
         GpuEngine(*build("frames"), "cpu")
 
 
@@ -264,5 +264,5 @@ def test_a_padded_pass_of_a_3d_network_is_what_a_gpu_runs(monkeypatch: pytest.Mo
 
 
 def test_a_gpu_that_is_not_there_is_named() -> None:
-    with pytest.raises(DeviceUnavailable, match="--device 'cuda:99': "):
+    with pytest.raises(DeviceUnavailableError, match="device='cuda:99': "):
         GpuEngine(*build("frames"), "cuda:99")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
-from videoclf.errors import MemoryExhausted, one_line
+from videoclf.errors import MemoryExhaustedError, one_line
 from videoclf.inference.engines.cuda.execution_mode import fastest_sound_backbone, float32_in_full, manners
 from videoclf.inference.engines.cuda.launching import Launching
 from videoclf.inference.engines.cuda.preprocess import Preparation, PreparedWindow
@@ -27,6 +27,7 @@ from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.device_map import find_device
 from videoclf.modeling.padding import pad_sequences
 from videoclf.modeling.torch_threads import refuse_after_fork
+from videoclf.option_names import option
 from videoclf.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ class GpuEngine:
         notice: is told, in one line each, what is done in a slower way, and why.
 
     Raises:
-        DeviceUnavailable: this machine has no such device.
-        MemoryExhausted: the network does not fit.
+        DeviceUnavailableError: this machine has no such device.
+        MemoryExhaustedError: the network does not fit.
     """
 
     def __init__(
@@ -82,9 +83,10 @@ class GpuEngine:
             )
             self._preparation = Preparation(spec, output, self.device, notice)
         except torch.OutOfMemoryError as error:
-            raise MemoryExhausted(
-                f"{self.device}: no room for the network ({one_line(error)[:200]}); close what else uses this GPU, or "
-                "use --device cpu"
+            raise MemoryExhaustedError(
+                f"no room for the network ({one_line(error)[:200]})",
+                source=self.device,
+                hint=f"close what else uses this GPU, or use {option('device', 'cpu')}",
             ) from error
         self._frames_per_pass = _FRAMES_PER_PASS
 
@@ -97,7 +99,7 @@ class GpuEngine:
         """One window, on its way to the device when this returns.
 
         Raises:
-            DeviceUnavailable: this process was forked from the one that loaded the model.
+            DeviceUnavailableError: this process was forked from the one that loaded the model.
         """
         refuse_after_fork(self.device, self._process_id)
         return self._preparation(chunks)
@@ -106,8 +108,8 @@ class GpuEngine:
         """``B×C`` of a batch of windows of any lengths.
 
         Raises:
-            MemoryExhausted: a single frame is too much.
-            DeviceUnavailable: as `preprocess`.
+            MemoryExhaustedError: a single frame is too much.
+            DeviceUnavailableError: as `preprocess`.
         """
         return self._with_less_where_memory_runs_out(lambda: self._logits(windows))
 
@@ -131,9 +133,10 @@ class GpuEngine:
 
     def _take_less(self, reason: str) -> None:
         if self._frames_per_pass == 1:
-            raise MemoryExhausted(
-                f"{self.device}: out of memory with one frame at a time ({reason}); close what else uses this GPU, or "
-                "use --device cpu"
+            raise MemoryExhaustedError(
+                f"out of memory with one frame at a time ({reason})",
+                source=self.device,
+                hint=f"close what else uses this GPU, or use {option('device', 'cpu')}",
             )
         self._frames_per_pass //= 2
         if self.device.type == "cuda":
