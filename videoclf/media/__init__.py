@@ -1,1 +1,1 @@
-"""From bytes to frames: gate, container, sampling plan, decoders, reader. Frames are NumPy arrays; torch is not used."""
+"""From bytes to frames: gate, container, sampling plan, decoders, reader. Frames are NumPy arrays; no torch here."""
