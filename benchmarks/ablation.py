@@ -1,12 +1,12 @@
-"""What each key of a recipe gives: the recipe, and the recipe with one thing changed, cross-validated side by side.
+"""What each recipe key contributes: the recipe, and the recipe with one change each, cross-validated side by side.
 
     python benchmarks/ablation.py DATA --out DIR [--folds 5] [--seeds 3] [--recipe NAME|FILE] [--set KEY=VALUE]...
         [--only ROW]... [--trained]
 
-Prints a Markdown table: top-1 and negative log-likelihood, pooled out of fold, mean and deviation over the seeds; how
-far top-1 is from the recipe's; and both of the validation clips, by which recipes are chosen. What ``--set`` changes is
-changed in all rows: ``training.refit=false`` halves their time. ``--trained`` takes the rows that train the backbone.
-Rows that are done are kept in DIR: a run that was interrupted goes on.
+Prints a Markdown table: top-1 and negative log-likelihood, pooled out of fold, with mean and deviation over the seeds;
+the difference of top-1 to the recipe's; and both figures of the validation clips, by which recipes are chosen.
+``--set`` applies to all rows: ``training.refit=false`` halves their time. ``--trained`` runs the rows that train the
+backbone. Finished rows are kept in DIR, so an interrupted run continues.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ def main() -> None:
     parser.add_argument("--recipe", default="mobilenet_v2-gru", metavar="NAME|FILE")
     parser.add_argument("--group-regex", metavar="REGEX")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--trained", action="store_true", help="the rows that train the backbone, for the others")
+    parser.add_argument(
+        "--trained", action="store_true", help="run the rows that train the backbone instead of the others"
+    )
     parser.add_argument("--only", action="append", choices=[*ROWS, *TRAINED_ROWS], metavar="ROW", help="repeatable")
     arguments = parser.parse_args()
     print("| | top-1 | against the recipe | negative log-likelihood | validation: top-1 | negative log-likelihood |")

@@ -1,9 +1,9 @@
-"""A training step in torch's default memory layout and in channels-last, which is what videoclf trains in.
+"""A training step in torch's default memory layout and in channels-last, which videoclf uses for training.
 
     python benchmarks/channels_last.py [--rounds 9] [--frames 16] [--side 112] [--device cpu] [NETWORK...]
 
-Forward, backward and AdamW's step of a whole network (backbone, GRU, head) on the same random clips; in each round each
-layout has its turn, and the ratio is taken within a round.
+Forward pass, backward pass and AdamW's step of a whole network (backbone, GRU, head) on the same random clips. The
+layouts take turns in each round, and the ratio is taken within a round.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("networks", nargs="*", default=NETWORKS, metavar="NETWORK")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--frames", type=int, default=16, help="of all clips together")
+    parser.add_argument("--frames", type=int, default=16, help="number of frames of all clips together")
     parser.add_argument("--side", type=int, default=112)
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()

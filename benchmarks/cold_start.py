@@ -1,9 +1,10 @@
-"""How long one prediction takes from nothing: whole processes, and where the time goes.
+"""How long one prediction takes in a new process, and where the time goes.
 
     python benchmarks/cold_start.py CLIP [--rounds 5] [--model NAME|FILE]
 
-In each round each command has its turn; medians. The file cache is warm, OpenVINO's conversion done before: how long
-that takes is printed apart, into a cache of its own. The split is of other processes, which do the same step by step.
+The commands take turns in each round; medians are printed. The file cache is warm, and OpenVINO's conversion is done
+before; its time is printed separately, with a cache of its own. The steps are timed in other processes, which do the
+same step by step.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""How long it takes to get 16 frames spread over a video, beside what other libraries take for the same.
+"""How long it takes to read 16 frames spread over a video, compared with other libraries.
 
     python benchmarks/decode.py [--rounds 5] [--weizmann FOLDER] [--only NAME]
 
-Clips are rendered and encoded on the spot (by PyAV: a panning texture, things that move over it, noise), the 30-minute
-one by repeating half a minute. In each round every reader gives the 16 frames once, in turn, so that whatever else the
-machine does falls on all of them. Medians over the rounds; "of the best peer" is a median over that of the fastest
-peer. Peers that are not installed are left out. ``--weizmann``: a folder of short clips, every fourth read in a round.
+Clips are rendered and encoded first (with PyAV: a panning texture, moving objects, noise), the 30-minute one by
+repeating half a minute. In each round every reader reads the 16 frames once, in turn, so that other load on the machine
+affects all of them. Medians over the rounds; "of the best peer" is the ratio of a median to that of the fastest peer.
+Peers that are not installed are left out. ``--weizmann``: a folder of short clips, every fourth read in a round.
 """
 
 from __future__ import annotations

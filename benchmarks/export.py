@@ -1,10 +1,10 @@
-"""How far exported files are from torch: the default model, model files, and recipes with random weights.
+"""How far exported files differ from torch: the default model, model files, and recipes with random weights.
 
     python benchmarks/export.py [MODEL|RECIPE]...
 
-Each is written as `videoclf export` writes it, and run as the bare graph that it is, from uint8 frames of 320×240 to
-logits; the largest difference from the torch engine's, for 16 frames and for one. Random weights (kept small by their
-making) say less than trained ones.
+Each is written as `videoclf export` writes it, and run as the graph alone, from uint8 frames of 320×240 to logits.
+Printed is the largest difference to the torch engine's logits, for 16 frames and for one. Random weights (small, by
+their initialization) say less than trained ones.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NUM_FRAMES = (16, 1)
 def main() -> None:
     """Print a line for each model."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("models", nargs="*", metavar="MODEL|RECIPE", help="beside the default model")
+    parser.add_argument("models", nargs="*", metavar="MODEL|RECIPE", help="in addition to the default model")
     print("| model | file | export, s | MB | largest logit | 16 frames | 1 frame |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name in [None, *(parser.parse_args().models or RECIPES)]:

@@ -1,9 +1,9 @@
-"""What `--fast` does to labels: every clip of a folder predicted twice, with exact and with fast picking of frames.
+"""The effect of `--fast` on labels: every clip of a folder predicted twice, with exact and with fast frame selection.
 
     python benchmarks/fast_picking.py FOLDER... [--model NAME|FILE]
 
-For each folder ``CLASS/clip``: on how many clips the best class changes, how far its score moves, how many frames moved
-and how far; and, where class names are the model's labels, how many clips are right either way.
+For each folder ``CLASS/clip``: on how many clips the best class changes, how far its score moves, how many frames are
+shifted and how far; and, where class names are the model's labels, how many clips are correct either way.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""The kernels and prediction on one GPU, against torch; frames are made on the spot, nothing is downloaded.
+"""The kernels and prediction on one GPU, compared with torch; frames are synthetic, nothing is downloaded.
 
     python benchmarks/gpu.py [--dry-run]
 
-Prints Markdown tables. What the GPU can do is measured first: copying, counting bytes read and written, and a bfloat16
-matrix product. A kernel's bytes are those of the frames that its crop needs, and its output; its share is of the
-bandwidth copied with. Times are medians over inputs that take turns, so that no cache holds them all. After five
-minutes what is left is said to be left out. ``--dry-run`` does everything at the smallest sizes on the CPU, through the
-references, to show that it works: its times mean nothing, and none is printed.
+Prints Markdown tables. The GPU's own limits are measured first: the bandwidth of a copy, counting bytes read and
+written, and the rate of a bfloat16 matrix product. A kernel's bytes are those of the frames that its crop needs, plus
+its output; its share is relative to the bandwidth of the copy. Times are medians over inputs that take turns, so that
+no cache holds them all. After five minutes the remaining rows are reported as left out. ``--dry-run`` runs everything
+at the smallest sizes on the CPU, through the references, to show that it works: no times are printed.
 
 Needs torch, torchvision, Triton, NumPy and pydantic; no decoder.
 """
@@ -116,7 +116,7 @@ class Bench:
 def main() -> None:
     """Measure everything and print it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--dry-run", action="store_true", help="smallest sizes, on the CPU, no times")
+    parser.add_argument("--dry-run", action="store_true", help="run the smallest sizes on the CPU, without times")
     is_dry = parser.parse_args().dry_run
     device = torch.device("cpu" if is_dry else "cuda")
     if not is_dry and (reason := why_no_kernels(device)):

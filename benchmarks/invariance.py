@@ -1,11 +1,11 @@
-"""How far a clip's features move when it shares a batch with longer clips: masked, and with plain zero padding.
+"""How far a clip's features change when it shares a batch with longer clips: with masks, and with plain zero padding.
 
     python benchmarks/invariance.py
 
-For each 3D backbone and temporal stride: steps out of 16 frames, and how far features in a padded batch are from those
-of the clips alone: root mean square of the difference over that of the features, of all clips together. Random weights,
-batch norms that have seen some batches, random clips of 1, 5, 11 and 16 frames at 32×32, one seed. In float64 too: that
-tells rounding from leaking.
+For each 3D backbone and temporal stride: the number of steps of 16 frames, and the difference between features in a
+padded batch and those of the clips alone: root mean square of the difference over that of the features, over all clips.
+Random weights, batch norms that have seen some batches, random clips of 1, 5, 11 and 16 frames at 32×32, one seed. In
+float64 too, which separates rounding from leaking.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What decoding in child processes costs.
+"""The cost of decoding in child processes.
 
     python benchmarks/isolation.py FOLDER-OF-VIDEOS... [--fps 10] [--rounds 5]
 
-Each clip is read both ways in turn, so that a machine's moods strike both alike. One line a folder or file: the median
-over its clips of the best round, from opening to closing. Then how long a child takes to start.
+Each clip is read both ways in turn, so that other load on the machine affects both alike. One line for each folder or
+file: the median over its clips of the best round, from opening to closing. Then the time that a child takes to start.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NUM_STARTS = 10
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description="Decoding in child processes against decoding in this one.")
+    parser = argparse.ArgumentParser(description="The cost of decoding in child processes.")
     parser.add_argument("sources", type=Path, nargs="+", help="folders with videos, or videos")
     parser.add_argument("--fps", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=5)

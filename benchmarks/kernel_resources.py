@@ -1,9 +1,9 @@
-"""What the compiler makes of each kernel, for three generations of GPUs: registers, shared memory and spills.
+"""What the compiler reports for each kernel, for three generations of GPUs: registers, shared memory and spills.
 
     python benchmarks/kernel_resources.py [--all]
 
-Needs no GPU. Prints a Markdown table; ends with 1 where a kernel spills registers to memory. ``--all`` compiles every
-variant.
+Needs no GPU. Prints a Markdown table; the exit code is 1 if a kernel spills registers to memory. ``--all`` compiles
+every variant.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Variant = tuple[str, Any, dict[str, int], dict[str, Any], str]
 def main() -> int:
     """Compile, print, and say whether something spilled."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--all", action="store_true", help="every variant: some minutes")
+    parser.add_argument("--all", action="store_true", help="compile every variant (some minutes)")
     every = parser.parse_args().all
     print("| kernel | output | target | registers | shared memory (bytes) | spilled (bytes) |")
     print("| --- | --- | --- | --- | --- | --- |")

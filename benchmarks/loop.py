@@ -1,10 +1,10 @@
-"""What the training loop costs: `videoclf.training.loop.trainer.Trainer` against a bare torch loop on the same data.
+"""The overhead of the training loop: `videoclf.training.loop.trainer.Trainer` and a bare torch loop on the same data.
 
     python benchmarks/loop.py [--rounds 9] [--clips 96] [--steps 32] [--features 1280]
 
 Both train the same network (`mobilenet_v2-gru`'s GRU and head) on the same random features, held in memory, all of one
-length, so that neither gains by batching; both shuffle, crop nothing, clip gradients and use AdamW. In each round each
-has one epoch, in turn. Checkpoints every minute and the display are not part of it.
+length, so that neither gains by batching. Both shuffle, do not crop, clip gradients and use AdamW. They take turns, one
+epoch each in a round. Checkpoints every minute and the display are not part of it.
 """
 
 from __future__ import annotations

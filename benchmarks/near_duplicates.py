@@ -1,10 +1,10 @@
-"""How long the search for near-duplicates takes at UCF101's scale, and how much memory: with made-up signatures.
+"""Time and memory of the search for near-duplicates at UCF101's scale, with synthetic fingerprints.
 
     python benchmarks/near_duplicates.py [--clips N] [--seconds S]
 
-Draws N signatures of S seconds on average (smooth noise in time and space: harder to tell apart than noise, easier than
-people), and for every hundredth clip a copy: cut, mirrored, with noise. Prints how long all pairs took, how many pairs
-are left to be compared frame by frame, how many of the copies are among them, and the peak of memory.
+Draws N fingerprints of S seconds on average (smooth noise in time and space: harder to distinguish than noise, easier
+than people), and a copy of every hundredth clip: cut, mirrored, with noise. Prints the time for all pairs, how many
+pairs remain to be compared frame by frame, how many of the copies are among them, and the peak memory.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _OVER_TIME = np.array([1, 2, 1], np.float32) / 4
 
 def main() -> None:
     """Draw, search, and print."""
-    parser = argparse.ArgumentParser(description="Near-duplicate search at scale, with made-up signatures.")
+    parser = argparse.ArgumentParser(description="Near-duplicate search at scale, with synthetic fingerprints.")
     parser.add_argument("--clips", type=int, default=13_000)
     parser.add_argument("--seconds", type=float, default=7.0)
     arguments = parser.parse_args()

@@ -1,9 +1,9 @@
-"""What one window takes a model's network, engine by engine: preprocessing and decoding left out.
+"""How long a model's network takes for one window, engine by engine, without preprocessing and decoding.
 
     python benchmarks/network.py [--model NAME|FILE] [--frames 16] [--rounds 15] [--engine torch]...
 
-Frames of noise, which do not change the time; the engines take turns; milliseconds; float32, unless the model file says
-otherwise.
+Frames are noise, which does not change the time; the engines take turns; milliseconds; float32, unless the model file
+says otherwise.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HEIGHT, WIDTH = 240, 320
 
 def main() -> None:
     """Print a line an engine."""
-    parser = argparse.ArgumentParser(description="What one window takes a model's network.")
+    parser = argparse.ArgumentParser(description="How long a model's network takes for one window.")
     parser.add_argument("--model")
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=15)

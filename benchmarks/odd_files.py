@@ -1,9 +1,9 @@
-"""What each decoder makes of a folder of odd videos: frames, warnings, typed errors, and the time it takes.
+"""How each decoder handles a folder of unusual videos: frames, warnings, typed errors, and time.
 
     python benchmarks/odd_files.py [FOLDER]
 
 Every file below the folder (default: ``shared/data/odd`` beside the checkout) is read twice by every decoder: at four
-moments spread over it, and at its own rate, at most 60 frames a second. A line for each file, then a table.
+sample times spread over it, and at its own rate, at most 60 frames a second. Prints a line for each file, then a table.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Does the recurrent part hear the order of events in real footage? The same frames, forwards and backwards.
+"""Does the recurrent part use the order of frames in real footage? The same frames, forwards and backwards.
 
     python benchmarks/order.py WEIZMANN --out DIR [--seeds N] [--recipe NAME|FILE] [--set KEY=VALUE]...
 
-From Weizmann's clips a new set is made, without loss: *bend* is cut in the middle: its first half and its second half
-backwards are "down", its second half and its first half backwards are "up". *walk*, *run*, *skip* and *jump* are given
-as they are and backwards. So every frame of the set is in both classes of its pair, and what tells them apart is order
-alone: of a heap of frames, half can be right. Then three cross-validations over people, with what the backbone sees
-limited to single frames (RGB: three moments as colour would tell the direction to anyone): the recipe, the mean in
-place of its GRU, and the recipe with frames shuffled in time.
+A new set is made from Weizmann's clips, without loss. *bend* is cut in the middle: its first half and its reversed
+second half are "down", its second half and its reversed first half are "up". *walk*, *run*, *skip* and *jump* are used
+forwards and backwards. So every frame of the set is in both classes of its pair, and only the order separates them:
+without it, half of the clips can be correct. Then three cross-validations over people, with the backbone's input
+limited to single frames (RGB, because gray triplets would show the direction): the recipe, the mean in place of its
+GRU, and the recipe with frames shuffled in time.
 """
 
 from __future__ import annotations

@@ -1,22 +1,23 @@
-"""Prediction on a CPU, side by side: this library, and the ways in which people do it without.
+"""Prediction on a CPU: this library and common ways to do the same without it.
 
     python benchmarks/predict.py [--model FILE] [FOLDER]... [--rounds 3] [--only WORD]
     python benchmarks/predict.py [--model FILE] --overlap FOLDER... [--rounds 3] [--picture FILE]
     python benchmarks/predict.py --repeat CLIP [--model FILE]
 
-The first compares ways of labelling the same clips: those of the folders as one set, and twenty 720p H.264 clips of ten
-seconds, rendered on the spot. All run the same weights in float32 on the same frames (which ones is found out before
-and told to the others), each as a process of its own, imports and loading included; in each round each has its turn:
+The first form compares ways to classify the same clips: those of the folders as one set, and twenty 720p H.264 clips of
+ten seconds, rendered first. All run the same weights in float32 on the same frames (which are determined beforehand and
+passed to the others), each in a process of its own, imports and loading included. They take turns in each round:
 
-- tutorial: OpenCV reads every frame, torchvision's transforms take one after the other as a Pillow image, the network
-  as it was trained sees a clip at a time;
-- TorchCodec, and decord: they decode what is wanted, torchvision's transforms on whole clips, the network as it was
-  trained on batches of 32 frames, no padding computed;
-- videoclf: the command `videoclf predict`, by torch and by OpenVINO.
+- tutorial: OpenCV reads every frame, torchvision's transforms are applied one after the other to a Pillow image, and
+  the network as trained processes one clip at a time;
+- TorchCodec, and decord: they decode the wanted frames, apply torchvision's transforms to whole clips, and run the
+  network as trained on batches of 32 frames, without computing padding;
+- videoclf: the command `videoclf predict`, with torch and with OpenVINO.
 
-A model that is shown motion (the default model is) has no line of the other ways, which show colours alone.
+For a model that uses motion channels (the default model does) the other ways are left out, because they use RGB alone.
 
-``--overlap``: how long this library's reader alone, its network alone and both together take, in turn, in one process.
+``--overlap``: the time of this library's reader alone, of its network alone and of both together, in turn, in one
+process.
 ``--repeat``: one clip 10, 100, 1,000 and 10,000 times: time and memory.
 """
 
@@ -80,10 +81,10 @@ def main() -> None:
     """Do what is asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="CLASS/clip")
-    parser.add_argument("--model", help="of a per-frame backbone; the default model, if none is given")
+    parser.add_argument("--model", help="a model with a 2D backbone; default: the embedded model")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", metavar="WORD", help="sets whose name contains it")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="also draw where the time of --overlap goes")
+    parser.add_argument("--only", default="", metavar="WORD", help="only sets whose name contains WORD")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="also draw the times of --overlap")
     parser.add_argument("--overlap", action="store_true")
     parser.add_argument("--repeat", type=Path, metavar="CLIP")
     parser.add_argument("--way", help=argparse.SUPPRESS)

@@ -1,15 +1,14 @@
-"""Clips a second of one training process and of several, doing the same steps.
+"""Clips a second of one training process and of several that do the same steps.
 
     python benchmarks/processes.py [DATA] [--devices 1 2] [--rounds 5] [--recipe NAME] [--set KEY=VALUE]...
 
-Each run is a `videoclf train` of its own, read off its log.csv: the training part of every epoch but the first,
-decoding included, so the share of time waited for it is printed too. All runs train the same network on the same number
-of clips a step: where there are fewer processes, each takes more of the step's batches (``training.accumulate``).
-Processes have one thread each; the last row is one process with as many threads as there are cores. In each round each
-row has its turn; ratios are taken within a round, to the first row. The fastest round says what is possible where a
-machine that others use too leaves it alone. DATA is what `videoclf train` takes; by default
-some clips of `videoclf demo-data`, rendered on the spot, and a ResNet-18 from random weights, which takes much longer
-than they do to decode.
+Each run is a separate `videoclf train`, measured by its log.csv: the training part of every epoch but the first,
+decoding included; the share of time spent waiting for it is printed too. All runs train the same network on the same
+number of clips a step: with fewer processes, each takes more of the step's batches (``training.accumulate``).
+Processes have one thread each; the last row is one process with as many threads as there are cores. The rows take
+turns in each round, and ratios to the first row are taken within a round. The fastest round shows what is possible
+without other load on a shared machine. DATA is what `videoclf train` takes; by default it is a rendered set of
+`videoclf demo-data`, with a ResNet-18 from random weights, which takes much longer than the clips take to decode.
 """
 
 from __future__ import annotations

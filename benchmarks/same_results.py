@@ -1,11 +1,12 @@
-"""Whether a change of the code left its results alone: kept before, compared after, to the last digit.
+"""Whether a change of the code leaves its results unchanged to the last digit: kept before, compared after.
 
-    PYTHONPATH=CHECKOUT python -P benchmarks/same_results.py keep OUT CLIPS... [--train FOLDER] [--only NAME...]
+    PYTHONPATH=CHECKOUT python -P benchmarks/same_results.py keep OUT CLIPS... [--train FOLDER]
     python benchmarks/same_results.py compare BEFORE AFTER
 
-``keep`` writes into OUT what the package on the path gives now: the predictions of all CLIPS by torch and by OpenVINO
-(``predict --json``), and of two trainings, ``tiny`` for 3 epochs and the default recipe on 30 clips, every weight,
-header, figure and prediction. ``compare`` fails where anything differs but times, dates and the names of renamed keys.
+``keep`` writes into OUT the results of the package on the path: the predictions of all CLIPS with torch and with
+OpenVINO (``predict --json``), and the weights, header, figures and predictions of two training runs, ``tiny`` for 3
+epochs and the default recipe on 30 clips. ``compare`` fails if anything differs except times, dates and the names of
+renamed keys.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def main() -> None:
     keep_parser = commands.add_parser("keep")
     keep_parser.add_argument("out", type=Path)
     keep_parser.add_argument("clips", nargs="+")
-    keep_parser.add_argument("--train", type=Path, metavar="FOLDER", help="CLASS/clip folders; no training without")
+    keep_parser.add_argument("--train", type=Path, metavar="FOLDER", help="CLASS/clip folders; default: no training")
     compare_parser = commands.add_parser("compare")
     compare_parser.add_argument("before", type=Path)
     compare_parser.add_argument("after", type=Path)

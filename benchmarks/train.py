@@ -1,17 +1,17 @@
-"""Seconds an epoch behind a frozen backbone: from the cache, from the videos, and the way tutorials do it.
+"""Seconds an epoch takes behind a frozen backbone: from the cache, from the videos, and as in tutorials.
 
     python benchmarks/train.py [FOLDER] [--rounds 3] [--recipe NAME] [--set KEY=VALUE]...
 
-FOLDER holds ``CLASS/clip``; by default 48 clips of `videoclf demo-data`, rendered on the spot. All three train the same
-network on the same moments of the same clips, batches of the recipe's size:
+FOLDER contains ``CLASS/clip``; by default 48 rendered clips of `videoclf demo-data`. All three train the same network
+on the same frames of the same clips, with batches of the recipe's size:
 
-- tutorial: each moment's frame was written to disk as a JPEG once; every epoch reads them (PIL, two workers), resizes
-  with torchvision's transforms, pads clips in random order, and runs the backbone again;
+- tutorial: each frame was written to disk as a JPEG once; every epoch reads them (PIL, two workers), resizes with
+  torchvision's transforms, pads clips in random order, and runs the backbone again;
 - videos: this library without features: every epoch decodes, and runs the backbone again;
-- cache: this library, the features extracted beforehand, in a process that has not read them yet, and in later epochs.
+- cache: this library, with features extracted beforehand, in a process that has not read them yet, and in later epochs.
 
-In each round each has its turn. On a machine that others use too, set OMP_WAIT_POLICY=passive: torch's threads else
-burn their time waiting for one another. Then: what share of a batch is padding at batches of 8, from pools of four
+They take turns in each round. On a shared machine, set OMP_WAIT_POLICY=passive: otherwise torch's threads spin while
+they wait for one another. Finally the share of padding in a batch is printed, at batches of 8, from pools of four
 batches and in plain random order.
 """
 
@@ -62,7 +62,7 @@ Batch = tuple[Tensor, Tensor, Tensor]
 
 def main() -> None:
     """Prepare, let them take turns, print."""
-    parser = argparse.ArgumentParser(description="Seconds an epoch behind a frozen backbone.")
+    parser = argparse.ArgumentParser(description="Seconds an epoch takes behind a frozen backbone.")
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--recipe")

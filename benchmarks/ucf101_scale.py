@@ -1,4 +1,4 @@
-"""UCF101 at its real scale without its videos: 13,320 links with the official names over a few real clips.
+"""UCF101 at its real scale without its videos: 13,320 links with the official names to a few real clips.
 
     python benchmarks/ucf101_scale.py --lists UCF101-LISTS --clips FOLDER-OF-VIDEOS [--recipe NAME] [--steps N]
 
@@ -32,7 +32,7 @@ class EnoughStepsError(Exception):
 
 def main() -> None:
     """Lay the links, scan, split, train for a while, and print."""
-    parser = argparse.ArgumentParser(description="Train at UCF101's scale, over links to a few clips.")
+    parser = argparse.ArgumentParser(description="Train at UCF101's scale, with links to a few clips.")
     parser.add_argument("--lists", type=Path, required=True, help="folder with trainlist01.txt ... testlist03.txt")
     parser.add_argument("--clips", type=Path, required=True, help="folder with some videos")
     parser.add_argument("--recipe", default="tiny")

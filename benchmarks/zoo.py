@@ -1,11 +1,11 @@
-"""Measures every recipe of the zoo on this machine: parameters, arithmetic, weights' size, and the network's time.
+"""Measures every shipped recipe on this machine: parameters, FLOPs, size of the weights, and time of the network.
 
     python benchmarks/zoo.py            # prints the table
-    python benchmarks/zoo.py --write    # and keeps it in models/measured.json, which `videoclf models` shows
+    python benchmarks/zoo.py --write    # also stores it in models/measured.json, which `videoclf models` shows
 
-A clip of 16 frames at the recipe's size, views and all, random weights (they do not change the time), float32, as it
-predicts (batch norms folded). Rounds go over all recipes in turn, so that a busy minute of the machine falls on all
-alike; medians.
+A clip of 16 frames at the recipe's size with all its views, random weights (they do not change the time), float32, as
+in prediction (batch norms folded). The recipes take turns in each round, so that other load on the machine affects all
+of them; medians are printed.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ NUM_FRAMES = 16
 
 def main() -> None:
     """Measure, print, and keep if asked."""
-    parser = argparse.ArgumentParser(description="Measure the zoo's networks on this machine.")
-    parser.add_argument("--write", action="store_true", help="keep the figures in models/measured.json")
-    parser.add_argument("--rounds", type=int, default=5, help="timings of each network")
+    parser = argparse.ArgumentParser(description="Measure the networks of the shipped recipes on this machine.")
+    parser.add_argument("--write", action="store_true", help="store the figures in models/measured.json")
+    parser.add_argument("--rounds", type=int, default=5, help="number of timings of each network")
     arguments = parser.parse_args()
     recipes = {name: load_recipe(find_recipe(name)) for name in recipe_names()}
     networks = {name: build(recipe, name) for name, recipe in recipes.items()}

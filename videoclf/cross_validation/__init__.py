@@ -1,1 +1,1 @@
-"""Folds over training: every group, or every official list, is the test part once."""
+"""Cross-validation: trains and tests on every fold, one group or official list at a time as the test part."""

@@ -1,1 +1,1 @@
-"""Folders to batches: which clips there are, which are for training, and which go together."""
+"""From folders and lists to batches: datasets, splits, folds, batching, and the feature cache."""

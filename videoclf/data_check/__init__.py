@@ -1,1 +1,1 @@
-"""Data before any training: what is damaged, odd or doubled, and what a split would let leak. Knows no torch."""
+"""Checks of a dataset before training: damage, outliers, duplicates, and leaks of a split. Does not import torch."""

@@ -1,1 +1,1 @@
-"""Predictions to figures: metrics, calibration, report."""
+"""From predictions to figures: metrics, calibration, confidence intervals."""

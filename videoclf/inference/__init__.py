@@ -1,1 +1,1 @@
-"""Weights and sources to predictions: engine, pipeline, and the `Model` that `videoclf.load` gives."""
+"""From model files and sources to predictions: selection of an engine, pipeline, and the `Model` of `videoclf.load`."""

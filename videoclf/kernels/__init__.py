@@ -1,2 +1,2 @@
-"""The GPU's own work in feature extraction: each NAME.py stands beside NAME_reference.py, the slow truth it is held to,
-and NAME_triton.py, which alone imports Triton. Everything here knows tensors and numbers only."""
+"""The GPU kernels of preprocessing and temporal shift. Each NAME.py stands beside NAME_reference.py, the plain
+implementation that it is tested against, and NAME_triton.py, which alone imports Triton. All take tensors only."""

@@ -1,1 +1,1 @@
-"""Bytes to frames: gate, probe, sampling plan, decoder, reader. Knows no torch; frames are NumPy's."""
+"""From bytes to frames: gate, container, sampling plan, decoders, reader. Frames are NumPy arrays; no torch here."""

@@ -1,4 +1,4 @@
-"""Frames to logits: preprocessing, per-frame backbone, GRU, head, and the file that keeps them.
+"""From frames to logits: preprocessing, backbone, temporal model, head, and model files.
 
 Dimensions in names: B clips of a batch, T steps (the longest clip's), N valid frames of the whole batch, D features,
 H hidden units, C classes.

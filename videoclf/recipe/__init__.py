@@ -1,1 +1,1 @@
-"""What a model is, as checked data: the recipe, and the header of a model file. Knows no torch."""
+"""What a model is, as validated data: the recipe and the header of a model file. Does not import torch."""

@@ -1,1 +1,1 @@
-"""What an evaluation, a run and a cross-validation leave: written, read back, compared, drawn."""
+"""The results of evaluations, runs and cross-validations: written, read back, compared, and shown as HTML pages."""

@@ -1,1 +1,1 @@
-"""Batches to weights."""
+"""Training: from labelled clips to weights."""

@@ -1,1 +1,1 @@
-"""What runs a network on frames: torch, OpenVINO, ONNX Runtime, CUDA."""
+"""The engines that run a network on frames: torch, exported models (OpenVINO, ONNX Runtime), and CUDA."""

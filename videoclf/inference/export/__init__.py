@@ -1,1 +1,1 @@
-"""A model to files that other runtimes run, and the cache of those that were converted."""
+"""Conversion of a model to ONNX and OpenVINO files, and the cache of converted models."""

@@ -1,1 +1,1 @@
-"""Networks that turn frames into features: each frame by itself, or all of a clip together."""
+"""Networks that turn frames into features: 2D networks on single frames, 3D networks on whole clips."""

@@ -1,1 +1,1 @@
-"""What a network is trained on: decoded frames, cached features, augmentation, mixing."""
+"""Training examples: decoded frames, cached features, augmentation, mixing, class balance."""

@@ -1,1 +1,1 @@
-"""One training: steps, epochs, schedule, checkpoints, and the processes that share it."""
+"""The training loop: steps, epochs, schedule, checkpoints, and gradients across processes."""

@@ -1,1 +1,1 @@
-"""A run's folder, its processes, how it begins, is interrupted and goes on."""
+"""A training run: its folder, its processes, its start, interruption and resumption."""

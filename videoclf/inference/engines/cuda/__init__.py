@@ -1,1 +1,1 @@
-"""The engine for a GPU: upload, preprocessing there, and the ways a backbone can be run."""
+"""The engine for a GPU: upload, preprocessing on the device, and the execution modes of a backbone."""
