@@ -42,7 +42,7 @@ def test_the_example_is_named_by_the_pattern_and_has_a_group(name: str) -> None:
 @pytest.mark.parametrize("name", NUM_CLASSES)
 def test_training_groups_clips_by_the_pattern(name: str) -> None:
     manifest = load_manifest(name)
-    assert f"group_regex='{manifest.group_pattern}'" in manifest.commands[0] or (
+    assert f"--group-regex '{manifest.group_pattern}'" in manifest.commands[0] or (
         manifest.group_pattern == UCF_GROUP_PATTERN
     )
 
