@@ -102,7 +102,7 @@ def test_predict_of_an_empty_list_fails(tiny_model: Path) -> None:
     ("make", "complaint"),
     [
         (lambda folder: folder / "gone.mp4", "no such file; check the path"),
-        (lambda folder: folder, "is a folder that holds no video files; name a video file"),
+        (lambda folder: folder, "is a folder that contains no video files; name a video file"),
         (lambda folder: Path(f"{folder}/*.mp4"), "no such file"),
         (lambda folder: write_sound(folder / "a.mp4"), "has no video stream (it holds audio)"),
     ],
