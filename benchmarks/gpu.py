@@ -46,7 +46,8 @@ from videoclf.modeling.backbones.clip_networks import ClipBackbone
 from videoclf.modeling.backbones.temporal_shift import neighbours
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
 from videoclf.modeling.preprocess import place
-from videoclf.recipe.recipe import Preprocess, Recipe
+from videoclf.recipe.preprocess import Preprocess
+from videoclf.recipe.recipe import Recipe
 
 MAX_SECONDS = 300
 """After so many no further row is begun: a network's first, which compiles it three times, may take two minutes."""

@@ -24,7 +24,8 @@ from torch.nn.functional import cross_entropy
 from videoclf.data.dataset import LabelledClip
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.temporal.gru import TemporalModel
-from videoclf.recipe.recipe import Recipe, Temporal
+from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.temporal import Temporal
 from videoclf.training.examples.decoded import Draw, Example, Views
 from videoclf.training.loop.trainer import Trainer
 

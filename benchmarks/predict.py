@@ -42,7 +42,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from videoclf.recipe.header import ModelHeader
-    from videoclf.recipe.recipe import Sampling
+    from videoclf.recipe.sampling import Sampling
 
 NUM_LARGE_CLIPS = 20
 FRAMES_PER_PASS = 32

@@ -16,7 +16,7 @@ from videoclf.kernels.preprocess import Output, preprocess_clips, preprocess_op
 from videoclf.kernels.preprocess_reference import preprocess_reference, yuv_to_rgb
 from videoclf.media.frames import RgbFrames
 from videoclf.modeling.preprocess import place, preprocess_window
-from videoclf.recipe.recipe import Preprocess
+from videoclf.recipe.preprocess import Preprocess
 
 BOUND = 1 / 255
 """What weights and half-resized pixels lose as float16 is a tenth of it, of grey levels; colour conversion as much."""

@@ -18,7 +18,8 @@ from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.classifier import VideoClassifier, build_backbone, build_classifier
 from videoclf.modeling.padding import length_mask, pad_sequences
 from videoclf.modeling.temporal.gru import TemporalModel
-from videoclf.recipe.recipe import Recipe, Temporal
+from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.temporal import Temporal
 
 ATOL, RTOL = 1e-5, 1e-5  # float32 sums in another order
 

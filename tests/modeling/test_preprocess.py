@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate
 
 from videoclf.media.frames import RgbFrames
 from videoclf.modeling.preprocess import arrange_channels, preprocess_frames, preprocess_window
-from videoclf.recipe.recipe import Preprocess
+from videoclf.recipe.preprocess import Preprocess
 
 
 def frames(*shape: int) -> torch.Tensor:

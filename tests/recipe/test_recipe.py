@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from videoclf.errors import RecipeInvalidError
-from videoclf.recipe.recipe import Augment, Recipe
+from videoclf.recipe.augment import Augment
+from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.toml_io import load_recipe, parse_recipe
 from videoclf.zoo import find_recipe, recipe_names
 

@@ -9,9 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videoclf.errors import RecipeInvalidError
+from videoclf.recipe.backbone import Backbone
 from videoclf.recipe.backbone_names import TORCHVISION_2D, TORCHVISION_3D
-from videoclf.recipe.recipe import Backbone, Preprocess, Recipe, Sampling, Temporal, Training
+from videoclf.recipe.preprocess import Preprocess
+from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.sampling import Sampling
+from videoclf.recipe.temporal import Temporal
 from videoclf.recipe.toml_io import load_recipe, parse_recipe, recipe_to_toml
+from videoclf.recipe.training import Training
 
 RECIPES = st.builds(
     Recipe,

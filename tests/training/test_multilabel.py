@@ -18,7 +18,7 @@ from videoclf.cli.main import app
 from videoclf.data.dataset import load_dataset
 from videoclf.data.splits import make_split
 from videoclf.errors import DatasetInvalidError, UsageInvalidError
-from videoclf.recipe.recipe import Training
+from videoclf.recipe.training import Training
 from videoclf.results.evaluate import evaluate
 from videoclf.results.reader import read_result
 from videoclf.training.loop.loss import Loss, label_weights

@@ -30,9 +30,12 @@ from videoclf.inference.pipeline import average_windows
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.modeling.device_map import find_device
 from videoclf.option_names import option
+from videoclf.recipe.augment import Augment
 from videoclf.recipe.header import Calibration
-from videoclf.recipe.recipe import Augment, Objective, Recipe, Testing
+from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.testing import Testing
 from videoclf.recipe.toml_io import recipe_to_toml
+from videoclf.recipe.training import Objective
 from videoclf.results.environment import describe_environment
 from videoclf.results.report import write_report
 from videoclf.training.examples.decoded import Examples, Quarantine

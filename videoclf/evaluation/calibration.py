@@ -12,7 +12,7 @@ from videoclf.evaluation.likelihood import LABEL_THRESHOLD, Targets, truth_matri
 from videoclf.inference.engines.protocol import Float32Array
 from videoclf.inference.pipeline import average_windows_of_clips
 from videoclf.recipe.header import Calibration
-from videoclf.recipe.recipe import Objective
+from videoclf.recipe.training import Objective
 
 Float64Array = npt.NDArray[np.float64]
 

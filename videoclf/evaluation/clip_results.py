@@ -10,7 +10,7 @@ from videoclf.data.dataset import LabelledClip
 from videoclf.errors import counted
 from videoclf.inference.prediction import Failure, LabelScore, Prediction
 from videoclf.option_names import option
-from videoclf.recipe.recipe import Objective
+from videoclf.recipe.training import Objective
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from videoclf.evaluation.clip_results import JudgedClip
 from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
 from videoclf.evaluation.multilabel import compute_multilabel_metrics
 from videoclf.inference.prediction import LabelScore
-from videoclf.recipe.recipe import Objective
+from videoclf.recipe.training import Objective
 
 FORMAT_VERSION: Literal[1] = 1
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from videoclf.recipe.recipe import Objective
+from videoclf.recipe.training import Objective
 
 LABEL_THRESHOLD = 0.5
 """With several labels a clip, one is said to be there from this score on."""

@@ -17,7 +17,8 @@ from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import ClipRequest, ReadEnd, ReadWindow, read_clips_or_wait
 from videoclf.media.sources import without_credentials
 from videoclf.recipe.header import ModelHeader
-from videoclf.recipe.recipe import Objective, Recipe
+from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.training import Objective
 
 FRAMES_PER_BATCH = 128
 """Frames of several clips that go through the network together: enough to fill it, little enough to hold."""

@@ -18,7 +18,7 @@ from videoclf.kernels.preprocess_reference import resize_and_crop
 from videoclf.media.frames import RgbFrames
 from videoclf.modeling.torch_threads import compute_alone
 from videoclf.recipe.crop_geometry import crop_corner, far_sides, resized_size, without_far_sides
-from videoclf.recipe.recipe import Preprocess
+from videoclf.recipe.preprocess import Preprocess
 
 
 def preprocess_window(chunks: Iterator[RgbFrames], spec: Preprocess) -> Tensor:

@@ -77,3 +77,7 @@ def backbone_facts(name: str) -> BackboneFacts:
     if name in TORCHVISION_3D:
         return BackboneFacts("3d", name, "torchvision", TORCHVISION_3D[name])
     raise ValueError(f"unknown backbone; allowed are {ALLOWED}")
+
+
+WITHOUT_STAGES = frozenset({"timm", "custom"})
+"""Sources of networks whose order of layers is not known here."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from videoclf.recipe.recipe import Preprocess
+from videoclf.recipe.preprocess import Preprocess
 
 _MAX_ASPECT_EXCESS = 16
 """Frames more than so many times wider or higher than the crop's shape lose their far sides before the resize."""

@@ -16,7 +16,8 @@ from safetensors import SafetensorError, safe_open
 
 from videoclf.errors import UNPRINTABLE, ModelFileInvalidError, one_line
 from videoclf.option_names import option
-from videoclf.recipe.recipe import Objective, Recipe
+from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.training import Objective
 from videoclf.recipe.validation_errors import describe_validation, shortened
 
 FORMAT_VERSION: Literal[1] = 1

@@ -22,8 +22,8 @@ from videoclf.inference.options import EXPORT_SUFFIXES
 from videoclf.inference.prediction import Failure, Prediction
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.option_names import option
-from videoclf.recipe.recipe import Objective
 from videoclf.recipe.toml_io import recipe_to_toml
+from videoclf.recipe.training import Objective
 from videoclf.results.environment import describe_environment
 from videoclf.results.reader import holds_run
 from videoclf.results.report import write_report

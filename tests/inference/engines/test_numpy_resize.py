@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from videoclf.inference.engines.numpy_resize import resize_frames
 from videoclf.modeling.preprocess import preprocess_frames
-from videoclf.recipe.recipe import Preprocess
+from videoclf.recipe.preprocess import Preprocess
 
 STRETCHED = Preprocess(height=32, width=40, fit="stretch")
 CROPPED = Preprocess(height=32, width=40, fit="crop", crop_margin=1.143)

@@ -18,8 +18,9 @@ from videoclf.errors import RecipeInvalidError, WeightsUnavailableError
 from videoclf.modeling.backbones.pretrained_weights import load_pretrained
 from videoclf.modeling.checkpoint import load_model, save_model
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
+from videoclf.recipe.backbone import Backbone
 from videoclf.recipe.header import ModelHeader
-from videoclf.recipe.recipe import Backbone, Recipe
+from videoclf.recipe.recipe import Recipe
 
 
 def pretrained(backbone: str, weights: str | Path) -> VideoClassifier:

@@ -20,7 +20,7 @@ from videoclf.modeling.temporal.gru import (
     TemporalModel,
     reverse_within_length,
 )
-from videoclf.recipe.recipe import Temporal
+from videoclf.recipe.temporal import Temporal
 
 LENGTHS = torch.tensor([4, 1, 7])
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from videoclf.recipe.recipe import Augment
+from videoclf.recipe.augment import Augment
 from videoclf.training.examples.augmentation import PictureAugmentation, draw_speed, nearest_steps, vary_steps
 
 KINDS: list[dict[str, Any]] = [

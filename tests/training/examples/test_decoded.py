@@ -11,7 +11,8 @@ from torch import Tensor
 from tests.conftest import write_clip
 from videoclf.data.dataset import LabelledClip
 from videoclf.modeling.preprocess import arrange_channels
-from videoclf.recipe.recipe import Augment, Recipe
+from videoclf.recipe.augment import Augment
+from videoclf.recipe.recipe import Recipe
 from videoclf.training.examples.decoded import Draw, Example, Quarantine, VariedSteps, VideoExamples, Views
 from videoclf.training.examples.resizer import DeviceResizer
 from videoclf.training.observer import SilentObserver

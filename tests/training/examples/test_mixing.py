@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from videoclf.modeling.padding import length_mask, pad_sequences
-from videoclf.recipe.recipe import Augment
+from videoclf.recipe.augment import Augment
 from videoclf.training.examples.mixing import mix_clips
 
 LENGTHS = (3, 7, 5)

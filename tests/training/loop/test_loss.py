@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, one_hot
 
-from videoclf.recipe.recipe import Training
+from videoclf.recipe.training import Training
 from videoclf.training.loop.loss import Loss, class_weights
 
 LOGITS = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))

@@ -16,7 +16,8 @@ from torch import Tensor
 from videoclf.data.dataset import LabelledClip
 from videoclf.errors import DatasetInvalidError, TrainingDivergedError
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
-from videoclf.recipe.recipe import Augment, Recipe
+from videoclf.recipe.augment import Augment
+from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.toml_io import parse_recipe
 from videoclf.training.examples.decoded import Draw, Example, Seen, Views, crop_steps
 from videoclf.training.loop.position import Place

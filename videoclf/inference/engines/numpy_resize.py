@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from videoclf.inference.engines.protocol import Float32Array
 from videoclf.recipe.crop_geometry import crop_corner, resized_size, without_far_sides
-from videoclf.recipe.recipe import Preprocess
+from videoclf.recipe.preprocess import Preprocess
 
 _ROWS_PER_BAND = 16
 """Rows, of the output or (where it has more) of the input, that are worked on together: they stay in a core's cache,

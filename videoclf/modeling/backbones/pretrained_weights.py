@@ -22,8 +22,8 @@ from videoclf.errors import WeightsUnavailableError, one_line
 from videoclf.modeling.backbones.inflation import inflate_weight
 from videoclf.modeling.backbones.weight_check import WEIGHT_DTYPES, mismatch
 from videoclf.option_names import option
+from videoclf.recipe.backbone import Backbone as BackboneSpec
 from videoclf.recipe.backbone_names import backbone_facts
-from videoclf.recipe.recipe import Backbone as BackboneSpec
 from videoclf.recipe.validation_errors import shortened
 from videoclf.zoo import find_model, model_names
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from videoclf.modeling.padding import length_mask
-from videoclf.recipe.recipe import Temporal
+from videoclf.recipe.temporal import Temporal
 
 
 class GruLayer(nn.Module):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from videoclf.recipe.recipe import Augment
+from videoclf.recipe.augment import Augment
 
 _GREY = 0.5
 """Of 1, what erased places are painted with: near the mean of most videos, so that batch norms hardly notice."""

@@ -18,7 +18,8 @@ from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import Chunks, ClipRequest, ReadWindow, Transform, read_clips
 from videoclf.modeling.preprocess import arrange_channels
 from videoclf.option_names import option
-from videoclf.recipe.recipe import Augment, Recipe
+from videoclf.recipe.augment import Augment
+from videoclf.recipe.recipe import Recipe
 from videoclf.training.examples.augmentation import PictureAugmentation, draw_speed, vary_steps
 from videoclf.training.examples.resizer import CpuResizer, Resizer
 from videoclf.training.observer import Observer

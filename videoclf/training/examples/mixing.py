@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from videoclf.recipe.recipe import Augment
+from videoclf.recipe.augment import Augment
 from videoclf.training.examples.augmentation import nearest_steps
 
 

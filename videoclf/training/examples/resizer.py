@@ -16,7 +16,7 @@ from videoclf.kernels.availability import why_no_kernels
 from videoclf.kernels.preprocess import Output
 from videoclf.media.reader import Chunks
 from videoclf.modeling.preprocess import resize_window
-from videoclf.recipe.recipe import Preprocess
+from videoclf.recipe.preprocess import Preprocess
 
 
 class Resizer(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from videoclf.recipe.recipe import Training
+from videoclf.recipe.training import Training
 
 _MAX_LABEL_WEIGHT = 100
 """A label that one clip of thousands has must not drown all others."""

@@ -9,7 +9,7 @@ from torch import nn
 from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.backbones.stages import backbone_stages
 from videoclf.modeling.classifier import VideoClassifier
-from videoclf.recipe.recipe import Training
+from videoclf.recipe.training import Training
 
 
 def parameter_groups(classifier: VideoClassifier, settings: Training) -> list[dict[str, object]]:

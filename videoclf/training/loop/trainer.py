@@ -24,7 +24,8 @@ from videoclf.inference.pipeline import average_windows
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.padding import pad_sequences
 from videoclf.modeling.temporal.gru import Standardise
-from videoclf.recipe.recipe import Augment, Objective, Training
+from videoclf.recipe.augment import Augment
+from videoclf.recipe.training import Objective, Training
 from videoclf.results.report import EpochRecord
 from videoclf.training.examples.class_balance import balanced_order
 from videoclf.training.examples.decoded import Draw, Example, Examples, Views

@@ -11,7 +11,7 @@ from videoclf.data.splits import Split
 from videoclf.evaluation.calibration import calibrate
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.recipe.header import Calibration
-from videoclf.recipe.recipe import Training
+from videoclf.recipe.training import Training
 from videoclf.results.report import EpochRecord
 from videoclf.training.loop.checkpoints import Checkpoints, State
 from videoclf.training.loop.position import AfterStep, Place, Spent

@@ -14,7 +14,8 @@ from videoclf.media.options import ReadOptions
 from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.device_map import Placement, place_network, whole
-from videoclf.recipe.recipe import Recipe, Training
+from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.training import Training
 from videoclf.training.examples.cached_features import FeatureExamples
 from videoclf.training.examples.decoded import Examples, Quarantine, VariedSteps, VideoExamples
 from videoclf.training.examples.feature_encoder import make_encoder

@@ -10,7 +10,7 @@ from videoclf.inference.engines.cuda.preprocess import Preparation
 from videoclf.kernels.preprocess import Output
 from videoclf.media.frames import RgbFrames
 from videoclf.modeling.preprocess import preprocess_window
-from videoclf.recipe.recipe import Preprocess
+from videoclf.recipe.preprocess import Preprocess
 
 
 @pytest.mark.parametrize("channels", [("rgb",), ("moments",), ("difference", "rgb", "moments")])

@@ -23,7 +23,7 @@ from videoclf.modeling.backbones.frame_networks import FrameBackbone
 from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.batchnorm_folding import fold_batch_norms
 from videoclf.modeling.classifier import VideoClassifier
-from videoclf.recipe.recipe import Preprocess
+from videoclf.recipe.preprocess import Preprocess
 
 TOLERANCES = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 """How far features may be off, as a share of their own size (root mean square). Right ones are off by 1e-6 (sums in

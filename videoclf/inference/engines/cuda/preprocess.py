@@ -19,7 +19,7 @@ from videoclf.kernels.availability import why_no_kernels
 from videoclf.kernels.layout import Clip, ClipLayout
 from videoclf.kernels.preprocess import Output, preprocess_clips
 from videoclf.modeling.preprocess import place
-from videoclf.recipe.recipe import Preprocess
+from videoclf.recipe.preprocess import Preprocess
 
 if TYPE_CHECKING:
     from videoclf.media.reader import Chunks

@@ -1,0 +1,48 @@
+"""From decoded frames to the network's input."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from videoclf.recipe.section import Section
+
+_Mean = Annotated[float, Field(ge=-100, le=100)]
+_Deviation = Annotated[float, Field(ge=1e-3, le=1000)]
+
+
+class Preprocess(Section):
+    """From decoded frames (uint8 RGB, any size) to the network's input (float32, ``3×height×width``)."""
+
+    fit: Literal["stretch", "crop"] = "crop"
+    """``stretch``: the whole frame is resized to height×width, its aspect not kept, nothing cut off.
+    ``crop``: the frame is resized until it just covers height×width times ``crop_margin``; the centre is cut out."""
+
+    height: int = Field(224, ge=16, le=1024)
+    """Rows of the network's input, in pixels."""
+
+    width: int = Field(224, ge=16, le=1024)
+    """Columns of the network's input, in pixels."""
+
+    crop_margin: float = Field(1.0, ge=1, le=4)
+    """``crop`` only: how much larger than height×width the frame is before the centre is cut out (1.143: 256 → 224)."""
+
+    channels: tuple[Literal["rgb", "moments", "difference"], ...] = Field(("rgb",), min_length=1, max_length=3)
+    """What the network is shown of each frame, three channels at a time; a 2D network sees motion as colour.
+    ``moments``: the grey images of the sampled frame before, of the frame itself and of the one after.
+    ``difference``: half the difference between the frame after and the one before, in RGB, around middle grey.
+    (At a clip's ends the frame itself stands in for a neighbour.) With several, the backbone runs once for each, and
+    the features are concatenated."""
+
+    mean: tuple[_Mean, _Mean, _Mean] = (0.485, 0.456, 0.406)
+    """Subtracted from each channel, on the scale where white is 1 (the default is ImageNet's)."""
+
+    std: tuple[_Deviation, _Deviation, _Deviation] = (0.229, 0.224, 0.225)
+    """Divides each channel after that."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.channels)) != len(self.channels):
+            raise ValueError(f"channels names one twice: {list(self.channels)}")
+        return self
