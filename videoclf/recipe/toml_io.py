@@ -1,4 +1,4 @@
-"""Recipes as text: read from TOML, changed by ``--set``, checked, and written back."""
+"""Reads recipes from TOML, changes them by ``--set``, checks them, and writes them back."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from videoclf.recipe.validation_errors import describe_validation, known_keys, s
 
 
 def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
-    """The recipe in a TOML file, with ``section.key=value`` overrides applied before it is checked; ``section.key=``
-    takes the file's value away, so that the default holds.
+    """Read the recipe in a TOML file. ``section.key=value`` overrides are applied before it is checked;
+    ``section.key=`` removes the file's value, so that the default applies.
 
     Raises:
-        RecipeInvalidError: names the file, the key, the value and what is allowed.
+        RecipeInvalidError: the message names the file, the key, the value and what is allowed.
     """
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -33,10 +33,10 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
 
 
 def parse_recipe(tree: dict[str, Any], overrides: list[str], *, source: str) -> Recipe:
-    """Check a tree of plain values, overrides applied, as a recipe; ``source`` names it in messages.
+    """Apply overrides to a tree of plain values and check it as a recipe; ``source`` names it in messages.
 
     Raises:
-        RecipeInvalidError: names the source, the key, the value and what is allowed.
+        RecipeInvalidError: the message names the source, the key, the value and what is allowed.
     """
     for override in overrides:
         _apply_override(tree, override)
@@ -79,5 +79,5 @@ def _literal(text: str) -> object:
 
 
 def recipe_to_toml(recipe: Recipe) -> str:
-    """The recipe as TOML text that `load_recipe` reads back to an equal recipe; every key is written out."""
+    """The recipe as TOML text, which `load_recipe` reads back to an equal recipe. Every key is written."""
     return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
