@@ -143,12 +143,12 @@ TOO_HIGH = "backbone[:99]=cpu:0,backbone[99:]=cpu:1"
         (
             ("evaluate", "actions16", "gone", "--device-map", "head=cpu"),
             2,
-            "the backbone is not placed; add backbone=DEVICE",
+            "the backbone has no device; add backbone=DEVICE",
         ),
         (
             ("evaluate", "actions16", "gone", "--device-map", TOO_HIGH),
             2,
-            "has 19 stages, counted from 0; cut it at 1 to 18",
+            "has 19 stages, counted from 0; divide it at 1 to 18",
         ),
         (("evaluate", "kinetics400-s3d", "gone", "--device-map", TOO_HIGH), 2, "has 12 stages, counted from 0"),
         (("evaluate", "gone.onnx", "gone", "--device-map", "backbone=cpu"), 1, "gone: no such folder or list"),

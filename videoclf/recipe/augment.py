@@ -28,19 +28,19 @@ class Augment(Section):
     """The same for its distance from its own grey."""
 
     hue: float = Field(0.0, ge=0, le=0.5)
-    """Hues are turned by up to this share of the colour circle, either way."""
+    """Hues are rotated by up to this share of the colour circle in either direction."""
 
     rand_augment_ops: int = Field(0, ge=0, le=10)
-    """Operations of RandAugment (Cubuk et al. 2020) that a clip goes through, one after the other; 0 turns it off."""
+    """Number of RandAugment operations (Cubuk et al. 2020) that are applied to a clip; 0 turns it off."""
 
     rand_augment_magnitude: int = Field(9, ge=0, le=30)
-    """How strong these are, of 30."""
+    """Magnitude of these operations, from 0 to 30."""
 
     erasing_probability: float = Field(0.0, ge=0, le=1)
-    """How often a rectangle of 2 to 33 % of the picture is painted grey (Zhong et al. 2020)."""
+    """Probability that a rectangle of 2 to 33 % of the frame is filled with grey (Zhong et al. 2020)."""
 
     speed: float = Field(0.0, ge=0, le=3)
-    """The clip is played up to so much faster or slower: 0.25 means 0.8 to 1.25 times as fast."""
+    """The clip is played faster or slower by up to this much: 0.25 means 0.8 to 1.25 times as fast."""
 
     stored_views: int = Field(4, ge=1, le=64)
     """Behind a frozen backbone, whose features are computed once: how many versions with varied pictures are kept of
@@ -60,13 +60,13 @@ class Augment(Section):
     two."""
 
     @property
-    def varies_pictures(self) -> bool:
+    def augments_frames(self) -> bool:
         """Whether a clip's frames are augmented, before clips are mixed."""
         changes = (self.brightness, self.contrast, self.saturation, self.hue, self.rand_augment_ops)
         return self.crop_scale_min < 1 or any(changes) or self.erasing_probability > 0
 
     @property
-    def of_pictures(self) -> Augment:
+    def frame_augmentation(self) -> Augment:
         """The keys that change a clip's frames, the others at their defaults: equal if frames are augmented alike."""
         return Augment.model_validate(self.model_dump(include=_PICTURE_KEYS))
 
