@@ -57,7 +57,7 @@ def main() -> None:
             out=out,
             recipe=arguments.recipe,
             overrides=[*_SINGLE_FRAMES, *arguments.overrides, *changes],
-            group_pattern=r"^([a-z]+)_",
+            group_regex=r"^([a-z]+)_",
             num_seeds=arguments.seeds,
             allow_leaks=True,  # none between people; the search would find that each clip is there backwards
             on_fold=_print_fold,

@@ -19,9 +19,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "videoclf"
 
 LAYERS = (
-    "option_names", "errors", "files", "caches", "zoo", "html_page", "label_names", "recipe", "media", "kernels",
-    "modeling", "data", "data_check", "inference", "evaluation", "results", "training", "cross_validation", "cli",
-    "__main__",
+    "option_names", "first_keywords", "epoch_record", "progress", "errors", "files", "caches", "zoo", "html_page",
+    "label_names", "recipe", "media", "kernels", "modeling", "data", "data_check", "inference", "evaluation",
+    "results", "training", "cross_validation", "cli", "__main__",
 )  # fmt: skip
 """Top-level modules and packages: each may import what stands before it."""
 

@@ -52,7 +52,7 @@ def run_of(tiny_model: Path, folder: Path, clips: tuple[LabelledClip, ...], patt
 
 def measured(model: Path, data: Path, **options: str) -> tuple[Metrics, list[str]]:
     notices: list[str] = []
-    return evaluate(model, data, on_notice=notices.append, **options), notices  # type: ignore[arg-type]
+    return evaluate(model, data, progress=notices.append, **options), notices  # type: ignore[arg-type]
 
 
 def test_the_file_knows_its_clips_wherever_they_lie(

@@ -38,7 +38,7 @@ temporal_settings = st.fixed_dictionaries(
 BACKBONES: list[dict[str, Any]] = [
     {"name": "resnet18"},
     {"name": "mobilenet_v2"},
-    {"name": "mobilenet_v2", "tap_below": 5},
+    {"name": "mobilenet_v2", "intermediate_stage_from_top": 5},
     {"name": "efficientnet_b0"},
     {"name": "convnext_tiny"},
     {"name": "regnet_y_400mf"},
@@ -233,6 +233,6 @@ def test_a_backbone_that_the_recipe_does_not_ask_for_is_refused() -> None:
     strided = {"backbone": {"name": "custom", "temporal_stride": 2}}
     with pytest.raises(RecipeInvalidError, match="temporal_stride = 2: the backbone passed in has 1"):
         build_classifier(Recipe.model_validate(strided), 3, backbone)
-    two_views = {"backbone": {"name": "custom"}, "preprocess": {"channels": ["rgb", "moments"]}}
+    two_views = {"backbone": {"name": "custom"}, "preprocess": {"channels": ["rgb", "gray_triplet"]}}
     with pytest.raises(RecipeInvalidError, match="takes 1; give it num_views=2"):
         build_classifier(Recipe.model_validate(two_views), 3, backbone)

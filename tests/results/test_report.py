@@ -9,11 +9,12 @@ import pytest
 
 from tests.conftest import write_clip
 from videoclf.data.dataset import LabelledClip
+from videoclf.epoch_record import EpochRecord
 from videoclf.errors import RunFolderUnusableError
 from videoclf.evaluation.clip_results import JudgedClip
 from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
 from videoclf.inference.prediction import LabelScore
-from videoclf.results.report import EpochRecord, write_report
+from videoclf.results.report import write_report
 
 HOSTILE = "<script>alert('x')</script>&amp;"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoclf.cli.console import ProgressBar, print_error, print_notice, print_result, print_table
+from videoclf.cli.console import ProgressDisplay, print_error, print_notice, print_result, print_table
 from videoclf.cli.exit_codes import EXIT_FAILED
 from videoclf.cli.options import (
     Data,
@@ -32,14 +32,6 @@ if TYPE_CHECKING:
 
 _MAX_LINES = 20
 """Of each kind, on a terminal; ``--json`` and ``--out`` have them all."""
-
-
-class _Progress(ProgressBar):
-    """Draws a check; see `videoclf.data_check.check.Progress`."""
-
-    def stage(self, name: str, total: int) -> None:
-        """A bar for the stage."""
-        self.start(name, total)
 
 
 def check(
@@ -71,7 +63,7 @@ def check(
     The exit code is 1 where a clip is unusable or the split leaks.
     """
     check_overwrite(out, "--out", overwrite=overwrite)
-    with _Progress() as bar:
+    with ProgressDisplay() as bar:
         bar.start("reading the list of clips", None)
         from videoclf.data_check.check import check as check_data
         from videoclf.data_check.report import HTML_NAME, JSON_NAME, write_check
@@ -83,9 +75,9 @@ def check(
             data,
             split=split,
             split_files=split_files,
-            group_pattern=group_regex,
+            group_regex=group_regex,
             finds_near_duplicates=near_duplicates,
-            num_threads=num_threads(workers),
+            workers=num_threads(workers),
             reading=read_options(decoder, limit, isolate=isolate),
             progress=bar,
         )

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
     from rich.table import Table
 
+    from videoclf.epoch_record import EpochRecord
     from videoclf.evaluation.metrics import Metrics
-    from videoclf.results.report import EpochRecord
 
 _UNLIMITED_WIDTH = 100_000
 """In characters. rich takes 80 where there is no terminal, and a long class name would lose its end."""
@@ -98,8 +98,8 @@ class ProgressBar:
             self._progress.update(self._task, figures=printable(figures))
 
 
-class TrainingDisplay(ProgressBar):
-    """Draws a training run; see `videoclf.training.observer.Observer`."""
+class ProgressDisplay(ProgressBar):
+    """Draws a call's progress; see `videoclf.progress.Progress`."""
 
     def stage(self, name: str, total: int) -> None:
         """A bar for the stage."""

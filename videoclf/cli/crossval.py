@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoclf.cli.console import TrainingDisplay, messages, print_error, print_result, print_table
+from videoclf.cli.console import ProgressDisplay, messages, print_error, print_result, print_table
 from videoclf.cli.exit_codes import EXIT_FAILED
 from videoclf.cli.options import (
     Cache,
@@ -99,11 +99,10 @@ def crossval(
     holds metrics.json, predictions.jsonl (out of fold, pooled), report.html and recipe.toml.
     """
     features_in = feature_cache(cache, no_cache=no_cache)
-    with TrainingDisplay() as display:
+    with ProgressDisplay() as display:
         display.start("loading torch", None)
         from videoclf.cross_validation.crossval import crossval as cross_validate
         from videoclf.cross_validation.folder import to_json
-        from videoclf.training.run.train import FABRIC_PRECISION
 
         metrics = cross_validate(
             data,
@@ -117,15 +116,15 @@ def crossval(
             baseline=baseline.value if baseline else None,
             unknown=unknown or [],
             split_files=split_files,
-            group_pattern=group_regex,
+            group_regex=group_regex,
             device=device,
-            precision=FABRIC_PRECISION[precision.value],
-            num_threads=num_threads(workers),
+            precision=precision.value,
+            workers=num_threads(workers),
             reading=read_options(decoder, limit, isolate=isolate),
             feature_cache=features_in,
             overwrite=overwrite,
             allow_leaks=allow_leaks,
-            observer=display,
+            progress=display,
             on_fold=_print_fold,
         )
     if as_json:

@@ -88,14 +88,14 @@ def evaluate(
             data,
             split=split,
             split_files=split_files,
-            group_pattern=group_regex,
+            group_regex=group_regex,
             out=out,
             overwrite=overwrite,
             device=device,
-            place=device_map,
-            num_threads=num_threads(workers),
+            device_map=device_map,
+            workers=num_threads(workers),
             reading=read_options(decoder, limit, isolate=isolate),
-            on_notice=print_notice,
+            progress=print_notice,
             on_clip=on_clip,
         )
     if as_json:

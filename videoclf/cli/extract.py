@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from videoclf.cli.console import TrainingDisplay, print_error, print_result
+from videoclf.cli.console import ProgressDisplay, print_error, print_result
 from videoclf.cli.exit_codes import EXIT_FAILED
 from videoclf.cli.options import (
     Data,
@@ -47,7 +47,7 @@ def extract(
     training.horizontal_flip) then starts at once. What is there already is not computed again: run it again after an
     interruption, or when clips were added. To have the space back, delete the folder.
     """
-    with TrainingDisplay() as display:
+    with ProgressDisplay() as display:
         display.start("loading torch", None)
         from videoclf.training.extract import extract as extract_features
 
@@ -58,9 +58,9 @@ def extract(
             init=init,
             overrides=overrides or [],
             device=device,
-            num_threads=num_threads(workers),
+            workers=num_threads(workers),
             reading=read_options(decoder, limit, isolate=isolate),
-            observer=display,
+            progress=display,
         )
     if done.num_computed or done.failed:
         print_result(

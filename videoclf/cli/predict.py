@@ -84,12 +84,12 @@ def predict(
     check_overwrite(csv_file, "--csv", overwrite=overwrite)
     reading = read_options(decoder, limit, isolate=isolate, fast=fast, video_stream=video_stream)
     table = None if csv_file is None else CsvTable(csv_file, _CSV_COLUMNS, overwrite=overwrite, notice=print_notice)
-    loaded = load(model, engine=engine, device=device, place=device_map, notice=print_notice)
+    loaded = load(model, engine=engine, device=device, device_map=device_map, progress=print_notice)
     num_done = num_failed = num_unsure = 0
     with table or contextlib.nullcontext(), ProgressBar() as bar:
         bar.start("videos", None)
         paths = expand_sources(sources, sys.stdin)
-        for outcome in loaded.predict_many(paths, num_threads=num_threads(workers), reading=reading):
+        for outcome in loaded.predict_many(paths, workers=num_threads(workers), reading=reading):
             num_done += 1
             num_failed += isinstance(outcome, Failure)
             num_unsure += not isinstance(outcome, Failure) and outcome.uncertain

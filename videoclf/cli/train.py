@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoclf.cli.console import TrainingDisplay, print_error, print_metrics, print_notice, print_result
+from videoclf.cli.console import ProgressDisplay, print_error, print_metrics, print_notice, print_result
 from videoclf.cli.exit_codes import EXIT_FAILED
 from videoclf.cli.options import (
     Cache,
@@ -34,7 +34,7 @@ from videoclf.cli.options import (
 from videoclf.media.options import DecoderName
 
 if TYPE_CHECKING:
-    from videoclf.training.observer import Observer
+    from videoclf.progress import Progress
 
 
 def train(
@@ -91,18 +91,17 @@ def train(
     and ends with the weights of a run that was never interrupted.
     """
     features_in = feature_cache(cache, no_cache=no_cache)
-    with TrainingDisplay() as display:
+    with ProgressDisplay() as display:
         display.start("loading torch", None)
         from videoclf.training.run.folder import TENSORBOARD_FOLDER
         from videoclf.training.run.processes import is_first_process
-        from videoclf.training.run.train import FABRIC_PRECISION
         from videoclf.training.run.train import train as train_model
 
-        observer: Observer = display
+        progress: Progress = display
         if tensorboard:
-            from videoclf.training.run.tensorboard import TensorBoardObserver
+            from videoclf.training.run.tensorboard import TensorBoardProgress
 
-            observer = TensorBoardObserver(display, out / TENSORBOARD_FOLDER)
+            progress = TensorBoardProgress(display, out / TENSORBOARD_FOLDER)
         run = train_model(
             data,
             out=out,
@@ -111,12 +110,12 @@ def train(
             init=init,
             split=split,
             split_files=split_files,
-            group_pattern=group_regex,
+            group_regex=group_regex,
             device=device,
-            place=device_map,
+            device_map=device_map,
             num_devices=devices,
-            precision=FABRIC_PRECISION[precision.value],
-            num_threads=num_threads(workers),
+            precision=precision.value,
+            workers=num_threads(workers),
             reading=read_options(decoder, limit, isolate=isolate),
             feature_cache=features_in,
             overwrite=overwrite,
@@ -124,7 +123,7 @@ def train(
             checkpoint_seconds=checkpoint_seconds,
             max_unreadable=max_unreadable,
             allow_leaks=allow_leaks,
-            observer=observer,
+            progress=progress,
         )
     if not is_first_process():
         return

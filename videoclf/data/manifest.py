@@ -62,7 +62,7 @@ class Manifest(_Section):
     naming: Naming
     """How clips are named."""
 
-    group_pattern: str
+    group_regex: str
     """For ``--group-regex``: clips whose names share it come from one video, person or place."""
 
     layout: tuple[str, ...] = Field(min_length=1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from videoclf.data.clip_list import Part
 from videoclf.data.dataset import LabelledClip, load_dataset
@@ -26,30 +25,12 @@ from videoclf.data_check.near_duplicates import NearDuplicate, find_near_duplica
 from videoclf.data_check.outliers import count_classes, describe_balance, find_odd_clips
 from videoclf.data_check.scan import SurveyedClip, survey
 from videoclf.errors import printable
+from videoclf.first_keywords import accepts_first_keywords
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
+from videoclf.progress import Progress, ProgressLike, as_progress
 
 MAX_CLIPS_BEFORE_TRAINING = 1000
 """Of more clips, a training run does not look for near-duplicates: it would keep the first step waiting for minutes."""
-
-
-class Progress(Protocol):
-    """Is told of a check's progress."""
-
-    def stage(self, name: str, total: int) -> None:
-        """A stage begins, of so many steps."""
-
-    def advance(self) -> None:
-        """One step of the stage is done."""
-
-
-class _SilentProgress:
-    """Tells nobody."""
-
-    def stage(self, name: str, total: int) -> None:
-        """Ignored."""
-
-    def advance(self) -> None:
-        """Ignored."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,16 +45,17 @@ class Check:
         return f"Check({self.report.source}: {self.report.num_usable} of {self.report.num_clips} clips usable)"
 
 
+@accepts_first_keywords(group_pattern="group_regex", num_threads="workers")
 def check(
     data: str | Path,
     *,
     split: str | None = None,
     split_files: str | Path | None = None,
-    group_pattern: str | None = None,
+    group_regex: str | None = None,
     finds_near_duplicates: bool = True,
-    num_threads: int = DEFAULT_NUM_THREADS,
+    workers: int = DEFAULT_NUM_THREADS,
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> Check:
     """Look over labelled clips before anything is trained on them: every file is decoded to its end.
 
@@ -82,10 +64,10 @@ def check(
         split: also check what this split lets leak; see `videoclf.data.splits.make_split`. Without one, the split that
             the data themselves name, if they do.
         split_files: folder of the official lists, where they do not lie beside the clips.
-        group_pattern: regular expression for groups in file names.
+        group_regex: regular expression for groups in file names.
         finds_near_duplicates: whether to look for copies that were encoded anew, scaled, cut or mirrored too; it reads
             many files twice.
-        num_threads: videos decoded at once.
+        workers: videos decoded at once.
         reading: who decodes, and how.
         progress: is told of the progress.
 
@@ -93,21 +75,21 @@ def check(
         DatasetInvalidError: nothing there, no clips, or a split that cannot be made.
         UsageInvalidError: an unknown split.
     """
-    watcher = progress or _SilentProgress()
-    dataset = load_dataset(data, group_pattern=group_pattern)
+    watcher = as_progress(progress)
+    dataset = load_dataset(data, group_regex=group_regex)
     is_parted = any(clip.part == "train" for clip in dataset.clips)
     parts = make_split(dataset, split, split_files=split_files) if split or is_parted else None
     part_of = leaks.parts_of(parts) if parts else {}
     watcher.stage("clips", len(dataset.clips))
     surveyed = survey(
         dataset.clips,
-        num_threads=num_threads,
+        num_threads=workers,
         has_signatures=finds_near_duplicates,
         reading=reading,
         on_clip=lambda _clip: watcher.advance(),
     )
     exact = find_exact_duplicates([clip.path for clip in dataset.clips])
-    near = _near_duplicates(surveyed, exact, num_threads, reading, watcher) if finds_near_duplicates else []
+    near = _near_duplicates(surveyed, exact, workers, reading, watcher) if finds_near_duplicates else []
     found_leaks = _leaks(parts, exact, near, surveyed, part_of) if parts else []
     classes = count_classes(surveyed, lambda each: part_of.get(each.clip.path))
     num_usable = sum(each.is_usable for each in surveyed)
@@ -157,10 +139,10 @@ def _describe_names(labels: Sequence[str]) -> list[str]:
 def find_leaks(
     split: Split,
     *,
-    num_threads: int = DEFAULT_NUM_THREADS,
+    workers: int = DEFAULT_NUM_THREADS,
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
     max_clips: int = MAX_CLIPS_BEFORE_TRAINING,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> tuple[list[Leak], bool]:
     """What stands on two sides of a split: groups, exact duplicates, and, if the clips are no more than ``max_clips``,
     near-duplicates.
@@ -169,7 +151,7 @@ def find_leaks(
         The leaks, and whether near-duplicates were looked for.
     """
     found, has_near_duplicates_checked = find_leaks_of_splits(
-        [split], num_threads=num_threads, reading=reading, max_clips=max_clips, progress=progress
+        [split], workers=workers, reading=reading, max_clips=max_clips, progress=progress
     )
     return found[0], has_near_duplicates_checked
 
@@ -177,17 +159,17 @@ def find_leaks(
 def find_leaks_of_splits(
     splits: Sequence[Split],
     *,
-    num_threads: int = DEFAULT_NUM_THREADS,
+    workers: int = DEFAULT_NUM_THREADS,
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
     max_clips: int = MAX_CLIPS_BEFORE_TRAINING,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> tuple[list[list[Leak]], bool]:
     """As `find_leaks`, for several splits of the same clips, which are decoded once.
 
     Returns:
         The leaks of each split, and whether near-duplicates were looked for.
     """
-    watcher = progress or _SilentProgress()
+    watcher = as_progress(progress)
     parts = [leaks.parts_of(split) for split in splits]
     clips = list(
         {clip.path: clip for split in splits for clip in (*split.train, *split.validation, *split.test)}.values()
@@ -205,8 +187,8 @@ def find_leaks_of_splits(
         return any(part_of.get(one) != part_of.get(other) for part_of in parts)
 
     watcher.stage("checking for copies", len(clips))
-    surveyed = survey(clips, num_threads=num_threads, reading=reading, on_clip=lambda _clip: watcher.advance())
-    near = _near_duplicates(surveyed, exact, num_threads, reading, watcher, is_wanted=are_parted)
+    surveyed = survey(clips, num_threads=workers, reading=reading, on_clip=lambda _clip: watcher.advance())
+    near = _near_duplicates(surveyed, exact, workers, reading, watcher, is_wanted=are_parted)
     pairs = [(clips[pair.first].path, clips[pair.second].path) for pair in near]
     near_leaks = [leaks.leaking_near_duplicates(pairs, part_of) for part_of in parts]
     return [[*others, *copies] for others, copies in zip(found, near_leaks, strict=True)], True

@@ -83,7 +83,7 @@ def refuse(leaks: Sequence[Leak], split: Split, dataset: Dataset) -> None:
     """
     if not leaks:
         return
-    grouping = f" --group-regex {shlex.quote(dataset.group_pattern)}" if dataset.group_pattern else ""
+    grouping = f" --group-regex {shlex.quote(dataset.group_regex)}" if dataset.group_regex else ""
     raise SplitLeaksError(
         f"{describe(leaks, option('split', split.spec), dataset.source)}. Group them ({option('group_regex')}), "
         f"remove the copies, or go on with {option('allow_leaks')}",

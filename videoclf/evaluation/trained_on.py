@@ -20,7 +20,7 @@ class RunSplit:
 
     spec: str
     """As ``--split`` takes it."""
-    group_pattern: str | None
+    group_regex: str | None
     """``--group-regex``, where it was given."""
     trained_paths: frozenset[str]
     """Absolute paths of the clips that trained, or chose epoch, temperature and threshold."""

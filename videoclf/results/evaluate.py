@@ -17,11 +17,13 @@ from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
 from videoclf.evaluation.multilabel import compute_multilabel_metrics
 from videoclf.evaluation.trained_on import RunSplit, find_trained_on, read_run_split, short_name
 from videoclf.files import prepare_folder, refuse_to_replace, refuse_unwritable, write_atomically
+from videoclf.first_keywords import accepts_first_keywords
 from videoclf.inference.model import Model, load
 from videoclf.inference.options import EXPORT_SUFFIXES
 from videoclf.inference.prediction import Failure, Prediction
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.option_names import option
+from videoclf.progress import ProgressLike, as_progress
 from videoclf.recipe.toml_io import recipe_to_toml
 from videoclf.recipe.training import Objective
 from videoclf.results.environment import describe_environment
@@ -31,20 +33,21 @@ from videoclf.results.report import write_report
 _FILES = ("metrics.json", "recipe.toml", "predictions.jsonl", "report.html")
 
 
+@accepts_first_keywords(group_pattern="group_regex", num_threads="workers", place="device_map", on_notice="progress")
 def evaluate(
     model: str | Path | Model,
     data: str | Path,
     *,
     split: str | None = None,
     split_files: str | Path | None = None,
-    group_pattern: str | None = None,
+    group_regex: str | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
     device: str = "auto",
-    place: str | None = None,
-    num_threads: int = DEFAULT_NUM_THREADS,
+    device_map: str | None = None,
+    workers: int = DEFAULT_NUM_THREADS,
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
-    on_notice: Callable[[str], object] = lambda _text: None,
+    progress: ProgressLike = None,
     on_clip: Callable[[int, Prediction | Failure], object] = lambda _total, _outcome: None,
 ) -> Metrics:
     """Classify labelled clips and compare.
@@ -55,39 +58,40 @@ def evaluate(
         split: which clips: the test part of this split, or without one all of them. ``run``: of the split that the
             model's run was made with (``model`` is then a run's folder).
         split_files: folder of the official lists, where they do not lie beside the clips.
-        group_pattern: regular expression for groups in names; by default, with a split, the one of the model's run.
+        group_regex: regular expression for groups in names; by default, with a split, the one of the model's run.
         out: a folder for ``metrics.json``, ``predictions.jsonl``, ``report.html`` and ``recipe.toml`` (the model's);
             nothing is written without.
         overwrite: whether another evaluation that ``out`` holds may be replaced.
-        device, place: as for `videoclf.load`; a loaded model stays where it is.
-        num_threads: videos decoded at once.
+        device, device_map: as for `videoclf.load`; a loaded model stays where it is.
+        workers: videos decoded at once.
         reading: who decodes, and how.
-        on_notice: called with each warning that the split gives.
+        progress: receives the notices: what was assumed of the split, and clips that the model was trained on.
         on_clip: called after each clip with the number of all clips and the outcome.
 
     Raises:
         DatasetInvalidError: no clips, a class that the model does not know, or not one clip that can be read.
         ModelFileInvalidError: the model cannot be loaded.
         RunFolderUnusableError: ``out`` cannot be written, or holds a run, or figures.
-        DeviceUnavailableError, UsageInvalidError: ``device`` or ``place`` is not of this machine, or not for this
+        DeviceUnavailableError, UsageInvalidError: ``device`` or ``device_map`` is not of this machine, or not for this
             model.
     """
-    if place is not None and not isinstance(model, Model):
-        _check_place(model, device, place)  # before a folder of any size is gone through
+    if device_map is not None and not isinstance(model, Model):
+        _check_place(model, device, device_map)  # before a folder of any size is gone through
     if out is not None:
         refuse_unwritable(Path(out))
-    chosen = _choose_clips(model, data, split, split_files, group_pattern)
+    chosen = _choose_clips(model, data, split, split_files, group_regex)
     clips = chosen.clips
+    watcher = as_progress(progress)
     for notice in chosen.notices:
-        on_notice(notice)
+        watcher.notice(notice)
     if out is not None:
         _refuse_to_replace(Path(out), overwrite=overwrite)
-    loaded = model if isinstance(model, Model) else load(model, device=device, place=place)
+    loaded = model if isinstance(model, Model) else load(model, device=device, device_map=device_map)
     objective = loaded.header.objective
     check_labels(clips, loaded.labels, model=loaded.header.name, has_several=objective == "sigmoid")
     folder = prepare_folder(Path(out)) if out is not None else None
     outcomes: list[Prediction | Failure] = []
-    for outcome in loaded.predict_many([clip.path for clip in clips], num_threads=num_threads, reading=reading):
+    for outcome in loaded.predict_many([clip.path for clip in clips], workers=workers, reading=reading):
         outcomes.append(outcome)
         on_clip(len(clips), outcome)
     metrics = metrics_of(outcomes, clips, loaded.labels, objective)
@@ -99,7 +103,7 @@ def evaluate(
         hint = (
             f"; the run's own test part alone: {option('split', 'run')}" if chosen.has_run and not chosen.split else ""
         )
-        on_notice(notes[0] + hint)
+        watcher.notice(notes[0] + hint)
     if folder is not None:
         truths = truths_of(clips, objective)
         recipe_toml = recipe_to_toml(loaded.recipe)
@@ -121,7 +125,7 @@ def evaluate(
             clips=judged_clips(outcomes, truths),
             parts={"evaluated": clips},
             notes=notes,
-            environment=describe_environment(loaded.computes_on, num_threads=num_threads),
+            environment=describe_environment(loaded.computes_on, num_threads=workers),
             recipe_toml=recipe_toml,
             reading=reading,
         )
@@ -145,7 +149,7 @@ def _choose_clips(
     data: str | Path,
     split: str | None,
     split_files: str | Path | None,
-    group_pattern: str | None,
+    group_regex: str | None,
 ) -> _Chosen:
     """All clips of the data, or a split's test part; what is not said of the split is as in the model's run."""
     notices: list[str] = []
@@ -155,10 +159,10 @@ def _choose_clips(
     asks_for_run = split == "run"
     if run is not None and split is not None:
         split = run.spec if asks_for_run else split
-        if group_pattern is None and run.group_pattern is not None:
-            group_pattern = run.group_pattern
-            notices.append(f"groups are found as in the run: {option('group_regex', group_pattern)}")
-    dataset = load_dataset(data, group_pattern=group_pattern)
+        if group_regex is None and run.group_regex is not None:
+            group_regex = run.group_regex
+            notices.append(f"groups are found as in the run: {option('group_regex', group_regex)}")
+    dataset = load_dataset(data, group_regex=group_regex)
     clips = dataset.clips
     notices += dataset.warnings
     if split == "given" and dataset.has_parts:  # a test part alone will do
@@ -230,11 +234,11 @@ def _run_of(model: str | Path | Model, split: str | None) -> RunSplit | None:
     return run
 
 
-def _check_place(model: str | Path, device: str, place: str) -> None:
+def _check_place(model: str | Path, device: str, device_map: str) -> None:
     from videoclf.modeling.device_map import check_placement, choose_placement  # torchvision: for whoever asks
     from videoclf.modeling.open_model import recipe_of_model
 
-    placement = choose_placement(device, place)
+    placement = choose_placement(device, device_map)
     if Path(model).suffix.lower() not in EXPORT_SUFFIXES:  # those have a refusal of their own, in `load`
         check_placement(placement, recipe_of_model(model))
 

@@ -16,6 +16,7 @@ from videoclf.evaluation.cross_validated import ClipScores, CrossvalMetrics
 from videoclf.evaluation.metrics import Metrics
 from videoclf.inference.prediction import LabelScore
 from videoclf.option_names import option
+from videoclf.recipe.renamed import Renamed
 from videoclf.recipe.validation_errors import describe_validation
 
 UNKNOWN_DATA = "unknown data"
@@ -151,7 +152,15 @@ def _read_recipe(path: Path) -> dict[str, Any]:
             f"is not TOML ({one_line(error)})", source=path, hint="put it right or remove it"
         ) from error
     tree.pop("description", None)
-    return dict(_flattened(tree))
+    return dict(_flattened(_under_todays_names(tree, path)))
+
+
+def _under_todays_names(tree: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Runs of older versions are compared with newer ones key by key."""
+    try:
+        return Renamed().under_todays_names(tree)
+    except ValueError as error:
+        raise ResultsInvalidError(str(error), source=path, hint="put it right or remove it") from error
 
 
 def _flattened(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

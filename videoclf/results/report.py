@@ -9,9 +9,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from pydantic import BaseModel, ConfigDict
 
 from videoclf.data.dataset import LabelledClip
+from videoclf.epoch_record import EpochRecord
 from videoclf.evaluation.clip_results import JudgedClip, least_sure, surest_mistakes
 from videoclf.evaluation.metrics import ClassMetrics, Metrics
 from videoclf.files import write_atomically
@@ -29,30 +29,6 @@ MAX_IN_LABEL_ORDER = 20
 """More classes than can be looked over are sorted by recall."""
 MAX_NUMBERED = 40
 """Up to so many classes, the matrix shows its counts; beyond, they are read by pointing at a cell."""
-
-
-class EpochRecord(BaseModel):
-    """One pass over the training clips."""
-
-    model_config = ConfigDict(frozen=True)
-
-    epoch: int
-    """Counted from 1."""
-    train_loss: float
-    """Mean cross-entropy of the training clips as they were trained on (augmented, dropout on), in nats."""
-    train_top1: float = 0.0
-    """Share of these clips whose likeliest class was right (of mixed clips, the class of the larger share)."""
-    validation_loss: float
-    """Mean negative log-likelihood of the validation clips, in nats."""
-    validation_top1: float
-    learning_rate: float
-    """At the epoch's end."""
-    seconds: float
-    """Training and validation."""
-    clips_per_second: float = 0.0
-    """Of the training part."""
-    waiting_share: float = 0.0
-    """Of the training part's time: how much of it the network waited for clips to be read, or for their features."""
 
 
 @dataclass(frozen=True)

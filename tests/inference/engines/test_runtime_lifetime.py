@@ -93,7 +93,7 @@ def test_where_openvino_stayed_with_the_parent_torch_does_the_work(tiny_model: P
 
     def load_and_predict() -> str:
         notices: list[str] = []
-        return f"{scores(videoclf.load(tiny_model, device='cpu', notice=notices.append), clip)} {notices}"
+        return f"{scores(videoclf.load(tiny_model, device='cpu', progress=notices.append), clip)} {notices}"
 
     there = in_a_forked_process(load_and_predict)
     assert there.startswith(str(before))

@@ -29,7 +29,7 @@ class TorchEngine:
         classifier: in evaluation mode.
         recipe: how it prepares and looks.
         device: ``cpu``, ``cuda``, ``cuda:1``, ..., or ``auto``: a GPU where there is one.
-        place: in place of a device, which part lies on which; see `videoclf.modeling.device_map.parse_placement`.
+        device_map: in place of a device, which part lies on which; see `videoclf.modeling.device_map.parse_placement`.
 
     Raises:
         DeviceUnavailableError: this machine has no such device.
@@ -37,9 +37,9 @@ class TorchEngine:
     """
 
     def __init__(
-        self, classifier: VideoClassifier, recipe: Recipe, device: str = "auto", *, place: str | None = None
+        self, classifier: VideoClassifier, recipe: Recipe, device: str = "auto", *, device_map: str | None = None
     ) -> None:
-        placement = choose_placement(device, place)
+        placement = choose_placement(device, device_map)
         self._process_id = os.getpid()
         self.device = placement.first
         self._classifier = place_network(fold_batch_norms(classifier), placement)

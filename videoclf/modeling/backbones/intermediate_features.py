@@ -58,7 +58,7 @@ def with_tap(backbone: FrameBackbone, num_stages_above: int, grid: int) -> Frame
     if num_stages_above >= len(stages):
         raise RecipeInvalidError(
             f"the network has {len(stages)} stages",
-            source=f"backbone.tap_below = {num_stages_above}",
+            source=f"backbone.intermediate_stage_from_top = {num_stages_above}",
             hint=f"ask for {len(stages) - 1} at most",
         )
     tapped = stages[len(stages) - 1 - num_stages_above]

@@ -97,7 +97,7 @@ class RunFolder:
                 hint=f"{option('resume')} goes on with it, {option('overwrite')} replaces it",
             )
 
-    def begin(self, recipe: Recipe, parts: Split, first_weights: str, group_pattern: str | None = None) -> None:
+    def begin(self, recipe: Recipe, parts: Split, first_weights: str, group_regex: str | None = None) -> None:
         """Write what a run is about; all of an older run goes before anything of this one comes: never a mixture.
 
         Raises:
@@ -109,7 +109,7 @@ class RunFolder:
         for path in [*(self.path / name for name in _FILES), *curves]:
             remove_file(path)
         write_atomically(self.path / "recipe.toml", recipe_to_toml(recipe).encode())
-        write_atomically(self.path / "split.json", _split_json(parts, first_weights, group_pattern).encode())
+        write_atomically(self.path / "split.json", _split_json(parts, first_weights, group_regex).encode())
 
     def recipe(self, asked: Recipe | None, notice: Callable[[str], None]) -> Recipe:
         """Of the run that is to go on: it wins over what is asked for, with a notice. A finished run does not go on:
@@ -205,12 +205,12 @@ def _differing_keys(own: Recipe, asked: Recipe) -> str:
     return ", ".join(differing[:_MAX_KEYS]) + more
 
 
-def _split_json(parts: Split, first_weights: str, group_pattern: str | None) -> str:
+def _split_json(parts: Split, first_weights: str, group_regex: str | None) -> str:
     named = {part: [str(clip.path) for clip in getattr(parts, part)] for part in ("train", "validation", "test")}
     labels = [clip.label for clip in (*parts.train, *parts.validation, *parts.test)]
     begun = {
         "labels_sha256": hashlib.sha256(json.dumps(labels).encode()).hexdigest(),
         "first_weights": first_weights,
     }
-    how = {"spec": parts.spec, "group_pattern": group_pattern}
+    how = {"spec": parts.spec, "group_pattern": group_regex}
     return json.dumps({**how, **named, "missing": list(parts.missing), **begun}, indent=1)

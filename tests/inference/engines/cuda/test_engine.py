@@ -32,15 +32,15 @@ SIZES = ((5, 40, 61), (21, 33, 32), (1, 90, 20))
 
 RECIPES: dict[str, dict[str, Any]] = {
     "frames": {"backbone": {"name": "tiny"}},
-    "views": {"backbone": {"name": "tiny"}, "preprocess": {"channels": ["rgb", "moments", "difference"]}},
+    "views": {"backbone": {"name": "tiny"}, "preprocess": {"channels": ["rgb", "gray_triplet", "difference"]}},
     "motion alone": {"backbone": {"name": "tiny"}, "preprocess": {"channels": ["difference"]}},
     "mirrored": {"backbone": {"name": "tiny"}, "testing": {"horizontal_flip": True}},
-    "tapped": {"backbone": {"name": "mobilenet_v2", "tap_below": 5}},
+    "tapped": {"backbone": {"name": "mobilenet_v2", "intermediate_stage_from_top": 5}},
     "shifted": {"backbone": {"name": "resnet18", "temporal_shift": True}},
     "clips": {"backbone": {"name": "r3d_18", "temporal_stride": 2}},
     "clips of views": {
         "backbone": {"name": "inflated:tiny"},
-        "preprocess": {"channels": ["rgb", "moments"]},
+        "preprocess": {"channels": ["rgb", "gray_triplet"]},
         "testing": {"horizontal_flip": True},
     },
 }
