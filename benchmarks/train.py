@@ -90,7 +90,7 @@ def print_epochs(clips: Sequence[LabelledClip], recipe: Recipe, scratch: Path, n
     labels = sorted({clip.label for clip in clips})
     started = time.perf_counter()
     frames = write_jpegs(clips, recipe, scratch / "frames")
-    print(f"{len(clips)} clips, {sum(map(len, frames))} moments; JPEGs once: {time.perf_counter() - started:.1f} s")
+    print(f"{len(clips)} clips, {sum(map(len, frames))} frames; JPEGs once: {time.perf_counter() - started:.1f} s")
     cache = FeatureCache(scratch / "cache")
     started = time.perf_counter()
     lengths = [
