@@ -1,4 +1,7 @@
-"""What several test rooms share: the demo set, small clips whose frame numbers can be read back, and a tiny model."""
+"""What several test rooms share: the demo set, small clips whose frame numbers can be read back, and a tiny model.
+
+Torch is imported by what uses it: the process that hands tests to workers does without.
+"""
 
 from __future__ import annotations
 
@@ -10,31 +13,27 @@ import secrets
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import av
 import numpy as np
 import pytest
-import torch
-import torchvision
 from hypothesis import settings
 
 import videoclf
-from videoclf.data.demo import render_demo_data
-from videoclf.kernels.availability import why_no_kernels
 from videoclf.media.frames import UInt8Array
-from videoclf.modeling.checkpoint import save_model
-from videoclf.modeling.classifier import build_classifier
 from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.toml_io import load_recipe
 from videoclf.zoo import find_recipe
 
+if TYPE_CHECKING:
+    import torch
+
 settings.register_profile("default", deadline=None)  # machines are shared: a slow example is no failure
 settings.load_profile("default")
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # for what tests start
-torch.set_num_threads(1)  # tests run side by side, a worker a core
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of torch, here and in what tests start: a worker has a core
 
 SHARED = Path(__file__).parents[2] / "shared"
 NUM_BITS = 10
@@ -71,7 +70,13 @@ def _rss_bytes() -> int:
 @pytest.hookimpl(tryfirst=True)  # before a test's own reason to be skipped
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """With ``VIDEOCLF_REQUIRE_CUDA=1`` a GPU that is not there is a failure, not a skip."""
-    if item.get_closest_marker("cuda") and (reason := why_no_kernels(torch.device("cuda"))):
+    if not item.get_closest_marker("cuda"):
+        return
+    import torch
+
+    from videoclf.kernels.availability import why_no_kernels
+
+    if reason := why_no_kernels(torch.device("cuda")):
         if os.environ.get("VIDEOCLF_REQUIRE_CUDA") == "1":
             pytest.fail(f"VIDEOCLF_REQUIRE_CUDA=1, but {reason}")
         pytest.skip(reason)
@@ -79,16 +84,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(autouse=True)
 def _restored_random_state() -> Iterator[None]:
+    import torch
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
 
 
 @pytest.fixture(scope="session")
-def workers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workers_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder for all workers of this run; see `made_once`."""
     own = tmp_path_factory.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "of-all-workers"
+    folder = (own.parent if hasattr(request.config, "workerinput") else own) / "of-all-workers"
     folder.mkdir(exist_ok=True)
     return folder
 
@@ -149,6 +156,8 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def demo_folder(workers_folder: Path) -> Path:
     """The 288 clips of `videoclf demo-data`."""
+    from videoclf.data.demo import render_demo_data
+
     return made_once(workers_folder / "demo", render_demo_data)
 
 
@@ -177,6 +186,11 @@ def tiny_recipe() -> Recipe:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Recipe) -> Path:
     """A model file of the tiny recipe with random weights and the demo set's classes."""
+    import torch
+
+    from videoclf.modeling.checkpoint import save_model
+    from videoclf.modeling.classifier import build_classifier
+
     torch.manual_seed(0)
     labels = ("Clockwise", "Counterclockwise", "ZigzagAcross", "ZigzagDown")
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
@@ -191,10 +205,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Recipe) ->
 def tiny_onnx(tiny_model: Path, workers_folder: Path) -> Path:
     """The tiny model exported for ONNX Runtime; nobody writes to its folder."""
     pytest.importorskip("onnxruntime", reason="needs ONNX Runtime: pip install 'videoclf[onnx]'")
-    return (
-        made_once(workers_folder / "onnx", lambda folder: videoclf.export(tiny_model, folder / "model.onnx"))
-        / "model.onnx"
-    )
+    folder = made_once(workers_folder / "onnx", lambda draft: videoclf.export(tiny_model, draft / "model.onnx"))
+    return folder / "model.onnx"
 
 
 class PlantWeights(Protocol):
@@ -208,6 +220,9 @@ class PlantWeights(Protocol):
 @pytest.fixture
 def plant_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlantWeights:
     """torch's cache in a folder of the test's own, with files of the right names and shapes: the loading is real."""
+    import torch
+    import torchvision
+
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     folder = tmp_path / "torch" / "hub" / "checkpoints"
     folder.mkdir(parents=True)
