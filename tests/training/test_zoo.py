@@ -44,6 +44,7 @@ def test_a_recipe_goes_all_the_way(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("large_memory")
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_goes_all_the_way_to_the_engine_that_predicts_by_default(
     name: str, two_classes: Path, tmp_path: Path, plant_weights: PlantWeights

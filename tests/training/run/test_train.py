@@ -229,6 +229,7 @@ def test_a_backbone_of_ones_own_is_trained_kept_and_loaded(small_data: Path, tmp
     assert len(model.features(clip)) == -(-model.predict(clip).num_frames // 2)
 
 
+@pytest.mark.usefixtures("large_memory")
 def test_a_kinetics_model_by_name_is_a_start(small_data: Path, tmp_path: Path, plant_weights: PlantWeights) -> None:
     theirs = plant_weights("mc3_18")
     out = tmp_path / "run"
