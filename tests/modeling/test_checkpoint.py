@@ -219,7 +219,7 @@ def test_every_network_can_be_built_without_memory_for_its_weights(name: str) ->
         assert all(tensor.is_meta for tensor in (*backbone.parameters(), *backbone.buffers()))
 
 
-@pytest.mark.parametrize("name", ["regnet_y_400mf", "inflated:regnet_x_400mf", "convnext_tiny", "r3d_18"])
+@pytest.mark.parametrize("name", ["regnet_y_400mf", "inflated:regnet_x_400mf", "convnext_tiny", "mc3_18"])
 def test_a_model_of_every_family_comes_back(tmp_path: Path, name: str) -> None:
     recipe = Recipe.model_validate({"backbone": {"name": name}, "preprocess": {"height": 32, "width": 32}})
     classifier = build_classifier(recipe, 2).eval()

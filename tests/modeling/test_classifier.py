@@ -85,7 +85,7 @@ def test_alone_or_in_a_batch_the_same(temporal: dict[str, Any], lengths: list[in
     assert_alone_or_in_a_batch_the_same(model, [torch.randn(length, 3, 32, 32) for length in lengths])
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1)
 def backbone_of(index: int) -> Backbone:
     return build_backbone(Recipe.model_validate({"backbone": BACKBONES[index]})).eval()
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ from videoclf.progress import SilentProgress
 from videoclf.training.examples.decoded import Quarantine
 from videoclf.training.loop.checkpoints import Checkpoints
 from videoclf.training.run.interruption import Interrupted
+
+pytestmark = pytest.mark.usefixtures("without_reports")
 
 TRAINED = ("training.epochs=3", "sampling.fps=4", "training.batch_size=2", "temporal.dropout=0.2")
 FROZEN = (*TRAINED, "backbone.frozen=true", "training.refit=true", "training.checkpoint_choice=last")
@@ -63,12 +66,15 @@ def train(data: Path, out: Path, overrides: tuple[str, ...], **more: object) -> 
 
 
 @pytest.mark.parametrize("overrides", [TRAINED, FROZEN], ids=["trained whole", "frozen, refitted"])
+@pytest.mark.parametrize(
+    ("interruptions", "least_stops"), [((1, 11, 16, 26), 4), pytest.param(range(1, 60, 5), 5, marks=pytest.mark.slow)]
+)
 def test_interrupted_anywhere_and_resumed_the_same_model_comes_out(
-    data: Path, tmp_path: Path, overrides: tuple[str, ...]
+    data: Path, tmp_path: Path, overrides: tuple[str, ...], interruptions: Sequence[int], least_stops: int
 ) -> None:
     undisturbed = train(data, tmp_path / "a" / "run", overrides)
     num_stops = 0
-    for after_clips in range(1, 60, 5):
+    for after_clips in interruptions:
         out = tmp_path / str(after_clips) / "run"
         try:
             train(data, out, overrides, progress=Stopping(after_clips))
@@ -76,7 +82,7 @@ def test_interrupted_anywhere_and_resumed_the_same_model_comes_out(
             num_stops += 1
             assert train(data, out, overrides, resume=True) == undisturbed
         assert not list(out.glob("*.pt"))
-    assert num_stops >= 5
+    assert num_stops >= least_stops
 
 
 def test_a_run_that_is_not_finished_is_left_alone_unless_asked(data: Path, tmp_path: Path) -> None:
