@@ -4,30 +4,30 @@ from pathlib import Path
 
 from videoclf.data.dataset import LabelledClip
 from videoclf.evaluation.clip_results import (
-    JudgedClip,
-    judged_clips,
-    least_sure,
-    surest_mistakes,
+    ClipResult,
+    clip_results,
+    lowest_confidence,
+    most_confident_errors,
     truths_of,
     warn_of_joined_labels,
 )
 from videoclf.inference.prediction import ErrorDescription, Failure, LabelScore, Prediction
 
 
-def judged(source: str, called: str, score: float) -> JudgedClip:
-    return JudgedClip(source, ("walk",), (LabelScore(label=called, score=score),))
+def judged(source: str, called: str, score: float) -> ClipResult:
+    return ClipResult(source, ("walk",), (LabelScore(label=called, score=score),))
 
 
 CLIPS = [judged("a", "run", 0.6), judged("b", "walk", 0.5), judged("c", "run", 0.9), judged("a", "run", 0.7)]
 
 
 def test_the_surest_mistake_stands_first_and_each_clip_once() -> None:
-    assert [(clip.source, clip.score) for clip in surest_mistakes(CLIPS, 12)] == [("c", 0.9), ("a", 0.7)]
-    assert [clip.source for clip in surest_mistakes(CLIPS, 1)] == ["c"]
+    assert [(clip.source, clip.score) for clip in most_confident_errors(CLIPS, 12)] == [("c", 0.9), ("a", 0.7)]
+    assert [clip.source for clip in most_confident_errors(CLIPS, 1)] == ["c"]
 
 
 def test_the_least_sure_stands_first_right_or_wrong() -> None:
-    assert [(clip.source, clip.score) for clip in least_sure(CLIPS, 2)] == [("b", 0.5), ("a", 0.6)]
+    assert [(clip.source, clip.score) for clip in lowest_confidence(CLIPS, 2)] == [("b", 0.5), ("a", 0.6)]
 
 
 def test_only_a_clip_that_may_have_several_labels_has_its_parts() -> None:
@@ -45,7 +45,7 @@ def test_joined_labels_that_are_a_class_of_their_own_are_told() -> None:
 
 
 def test_a_clip_is_right_with_any_of_its_labels() -> None:
-    assert JudgedClip("a", ("talk", "walk"), (LabelScore(label="walk", score=0.9),)).is_right
+    assert ClipResult("a", ("talk", "walk"), (LabelScore(label="walk", score=0.9),)).is_correct
 
 
 def test_clips_that_failed_are_left_out() -> None:
@@ -54,4 +54,4 @@ def test_clips_that_failed_are_left_out() -> None:
         source="a", labels=labels, uncertain=False, warnings=(), model="m", duration_seconds=1, num_frames=8
     )
     bad = Failure(source="b", error=ErrorDescription(type="DecodeFailed", message="b: no"))
-    assert judged_clips([bad, good], [("run",), ("walk",)]) == [JudgedClip("a", ("walk",), labels[:2])]
+    assert clip_results([bad, good], [("run",), ("walk",)]) == [ClipResult("a", ("walk",), labels[:2])]

@@ -102,7 +102,7 @@ def test_both_figures_are_given(tmp_path: Path, tiny_model: Path, data: Path, cl
     assert (metrics.num_clips, metrics.num_trained_on, new.num_clips) == (6, 2, 4)
     assert notices == [
         "2 of 6 clips were in training (or validation) of this model; without them: "
-        f"top-1 {new.top1:.3f} ({new.num_right} of 4)"
+        f"top-1 {new.top1:.3f} ({new.num_correct} of 4)"
     ]
 
 

@@ -50,7 +50,7 @@ def write_crossval(folder: Path, right_by_seed: Sequence[Sequence[bool]], group_
             clips=tuple(
                 ClipScores(
                     source=f"{number}.avi", label="walk", group=f"g{number // group_size}", fold="0", seed=seed,
-                    is_known=True, called=LABELS[not right], score=1, uncertain=False,
+                    is_known=True, predicted=LABELS[not right], score=1, uncertain=False,
                     scores=(float(right), float(not right)), uncalibrated_scores=(float(right), float(not right)),
                 )
                 for number, right in enumerate(are_right)
@@ -67,7 +67,7 @@ def write_crossval(folder: Path, right_by_seed: Sequence[Sequence[bool]], group_
 def test_figures_stand_side_by_side(tmp_path: Path) -> None:
     one, two = write_run(tmp_path / "one", [True, True, False, False]), write_run(tmp_path / "two", [True] * 4)
     runs = compare([one, two]).runs
-    assert [(run.run, run.judged_on, run.num_clips, run.top1) for run in runs] == [
+    assert [(run.run, run.evaluated_on, run.num_clips, run.top1) for run in runs] == [
         (str(one), "walkers, test of group:0", 4, 0.5), (str(two), "walkers, test of group:0", 4, 1.0),
     ]  # fmt: skip
     assert runs[0].top1_interval is not None
@@ -118,7 +118,7 @@ def test_a_cross_validation_is_compared_over_its_seeds_and_by_whole_groups(tmp_p
     run = write_run(tmp_path / "run", wrong)
     by_clip = compare([run, write_crossval(tmp_path / "clips", [right, wrong])])
     by_group = compare([run, write_crossval(tmp_path / "groups", [right, wrong], group_size=10)])
-    assert by_clip.runs[1].judged_on == "walkers, 1 folds, 2 seeds"
+    assert by_clip.runs[1].evaluated_on == "walkers, 1 folds, 2 seeds"
     assert by_clip.pairs[0].difference == by_group.pairs[0].difference == 0.25
     assert (by_clip.pairs[0].num_only_first, by_clip.pairs[0].num_only_second) == (0, 20)
     widths = [each.pairs[0].interval.high - each.pairs[0].interval.low for each in (by_clip, by_group)]
@@ -134,7 +134,7 @@ def test_what_older_versions_wrote_is_compared_as_far_as_it_goes(tmp_path: Path)
     (old / "predictions.jsonl").write_text((old / "predictions.jsonl").read_text().replace('"truth"', '"other"'))
     comparison = compare([old, new])
     assert comparison.pairs == ()
-    assert comparison.runs[0].judged_on == "unknown data, test of group:0"
+    assert comparison.runs[0].evaluated_on == "unknown data, test of group:0"
     assert dict(rows_of(comparison))["top-1, 95 %"][0] == "–"
 
 

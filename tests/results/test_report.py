@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import write_clip
 from videoclf.data.dataset import LabelledClip
 from videoclf.errors import RunFolderUnusableError
-from videoclf.evaluation.clip_results import JudgedClip
+from videoclf.evaluation.clip_results import ClipResult
 from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
 from videoclf.inference.prediction import LabelScore
 from videoclf.results.report import EpochRecord, write_report
@@ -230,8 +230,8 @@ def test_a_report_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         write_report(tmp_path / "taken/report.html", title="Walkers", metrics=metrics_of("walk", "run"))
 
 
-def judged(source: str, truth: str, *ranked: tuple[str, float]) -> JudgedClip:
-    return JudgedClip(source, (truth,), tuple(LabelScore(label=label, score=score) for label, score in ranked))
+def judged(source: str, truth: str, *ranked: tuple[str, float]) -> ClipResult:
+    return ClipResult(source, (truth,), tuple(LabelScore(label=label, score=score) for label, score in ranked))
 
 
 def test_clips_are_shown_with_a_picture_where_they_can_be_read(tmp_path: Path) -> None:
