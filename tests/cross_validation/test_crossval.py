@@ -208,7 +208,7 @@ def test_a_file_name_may_be_no_text(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_cross_validation_is_no_model(done: tuple[Path, CrossvalMetrics, Counting]) -> None:
-    with pytest.raises(ModelFileInvalidError, match="is a cross-validation, which keeps no model; train one"):
+    with pytest.raises(ModelFileInvalidError, match="is a cross-validation, which contains no model; train one"):
         videoclf.load(done[0])
 
 

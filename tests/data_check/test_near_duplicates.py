@@ -57,7 +57,7 @@ def test_it_says_where_the_copy_was_cut_out(scenes: list[Path], tmp_path: Path) 
     assert pair.similarity.shared_seconds == pytest.approx(1.8, abs=0.1)
 
 
-def test_a_clip_in_which_nothing_moves_is_judged_by_its_picture(tmp_path: Path) -> None:
+def test_a_clip_in_which_nothing_moves_is_compared_by_its_picture(tmp_path: Path) -> None:
     walls = [np.repeat(draw_scene(0, place=place, num_frames=1), 30, axis=0) for place in (1, 2)]
     first, other = (write(tmp_path / f"{number}.mp4", wall) for number, wall in enumerate(walls))
     (tmp_path / "copy").mkdir()

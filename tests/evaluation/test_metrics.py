@@ -81,7 +81,7 @@ def test_with_five_classes_or_fewer_top5_is_always_right(metrics: Metrics) -> No
     assert metrics.top5 == 1
 
 
-def test_ece_is_how_far_scores_lie_from_the_share_that_is_right() -> None:
+def test_ece_is_the_gap_between_score_and_accuracy() -> None:
     scores = np.array([[0.9, 0.1]] * 10)
     assert compute_metrics(scores, [0] * 9 + [1], ["a", "b"]).ece == pytest.approx(0, abs=1e-6)
     assert compute_metrics(scores, [0] * 5 + [1] * 5, ["a", "b"]).ece == pytest.approx(0.4, abs=1e-6)

@@ -13,7 +13,7 @@ SCORES = np.array([[0.9, 0.2, 0.8], [0.3, 0.6, 0.4], [0.1, 0.7, 0.2], [0.4, 0.1,
 TARGETS = [(0, 2), (1,), (0, 2), (0,)]
 
 
-def test_a_clip_is_right_if_its_best_label_is_one_of_its_own() -> None:
+def test_a_clip_is_correct_if_its_best_label_is_one_of_its_own() -> None:
     metrics = compute_multilabel_metrics(SCORES, TARGETS, LABELS)
     assert (metrics.num_correct, metrics.top1, metrics.top5) == (3, 0.75, 1)
     assert metrics.confusion == ((2, 0, 0), (0, 1, 0), (0, 1, 0))  # the third clip: of its own, walk is likeliest

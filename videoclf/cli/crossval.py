@@ -139,8 +139,8 @@ def crossval(
         _print_metrics(metrics)
         print_result(f"report: {out / 'report.html'}")
     if metrics.pooled.num_failed:
-        failures = counted(metrics.pooled.num_failed, "failure")
-        print_error(f"{failures} to read a clip, which was left out; {out / 'metrics.json'} lists the clips")
+        times = counted(metrics.pooled.num_failed, "time")
+        print_error(f"a clip could not be read {times}, and was left out; {out / 'metrics.json'} lists all of them")
         raise typer.Exit(EXIT_FAILED)
 
 

@@ -92,8 +92,8 @@ Split = Annotated[
     str | None,
     typer.Option(
         metavar="SPEC",
-        help=f"How to divide the clips: {_SPLITS}, none. By default given if DATA has it, else group:0 if names contain "
-        "groups, else random:0.",
+        help=f"How to divide the clips: {_SPLITS}, none. By default given if DATA has it, else group:0 if "
+        "names contain groups, else random:0.",
     ),
 ]
 TestedSplit = Annotated[
@@ -118,8 +118,8 @@ GroupRegex = Annotated[
     str | None,
     typer.Option(
         metavar="REGEX",
-        help="Regular expression that finds the group of a clip in its file name, or in its path below DATA; by default "
-        "UCF101's `_g01_`.",
+        help="Regular expression that finds the group of a clip in its file name, or in its path below DATA; by "
+        "default UCF101's `_g01_`.",
     ),
 ]
 RecipeName = Annotated[

@@ -90,8 +90,8 @@ def train(
 
     The clips are divided into train, validation and test by whole groups. Validation chooses the epoch, and the test
     part is read once. RUN contains model.safetensors (for predict and evaluate), metrics.json, report.html,
-    recipe.toml, log.csv, split.json and predictions.jsonl. After Ctrl-C or a crash, the same command with --resume continues, and
-    gives the weights of a run that was never interrupted.
+    recipe.toml, log.csv, split.json and predictions.jsonl. After Ctrl-C or a crash, the same command with --resume
+    continues, and gives the weights of a run that was never interrupted.
     """
     features_in = feature_cache(cache, no_cache=no_cache)
     with TrainingDisplay() as display:

@@ -33,7 +33,7 @@ def rows_of(comparison: Comparison) -> list[tuple[str, list[str]]]:
 def describe_pair(pair: PairedDifference) -> str:
     """The difference of two runs in one line."""
     return (
-        f"{pair.second} minus {pair.first} on {pair.num_clips} clips: top-1 {pair.difference:+.3f} "
+        f"{pair.second} vs. {pair.first} on {pair.num_clips} clips: top-1 {pair.difference:+.3f} "
         f"(95 %: {pair.interval.low:+.3f} to {pair.interval.high:+.3f}); "
         f"correct only in {pair.second}: {pair.num_only_second}, only in {pair.first}: {pair.num_only_first}"
     )
