@@ -115,7 +115,7 @@ def _write(path: Path, frames: Frames) -> None:
 
 
 def _print_fold(record: FoldRecord, num_done: int, num_folds: int) -> None:
-    print(f"  {num_done} of {num_folds}: {record.num_right} of {len(record.clips)} right", end="\r", flush=True)
+    print(f"  {num_done} of {num_folds}: {record.num_correct} of {len(record.clips)} right", end="\r", flush=True)
 
 
 if __name__ == "__main__":

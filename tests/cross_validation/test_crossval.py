@@ -208,7 +208,7 @@ def test_a_file_name_may_be_no_text(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_cross_validation_is_no_model(done: tuple[Path, CrossvalMetrics, Counting]) -> None:
-    with pytest.raises(ModelFileInvalidError, match="is a cross-validation, which keeps no model; train one"):
+    with pytest.raises(ModelFileInvalidError, match="is a cross-validation, which contains no model; train one"):
         videoclf.load(done[0])
 
 
@@ -244,7 +244,7 @@ def test_the_ridge_baseline_needs_no_epochs(data: Path, tmp_path: Path) -> None:
     assert {record.kept_epoch for record in counting.records} == {0}
     assert metrics.seeds == (0,)
     assert "num_seeds=3: nothing in a ridge is random; it is judged once" in notices
-    assert read_result(tmp_path).judged_on == f"{data}, 4 folds by group, 1 seed, ridge"
+    assert read_result(tmp_path).evaluated_on == f"{data}, 4 folds by group, 1 seed, ridge"
 
 
 def test_the_ridge_makes_no_views_that_it_does_not_look_at(data: Path, tmp_path: Path) -> None:

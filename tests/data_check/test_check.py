@@ -65,7 +65,7 @@ def test_it_names_near_duplicates_but_not_the_exact_ones_again(found: Check) -> 
     assert pair.is_mirrored
 
 
-def test_it_names_what_stands_on_two_sides(found: Check) -> None:
+def test_it_reports_leaks(found: Check) -> None:
     assert {leak.kind for leak in found.report.leaks} == {"exact duplicate", "near-duplicate"}
     assert all("test" in {leak.first_part, leak.second_part} for leak in found.report.leaks)
 
@@ -99,16 +99,16 @@ def test_its_page_stays_small(found: Check) -> None:
     assert len(html) < 3_000_000
 
 
-def test_without_near_duplicates_nothing_is_said_of_them(data: Path) -> None:
+def test_near_duplicates_that_were_not_checked_are_not_reported(data: Path) -> None:
     found = check(data, finds_near_duplicates=False, workers=2)
     assert not found.report.has_near_duplicates_checked
     assert found.report.near_duplicates == ()
     assert len(found.report.exact_duplicates) == 1
     assert found.report.split is None
-    assert "Near-duplicates were not looked for." in render(found)
+    assert "Near-duplicates were not checked." in render(found)
 
 
-def test_copies_on_one_side_are_told_but_no_leak(data: Path) -> None:
+def test_copies_on_one_side_are_no_leak(data: Path) -> None:
     dataset = load_dataset(data)
     clips = {clip.path.name: clip for clip in dataset.clips}
     side = [
@@ -119,7 +119,7 @@ def test_copies_on_one_side_are_told_but_no_leak(data: Path) -> None:
     assert {leak.kind for leak in leaks} == {"group"}
 
 
-def test_beyond_a_number_of_clips_near_duplicates_are_not_looked_for(data: Path) -> None:
+def test_beyond_a_number_of_clips_near_duplicates_are_not_checked(data: Path) -> None:
     parts = make_split(load_dataset(data), "leave-out:g03")
     leaks, has_near_duplicates_checked = find_leaks(parts, workers=2, max_clips=5)
     assert [leak.kind for leak in leaks] == ["exact duplicate"]
@@ -131,7 +131,7 @@ def test_a_file_that_is_listed_and_missing_is_unusable(data: Path, tmp_path: Pat
     (tmp_path / "list.csv").write_text(f"{clip},run\n{tmp_path / 'gone.mp4'},run\n")
     report = check(tmp_path / "list.csv", workers=2).report
     assert [clip.type for clip in report.unusable] == ["SourceMissing"]
-    assert any("one class only, 'run'" in note for note in report.notes)
+    assert any("only one class, 'run'" in note for note in report.notes)
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_classes_that_training_would_refuse_to_name_are_noted(data: Path, tmp_pa
     clip = data / "run/v_run_g01_c01.mp4"
     (tmp_path / "list.csv").write_text(f"{clip},a\x1b[31m\n{data / 'walk/v_walk_g01_c01.mp4'},b\n")
     (note, *_) = check(tmp_path / "list.csv", finds_near_duplicates=False, workers=2).report.notes
-    assert note == r"classes whose names cannot be printed, so that train refuses them: 'a\x1b[31m'; rename them"
+    assert note == r"class names with characters that cannot be printed, which train refuses: 'a\x1b[31m'; rename them"
 
 
 def test_a_set_with_a_test_part_only_is_checked_without_a_split(data: Path, tmp_path: Path) -> None:

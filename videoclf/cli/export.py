@@ -1,4 +1,4 @@
-"""``videoclf export``: a model as a file that predicts elsewhere."""
+"""``videoclf export``: export a model to ONNX or OpenVINO."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from videoclf.errors import UsageInvalidError
 
 
 class ExportFormat(StrEnum):
-    """What the file is for."""
+    """The format of the exported file."""
 
     ONNX = "onnx"
     OPENVINO = "openvino"
@@ -23,22 +23,32 @@ _SUFFIXES = {ExportFormat.ONNX: ".onnx", ExportFormat.OPENVINO: ".xml"}
 
 
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, its file, or a run's folder.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="A .onnx file, or an .xml (its weights go to a .bin).")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A name from `videoclf models`, a model file, or a run's folder.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", help="Output file: .onnx, or .xml for OpenVINO (its weights go to a .bin file beside it)."
+        ),
+    ],
     file_format: Annotated[
-        ExportFormat | None, typer.Option("--format", help="By default what the suffix of --out says.")
+        ExportFormat | None,
+        typer.Option("--format", help="Format of the file; by default given by the suffix of --out."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what FILE already holds.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")] = False,
 ) -> None:
-    """Write a model, preprocessing included, to a file for ONNX Runtime or OpenVINO.
+    """Export a model, preprocessing included, to a file for ONNX Runtime or OpenVINO.
 
-    It takes uint8 frames of any number and size and gives probabilities; labels and calibration are in its metadata.
-    `videoclf predict --model FILE` runs it, and so do ten lines without videoclf (docs/predicting.md). It is written
-    only if its scores agree with torch's. Takes a minute or so.
+    Its input is uint8 frames of any number and size, its output probabilities; its metadata contains labels and
+    calibration. `videoclf predict --model FILE` runs it, and so do ten lines of Python without videoclf
+    (docs/predicting.md). The file is written only if its scores agree with those of torch. Takes about a minute.
     """
     from videoclf.inference.export.export import export as export_model
 
     if file_format is not None and out.suffix.lower() != _SUFFIXES[file_format]:
-        raise UsageInvalidError(f"--out {out}: --format {file_format} is written to a {_SUFFIXES[file_format]} file")
+        raise UsageInvalidError(
+            f"--out {out}: --format {file_format} needs a file with the suffix {_SUFFIXES[file_format]}"
+        )
     export_model(model, out, overwrite=overwrite)
-    print_result(f"{out}: predict with it: videoclf predict clip.mp4 --model {out}")
+    print_result(f"{out}: to use it: videoclf predict clip.mp4 --model {out}")

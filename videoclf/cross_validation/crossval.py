@@ -22,7 +22,7 @@ from videoclf.data_check.check import MAX_CLIPS_BEFORE_TRAINING, find_leaks_of_s
 from videoclf.errors import DatasetInvalidError, SplitLeaksError, UsageInvalidError, counted
 from videoclf.evaluation.calibration import calibrate
 from videoclf.evaluation.clip_results import label_names, truths_of, warn_of_joined_labels
-from videoclf.evaluation.cross_validated import ClipScores, CrossvalMetrics, FoldRecord, judged_clips, pool
+from videoclf.evaluation.cross_validated import ClipScores, CrossvalMetrics, FoldRecord, clip_results, pool
 from videoclf.evaluation.metrics import FailedClip
 from videoclf.files import prepare_folder, refuse_unwritable, write_atomically
 from videoclf.first_keywords import accepts_first_keywords
@@ -352,7 +352,7 @@ def _record(
         clips.append(
             ClipScores(
                 source=str(clip.path), label=clip.label, truth=truth, group=clip.group, fold=fold.name, seed=seed,
-                is_known=set(truth) <= set(labels), called=labels[best], score=min(1.0, float(scores[best])),
+                is_known=set(truth) <= set(labels), predicted=labels[best], score=min(1.0, float(scores[best])),
                 uncertain=bool(scores[best] < calibration.threshold),
                 scores=tuple(map(float, scores)),
                 uncalibrated_scores=tuple(map(float, average_windows(logits, num_frames, 1.0, objective))),
@@ -381,7 +381,7 @@ def _conclude(
         folder / "report.html",
         title=f"Cross-validation of {baseline or 'a recipe'}: {data}, {metrics.num_folds} folds by {by}",
         metrics=metrics.pooled,
-        clips=judged_clips(records, labels),
+        clips=clip_results(records, labels),
         parts={"tested out of fold": tested},
         notes=[
             f"Top-1 {metrics.top1} over {counted(len(metrics.seeds), 'seed')}, each pooled over {metrics.num_folds} "

@@ -60,9 +60,7 @@ def test_the_ten_lines_of_the_docs_predict_the_same(
 def test_a_file_that_is_there_is_refused_before_the_model_is_opened(tmp_path: Path) -> None:
     for out, mine in (("model.onnx", "model.onnx"), ("model.xml", "model.bin")):
         (tmp_path / mine).write_text("mine")
-        with pytest.raises(
-            RunFolderUnusableError, match=f"{mine}: is there already; choose another name, or add overw"
-        ):
+        with pytest.raises(RunFolderUnusableError, match=f"{mine}: already exists; choose another name, or add overw"):
             videoclf.export("no model of that name", tmp_path / out)
         with pytest.raises(ModelFileInvalidError, match="no model 'no model of that name'"):
             videoclf.export("no model of that name", tmp_path / out, overwrite=True)

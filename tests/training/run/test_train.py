@@ -184,7 +184,7 @@ def test_figures_of_clips_that_a_refit_learnt_from_are_told_as_that(small_data: 
         small_data, out=tmp_path / "run", recipe="tiny", split="none", progress=notes,
         overrides=["backbone.frozen=true", "training.epochs=1", "training.refit=true"],
     )  # fmt: skip
-    assert trained.judged_on == "training"
+    assert trained.evaluated_on == "training"
     assert any("figures are of clips that the network was trained on" in text for text in notes.texts)
     assert "training_top1" in read_header(trained.model_path).figures
 
@@ -335,7 +335,7 @@ def test_a_leaking_split_may_be_allowed(leaking_data: Path, tmp_path: Path) -> N
 def test_of_many_clips_only_groups_and_equal_files_are_looked_for(
     leaking_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("videoclf.data_check.check.survey", None)  # would fail if it were called
+    monkeypatch.setattr("videoclf.data_check.check.scan", None)  # would fail if it were called
     parts = make_split(load_dataset(leaking_data), "leave-out:g04")
     assert find_leaks(parts, max_clips=9) == ([], False)
 

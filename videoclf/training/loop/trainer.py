@@ -19,7 +19,7 @@ from videoclf.data.batching import make_pools
 from videoclf.data.dataset import LabelledClip, names_in
 from videoclf.epoch_record import EpochRecord
 from videoclf.errors import DatasetInvalidError, TrainingDivergedError
-from videoclf.evaluation.likelihood import Targets, mean_nll, share_right, truth_matrix
+from videoclf.evaluation.likelihood import Targets, mean_nll, top1_accuracy, truth_matrix
 from videoclf.inference.engines.protocol import Float32Array
 from videoclf.inference.pipeline import average_windows
 from videoclf.modeling.classifier import VideoClassifier
@@ -56,7 +56,7 @@ class ClipLogits:
         """Mean negative log-likelihood in nats, and the share whose best class (or label) is right."""
         windows = zip(self.window_logits, self.num_frames, strict=True)
         probabilities = np.array([average_windows(w, n, 1.0, self.objective) for w, n in windows])
-        return mean_nll(probabilities, targets, self.objective), share_right(probabilities, targets)
+        return mean_nll(probabilities, targets, self.objective), top1_accuracy(probabilities, targets)
 
 
 class Trainer:

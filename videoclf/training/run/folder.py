@@ -32,7 +32,7 @@ TENSORBOARD_FOLDER = "tensorboard"
 _FILES = (*_BEGIN, "log.csv", "model.safetensors", "predictions.jsonl", "metrics.json", _END)
 
 
-JudgedOn = Literal["test", "validation", "training"]
+EvaluatedOn = Literal["test", "validation", "training"]
 """``training``: the validation part too, where the network was trained again on it: no figure for new videos."""
 
 
@@ -44,11 +44,17 @@ class Run:
     model_path: Path
     metrics: Metrics
     """Of the test part or, where the split has none, of the validation part."""
-    judged_on: JudgedOn
+    evaluated_on: EvaluatedOn
+    """The part that the metrics are of."""
     num_unreadable: int
     """Clips of any part that could not be read."""
     peak_memory_bytes: int
     """While it was trained: of the (first) GPU, or of the (first) process."""
+
+    @property
+    def judged_on(self) -> EvaluatedOn:
+        """The old name of `evaluated_on`."""
+        return self.evaluated_on
 
 
 class RunFolder:
@@ -176,7 +182,7 @@ class RunFolder:
         path = self.path / "metrics.json"
         try:
             tree = json.loads(path.read_text(encoding="utf-8"))
-            metrics = Metrics.model_validate({name: tree[name] for name in Metrics.model_fields if name in tree})
+            metrics = Metrics.model_validate(tree)
             unreadable = {*tree["quarantined"], *(clip.source for clip in metrics.failed)}
             return Run(
                 self.path,

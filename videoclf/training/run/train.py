@@ -19,7 +19,7 @@ from videoclf.data.splits import Split, make_split
 from videoclf.data_check import leaks
 from videoclf.data_check.check import MAX_CLIPS_BEFORE_TRAINING, find_leaks
 from videoclf.errors import DatasetInvalidError, DeviceUnavailableError, UsageInvalidError
-from videoclf.evaluation.clip_results import judged_clips, label_names, truths_of, warn_of_joined_labels
+from videoclf.evaluation.clip_results import clip_results, label_names, truths_of, warn_of_joined_labels
 from videoclf.evaluation.metrics import Metrics
 from videoclf.evaluation.trained_on import hash_clips
 from videoclf.files import refuse_unwritable, write_atomically
@@ -44,7 +44,7 @@ from videoclf.results.report import write_report
 from videoclf.training.examples.decoded import DEFAULT_MAX_UNREADABLE_SHARE
 from videoclf.training.loop.checkpoints import DEFAULT_INTERVAL_SECONDS, remove_checkpoints
 from videoclf.training.run.bottleneck import describe_bottleneck
-from videoclf.training.run.folder import JudgedOn, Run, RunFolder
+from videoclf.training.run.folder import EvaluatedOn, Run, RunFolder
 from videoclf.training.run.folder_lock import alone_in_out
 from videoclf.training.run.initialization import (
     choose_recipe,
@@ -210,15 +210,15 @@ def _judge(job: Job, outcome: Outcome, device: str, num_threads: int, watcher: P
     folder, parts = job.folder, job.parts
     model_path = folder / "model.safetensors"
     classifier, header = open_model(model_path, backbone=copy.deepcopy(job.backbone))
-    judged_on: JudgedOn = "test" if parts.test else "training" if job.recipe.training.refit else "validation"
-    if judged_on == "training":
+    evaluated_on: EvaluatedOn = "test" if parts.test else "training" if job.recipe.training.refit else "validation"
+    if evaluated_on == "training":
         watcher.notice(
             "without a test part, the figures are of clips that the network was trained on in the end, and say nothing "
             "of new videos; before it was trained again with the validation clips, "
             f"{outcome.kept.validation_top1:.3f} of them were right"
         )
     judging = parts.test or parts.validation
-    watcher.stage(judged_on, len(judging))
+    watcher.stage(evaluated_on, len(judging))
     model = Model(TorchEngine(classifier, header.recipe, device, device_map=job.device_map), header)
     outcomes = []
     for each in model.predict_many([clip.path for clip in judging], workers=num_threads, reading=job.reading):
@@ -227,18 +227,18 @@ def _judge(job: Job, outcome: Outcome, device: str, num_threads: int, watcher: P
             watcher.notice(each.error.message)
         watcher.advance()
     metrics = metrics_of(outcomes, judging, header.labels, header.objective)
-    figures = {f"{judged_on}_top1": metrics.top1, f"{judged_on}_num_clips": float(metrics.num_clips)}
+    figures = {f"{evaluated_on}_top1": metrics.top1, f"{evaluated_on}_num_clips": float(metrics.num_clips)}
     save_model(model_path, classifier, header.model_copy(update={"figures": figures}), _trained_clips(job, outcome))
     truths = truths_of(judging, header.objective)
     write_predictions(folder / "predictions.jsonl", outcomes, truths)
-    summary = {"data": source} | _summary(metrics, judged_on, outcome, header.calibration, parts)
+    summary = {"data": source} | _summary(metrics, evaluated_on, outcome, header.calibration, parts)
     write_atomically(folder / "metrics.json", json.dumps(summary, indent=2).encode())
     write_report(
         folder / "report.html",
-        title=f"Run {header.name}: {judged_on}",
+        title=f"Run {header.name}: {evaluated_on}",
         metrics=metrics,
         epochs=outcome.records,
-        clips=judged_clips(outcomes, truths),
+        clips=clip_results(outcomes, truths),
         parts={"train": parts.train, "validation": parts.validation, "test": parts.test},
         notes=[f"Data: {source}, {parts.describe()}.", *parts.warnings, *outcome.unreadable.values()],
         bottleneck=describe_bottleneck(
@@ -311,11 +311,11 @@ def _header(out: Path, recipe: Recipe, dataset: Dataset) -> ModelHeader:
 
 
 def _summary(
-    metrics: Metrics, judged_on: str, outcome: Outcome, calibration: Calibration, parts: Split
+    metrics: Metrics, evaluated_on: str, outcome: Outcome, calibration: Calibration, parts: Split
 ) -> dict[str, Any]:
     return {
         "format_version": 1,
-        "judged_on": judged_on,
+        "judged_on": evaluated_on,
         **metrics.model_dump(),
         "best_epoch": outcome.kept.model_dump(),
         "num_epochs": len(outcome.records),
