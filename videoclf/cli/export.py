@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,16 +9,8 @@ import typer
 
 from videoclf.cli.console import print_result
 from videoclf.errors import UsageInvalidError
-
-
-class ExportFormat(StrEnum):
-    """The format of the exported file."""
-
-    ONNX = "onnx"
-    OPENVINO = "openvino"
-
-
-_SUFFIXES = {ExportFormat.ONNX: ".onnx", ExportFormat.OPENVINO: ".xml"}
+from videoclf.inference.options import EXPORT_SUFFIXES, ExportFormat
+from videoclf.option_names import option
 
 
 def export(
@@ -46,9 +37,10 @@ def export(
     """
     from videoclf.inference.export.export import export as export_model
 
-    if file_format is not None and out.suffix.lower() != _SUFFIXES[file_format]:
+    if file_format is not None and EXPORT_SUFFIXES.get(out.suffix.lower()) is not file_format:
+        suffix = next(suffix for suffix, name in EXPORT_SUFFIXES.items() if name is file_format)
         raise UsageInvalidError(
-            f"--out {out}: --format {file_format} needs a file with the suffix {_SUFFIXES[file_format]}"
+            f"{option('format', file_format)} is written to a file that ends in {suffix}", source=option("out", out)
         )
     export_model(model, out, overwrite=overwrite)
     print_result(f"{out}: to use it: videoclf predict clip.mp4 --model {out}")
