@@ -40,7 +40,7 @@ def export(
     if file_format is not None and EXPORT_SUFFIXES.get(out.suffix.lower()) is not file_format:
         suffix = next(suffix for suffix, name in EXPORT_SUFFIXES.items() if name is file_format)
         raise UsageInvalidError(
-            f"{option('format', file_format)} is written to a file that ends in {suffix}", source=option("out", out)
+            f"{option('format', file_format)} needs a file with the suffix {suffix}", source=option("out", out)
         )
     export_model(model, out, overwrite=overwrite)
     print_result(f"{out}: to use it: videoclf predict clip.mp4 --model {out}")
