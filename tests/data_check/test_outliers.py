@@ -86,5 +86,5 @@ def test_balance_is_described_where_it_is_missing() -> None:
     assert describe_balance([count("a", 10), count("b", 20)]) == []
     assert describe_balance([count("a", 10)])[0].startswith("there is only one class, 'a'")
     unlike, few = describe_balance([count("a", 4), count("b", 100)])
-    assert unlike == "classes are unlike in number: 100 usable clips of 'b', 4 of 'a'"
+    assert unlike == "classes are imbalanced: 100 usable clips of 'b', 4 of 'a'"
     assert few == "a class has fewer than 5 usable clips: 'a'"

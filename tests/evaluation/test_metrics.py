@@ -71,6 +71,15 @@ def test_metrics_are_plain_json(metrics: Metrics) -> None:
     assert Metrics.model_validate_json(text) == metrics
 
 
+def test_files_keep_their_keys_and_attributes_their_old_names(metrics: Metrics) -> None:
+    tree = json.loads(metrics.model_dump_json())
+    assert tree == json.loads(json.dumps(metrics.model_dump()))
+    assert tree["num_right"] == metrics.num_correct == metrics.num_right
+    assert tree["per_class"]["run"]["num_right"] == metrics.per_class["run"].num_right
+    assert tree["reliability"][0]["share_right"] == metrics.reliability[0].share_right
+    assert "num_correct" not in json.dumps(tree)
+
+
 @pytest.mark.parametrize(("target", "top5"), [(0, 1), (4, 1), (5, 0), (6, 0)])
 def test_top5_asks_whether_the_class_is_among_the_five_likeliest(target: int, top5: float) -> None:
     scores = np.array([[0.3, 0.2, 0.15, 0.12, 0.1, 0.08, 0.05]])

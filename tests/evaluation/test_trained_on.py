@@ -149,7 +149,7 @@ def test_a_run_that_is_not_finished_is_reported(
     (run / "report.html").unlink()
     notice = measured(run, data)[1][0]
     assert (
-        notice == f"{run}: its run is not finished: the model is the best one so far, and its scores are not calibrated"
+        notice == f"{run}: its run is not finished; the model is the best one so far, and its scores are not calibrated"
     )
 
 

@@ -185,6 +185,8 @@ def test_one_run_cannot_be_compared(tmp_path: Path) -> None:
 def test_a_comparison_is_plain_json(tmp_path: Path) -> None:
     comparison = compare([write_run(tmp_path / "one", [True, False]), write_run(tmp_path / "two", [True, True])])
     assert Comparison.model_validate_json(comparison.model_dump_json()) == comparison
+    assert '"judged_on":"walkers, test of group:0"' in comparison.model_dump_json()
+    assert comparison.runs[0].judged_on == comparison.runs[0].evaluated_on
 
 
 def test_the_page_holds_the_table_the_plot_and_the_pairs(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from videoclf.data.clip_list import Part
 from videoclf.data_check.findings import ClassCount, OddClip, OddKind
 from videoclf.data_check.scan import ScannedClip
+from videoclf.errors import counted
 from videoclf.media.frames import VideoInfo
 
 _USUAL_SHARE = 0.8
@@ -71,7 +72,7 @@ def _size_outliers(info: VideoInfo, usual_size: object | None) -> Iterator[tuple
 def _length_outliers(info: VideoInfo, median_seconds: float) -> Iterator[tuple[OddKind, str]]:
     num_frames = round(info.duration_seconds * info.average_fps)
     if num_frames < _FEW_FRAMES:
-        yield "few frames", f"only {num_frames} frames ({info.duration_seconds:.2f} s)"
+        yield "few frames", f"only {counted(num_frames, 'frame')} ({info.duration_seconds:.2f} s)"
     elif not median_seconds / _LENGTH_FACTOR <= info.duration_seconds <= median_seconds * _LENGTH_FACTOR:
         yield "length", f"{info.duration_seconds:.1f} s; the median is {median_seconds:.1f} s"
 

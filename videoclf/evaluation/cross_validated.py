@@ -58,6 +58,11 @@ class ClipScores(BaseModel):
         """Whether the most probable label is true."""
         return self.predicted in self.truths
 
+    @property
+    def called(self) -> str:
+        """The old name of `predicted`."""
+        return self.predicted
+
 
 class FoldRecord(BaseModel):
     """One fold with one seed."""
@@ -89,6 +94,11 @@ class FoldRecord(BaseModel):
     def num_correct(self) -> int:
         """The number of known clips that are correct."""
         return sum(clip.is_correct for clip in self.known)
+
+    @property
+    def num_right(self) -> int:
+        """The old name of `num_correct`."""
+        return self.num_correct
 
 
 class Spread(BaseModel):

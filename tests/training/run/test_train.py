@@ -139,7 +139,9 @@ def test_its_recipe_trains_the_same_again(run: tuple[Run, Notes], small_data: Pa
 
 def test_a_run_is_not_overwritten_unasked(run: tuple[Run, Notes], small_data: Path) -> None:
     before = run[0].model_path.read_bytes()
-    with pytest.raises(RunFolderUnusableError, match="holds a run already; choose another out, or add overwrite=True"):
+    with pytest.raises(
+        RunFolderUnusableError, match="already contains a run; choose another out, or add overwrite=True"
+    ):
         videoclf.train(small_data, out=run[0].folder, recipe="tiny", overrides=SHORT)
     assert run[0].model_path.read_bytes() == before
 

@@ -92,7 +92,7 @@ class RunFolder:
         """
         if self.is_finished:
             raise RunFolderUnusableError(
-                "holds a run already",
+                "already contains a run",
                 source=self.path,
                 hint=f"choose another {option('out')}, or add {option('overwrite')}",
             )
