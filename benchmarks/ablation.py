@@ -22,10 +22,10 @@ ROWS: dict[str, tuple[str, ...]] = {
     "mean instead of the GRU": ("temporal.kind=mean",),
     "frames shuffled in time": ("sampling.order=shuffled",),
     "RGB alone": ('preprocess.channels=["rgb"]',),
-    "moments alone": ('preprocess.channels=["moments"]',),
+    "gray triplets alone": ('preprocess.channels=["gray_triplet"]',),
     "RGB and difference": ('preprocess.channels=["rgb","difference"]',),
     "160 by 160 pixels": ("preprocess.height=160", "preprocess.width=160"),
-    "no tap": ("backbone.tap_below=",),
+    "no intermediate features": ("backbone.intermediate_stage_from_top=",),
     "layer norm for standardise": ("temporal.input_norm=layer",),
     "no statistics": ("temporal.statistics=false",),
     "mean pooling for attention": ("temporal.pooling=mean",),
@@ -37,7 +37,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "dropout 0.5": ("temporal.dropout=0.5",),
     "no label smoothing": ("training.label_smoothing=0.0",),
     "trained again with validation clips": ("training.refit=true",),
-    "best epoch kept": ("training.keep=best",),
+    "best epoch kept": ("training.checkpoint_choice=best",),
     "no warm-up": ("training.warmup_epochs=0",),
     "weights averaged, 0.99": ("training.weight_average=0.99",),
     "classes drawn equally": ("training.class_balance=sampling",),
@@ -46,7 +46,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "CutMix 1.0": ("augment.cutmix_alpha=1.0",),
     "speed 0.25": ("augment.speed=0.25",),
     "jitter 0.5": ("augment.temporal_jitter=0.5",),
-    "pictures not varied": ("augment.crop_scale_min=", "augment.brightness=", "augment.contrast="),
+    "no augmentation": ("augment.crop_scale_min=", "augment.brightness=", "augment.contrast="),
     "crops, no colours": ("augment.brightness=", "augment.contrast="),
     "RandAugment too": ("augment.rand_augment_ops=2",),
     "erasing too": ("augment.erasing_probability=0.5",),
@@ -55,12 +55,13 @@ ROWS: dict[str, tuple[str, ...]] = {
 
 _TRAINED = ("backbone.frozen=false", "training.backbone_learning_rate=3e-4")
 TRAINED_ROWS: dict[str, tuple[str, ...]] = {
-    "top five stages trained": (*_TRAINED, "backbone.unfrozen_stages=5"),
+    "top five stages trained": (*_TRAINED, "backbone.trainable_stages=5"),
     "all stages trained": _TRAINED,
     "layer-wise rates": (*_TRAINED, "training.layer_decay=0.8"),
     "layer-wise rates, temporal shift": (*_TRAINED, "training.layer_decay=0.8", "backbone.temporal_shift=true"),
 }
-"""Each epoch runs every clip through the backbone, and back: hours on a CPU. A shift needs ``backbone.tap_below=``."""
+"""Each epoch runs every clip through the backbone, and back: hours on a CPU. A shift needs
+``backbone.intermediate_stage_from_top=``."""
 
 
 def main() -> None:
@@ -90,7 +91,7 @@ def main() -> None:
             overrides=(*arguments.overrides, *{**ROWS, **TRAINED_ROWS}[row]),
             num_folds=arguments.folds,
             num_seeds=arguments.seeds,
-            group_pattern=arguments.group_regex,
+            group_regex=arguments.group_regex,
             on_fold=lambda record, done, total, row=row: _print_fold(row, record, done, total),  # type: ignore[misc]
         )
         first = first or metrics

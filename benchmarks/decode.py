@@ -32,7 +32,7 @@ from videoclf.media.options import Picking, ReadOptions
 from videoclf.media.sampling import SamplingPlan
 from videoclf.media.video import Video
 
-NUM_MOMENTS = 16
+NUM_FRAMES = 16
 OURS_EXACT, OURS_FAST = "videoclf, exact", "videoclf, fast"
 OPENCV, PYAV = "OpenCV, read through", "PyAV, naive"
 DECODE_ALL = {OPENCV, PYAV}
@@ -108,17 +108,17 @@ def available_readers() -> Iterator[tuple[str, Reader]]:
     yield PYAV, read_pyav
 
 
-def moments_seconds(duration_seconds: float) -> list[float]:
+def times_seconds(duration_seconds: float) -> list[float]:
     """16, in the middle of equal parts."""
-    return [(index + 0.5) * duration_seconds / NUM_MOMENTS for index in range(NUM_MOMENTS)]
+    return [(index + 0.5) * duration_seconds / NUM_FRAMES for index in range(NUM_FRAMES)]
 
 
 def read_ours(picking: Picking, path: Path) -> Any:
     """By the library's own reader."""
     with Video(path, ReadOptions(picking=picking)) as video:
-        moments = np.array(moments_seconds(video.info.duration_seconds))
-        frames = list(video.frames(SamplingPlan(moments, NUM_MOMENTS / video.info.duration_seconds)))
-    assert len(frames) == NUM_MOMENTS
+        times = np.array(times_seconds(video.info.duration_seconds))
+        frames = list(video.frames(SamplingPlan(times, NUM_FRAMES / video.info.duration_seconds)))
+    assert len(frames) == NUM_FRAMES
     return frames
 
 
@@ -127,7 +127,7 @@ def read_torchcodec(seek_mode: str, num_threads: int, path: Path) -> Any:
     from torchcodec.decoders import VideoDecoder
 
     decoder = VideoDecoder(str(path), seek_mode=seek_mode, num_ffmpeg_threads=num_threads)
-    return decoder.get_frames_played_at(moments_seconds(decoder.metadata.duration_seconds))
+    return decoder.get_frames_played_at(times_seconds(decoder.metadata.duration_seconds))
 
 
 def read_decord(path: Path) -> Any:
@@ -135,15 +135,15 @@ def read_decord(path: Path) -> Any:
     import decord
 
     reader = decord.VideoReader(str(path))
-    moments = moments_seconds(len(reader) / reader.get_avg_fps())
-    return reader.get_batch([int(moment * reader.get_avg_fps()) for moment in moments]).asnumpy()
+    times = times_seconds(len(reader) / reader.get_avg_fps())
+    return reader.get_batch([int(moment * reader.get_avg_fps()) for moment in times]).asnumpy()
 
 
 def read_opencv(path: Path) -> Any:
     """Every frame is read; the wanted ones are kept."""
     capture = cv2.VideoCapture(str(path))
     fps = capture.get(cv2.CAP_PROP_FPS)
-    wanted = {int(moment * fps) for moment in moments_seconds(capture.get(cv2.CAP_PROP_FRAME_COUNT) / fps)}
+    wanted = {int(moment * fps) for moment in times_seconds(capture.get(cv2.CAP_PROP_FRAME_COUNT) / fps)}
     kept = []
     for index in range(max(wanted) + 1):
         is_there, frame = capture.read()
@@ -159,7 +159,7 @@ def read_pyav(path: Path) -> Any:
         stream.thread_type = "AUTO"
         fps = float(stream.average_rate or 25)
         duration_seconds = float((stream.duration or 0) * (stream.time_base or 0))
-        wanted = {int(moment * fps) for moment in moments_seconds(duration_seconds)}
+        wanted = {int(moment * fps) for moment in times_seconds(duration_seconds)}
         return [f.to_ndarray(format="rgb24") for index, f in enumerate(container.decode(stream)) if index in wanted]
 
 

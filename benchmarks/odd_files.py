@@ -22,7 +22,7 @@ from videoclf.media.sampling import SamplingPlan
 from videoclf.media.video import Video
 
 DEFAULT_FOLDER = Path(__file__).parents[2] / "shared" / "data" / "odd"
-NUM_SPARSE_MOMENTS = 4
+NUM_SPARSE_FRAMES = 4
 MAX_FPS = 60.0
 
 
@@ -46,9 +46,9 @@ def main() -> None:
         sys.exit(f"{folder}: holds no files; name a folder with videos")
     tables = []
     for decoder in DecoderName:
-        for way, num_moments in (("4 moments", NUM_SPARSE_MOMENTS), ("all frames", None)):
+        for way, num_frames in (("4 frames", NUM_SPARSE_FRAMES), ("all frames", None)):
             try:
-                outcomes = [read_file(path, decoder, num_moments) for path in paths]
+                outcomes = [read_file(path, decoder, num_frames) for path in paths]
             except VideoclfError as error:  # of the machine, not of a file
                 print(f"{decoder}: {error}")
                 break
@@ -61,14 +61,14 @@ def main() -> None:
         print_row(decoder, way, folder, outcomes)
 
 
-def read_file(path: Path, decoder: DecoderName, num_moments: int | None) -> Outcome:
-    """Read a file at so many moments; None: at its own rate."""
+def read_file(path: Path, decoder: DecoderName, num_frames: int | None) -> Outcome:
+    """Read a file at so many times; None: at its own rate."""
     started = time.perf_counter()
     num_frames, num_warnings, error_name = 0, 0, ""
     try:
         with Video(path, ReadOptions(decoder=decoder), num_threads=1) as video:
-            spread = np.linspace(0, 0.97 * video.info.duration_seconds, num_moments or 1)
-            plan = SamplingPlan(spread, 1) if num_moments else video.plan(min(video.info.average_fps, MAX_FPS))
+            spread = np.linspace(0, 0.97 * video.info.duration_seconds, num_frames or 1)
+            plan = SamplingPlan(spread, 1) if num_frames else video.plan(min(video.info.average_fps, MAX_FPS))
             num_frames = sum(1 for _ in video.frames(plan))
             num_warnings = len(video.warnings)
     except MediaError as error:

@@ -57,7 +57,7 @@ def main() -> None:
             out=out,
             recipe=arguments.recipe,
             overrides=[*_SINGLE_FRAMES, *arguments.overrides, *changes],
-            group_pattern=r"^([a-z]+)_",
+            group_regex=r"^([a-z]+)_",
             num_seeds=arguments.seeds,
             allow_leaks=True,  # none between people; the search would find that each clip is there backwards
             on_fold=_print_fold,
@@ -115,7 +115,7 @@ def _write(path: Path, frames: Frames) -> None:
 
 
 def _print_fold(record: FoldRecord, num_done: int, num_folds: int) -> None:
-    print(f"  {num_done} of {num_folds}: {record.num_right} of {len(record.clips)} right", end="\r", flush=True)
+    print(f"  {num_done} of {num_folds}: {record.num_correct} of {len(record.clips)} right", end="\r", flush=True)
 
 
 if __name__ == "__main__":

@@ -43,12 +43,12 @@ from videoclf.media.options import DEFAULT_NUM_THREADS
 from videoclf.media.reader import Chunks, ReadWindow, read_clips
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.padding import pad_sequences
+from videoclf.progress import SilentProgress
 from videoclf.recipe.recipe import Recipe
 from videoclf.training.examples.cached_features import FeatureExamples
 from videoclf.training.examples.decoded import Examples, Quarantine, VideoExamples
 from videoclf.training.examples.feature_encoder import FeatureEncoder
 from videoclf.training.loop.trainer import Trainer
-from videoclf.training.observer import SilentObserver
 from videoclf.training.run.initialization import build_network, choose_recipe
 
 NUM_DEMO_CLIPS = 48
@@ -90,7 +90,7 @@ def print_epochs(clips: Sequence[LabelledClip], recipe: Recipe, scratch: Path, n
     labels = sorted({clip.label for clip in clips})
     started = time.perf_counter()
     frames = write_jpegs(clips, recipe, scratch / "frames")
-    print(f"{len(clips)} clips, {sum(map(len, frames))} moments; JPEGs once: {time.perf_counter() - started:.1f} s")
+    print(f"{len(clips)} clips, {sum(map(len, frames))} frames; JPEGs once: {time.perf_counter() - started:.1f} s")
     cache = FeatureCache(scratch / "cache")
     started = time.perf_counter()
     lengths = [
@@ -129,7 +129,7 @@ def cached_examples(
     recipe: Recipe, labels: Sequence[str], cache: FeatureCache, scratch: Path
 ) -> tuple[VideoClassifier, FeatureExamples]:
     """A network, and examples from the cache."""
-    classifier, watcher = build_network(recipe, len(labels)), SilentObserver()
+    classifier, watcher = build_network(recipe, len(labels)), SilentProgress()
     store = FeatureStore(cache, scratch, print)
     encoder = FeatureEncoder(classifier, recipe)
     return classifier, FeatureExamples(encoder, Quarantine(watcher), store, DEFAULT_NUM_THREADS, watcher)
@@ -137,7 +137,7 @@ def cached_examples(
 
 def video_examples(recipe: Recipe) -> VideoExamples:
     """Examples that are decoded each time."""
-    return VideoExamples(recipe, Quarantine(SilentObserver()), DEFAULT_NUM_THREADS, lambda: None)
+    return VideoExamples(recipe, Quarantine(SilentProgress()), DEFAULT_NUM_THREADS, lambda: None)
 
 
 def trainer_epochs(

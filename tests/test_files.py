@@ -44,13 +44,15 @@ def test_what_is_there_is_not_replaced_unasked(tmp_path: Path) -> None:
     refuse_to_replace(path, overwrite=True)
     with pytest.raises(RunFolderUnusableError) as caught:
         refuse_to_replace(tmp_path / "new", path, overwrite=False)
-    assert str(caught.value) == f"{path}: is there already; choose another name, or add overwrite=True"
+    assert str(caught.value) == f"{path}: already exists; choose another name, or add overwrite=True"
 
 
 def test_a_file_of_another_kind_is_not_replaced_even_if_asked(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"weights")
-    with pytest.raises(RunFolderUnusableError, match="holds something else than is written now; choose another name"):
+    with pytest.raises(
+        RunFolderUnusableError, match="has other content than would be written now; choose another name"
+    ):
         refuse_to_replace(path, overwrite=True, beginning=b"source,")
     path.write_bytes(b"source,label")
     refuse_to_replace(path, overwrite=True, beginning=b"source,")

@@ -31,7 +31,7 @@ def test_a_name_that_nobody_sees_is_refused_by_its_code_points(name: str) -> Non
     with pytest.raises(DatasetInvalidError) as caught:
         refuse_look_alikes(["walk", name], "class", "clips")
     points = " ".join(f"U+{ord(c):04X}" for c in name)
-    assert str(caught.value) == (f"clips: the name of a class holds nothing that can be seen ({points}); rename it")
+    assert str(caught.value) == (f"clips: the name of a class has no visible characters ({points}); rename it")
 
 
 @pytest.mark.parametrize("name", INVISIBLE.values(), ids=INVISIBLE)
@@ -44,8 +44,8 @@ def test_both_names_are_told() -> None:
     with pytest.raises(DatasetInvalidError) as caught:
         refuse_look_alikes(["e\u0301", "walk", "é"], "class", "clips")
     assert str(caught.value) == (
-        r"clips: the class names 'e\u0301' and '\xe9' look the same (U+0065 U+0301 and U+00E9), but are two; give both "
-        "the same name, or names that differ visibly"
+        r"clips: the class names 'e\u0301' and '\xe9' look the same (U+0065 U+0301 and U+00E9), but are different; "
+        "give both the same name, or names that differ visibly"
     )
 
 
@@ -64,7 +64,7 @@ def test_names_of_every_script_are_names() -> None:
     ("lines", "complaint"),
     [
         ("a.avi,walk\nb.avi,wa\u200blk\n", r"clips.csv: the class names 'walk' and 'wa\u200blk' look the same"),
-        ("a.avi,walk\nb.avi,\u2800\n", "clips.csv: the name of a class holds nothing that can be seen (U+2800)"),
+        ("a.avi,walk\nb.avi,\u2800\n", "clips.csv: the name of a class has no visible characters (U+2800)"),
         ("a.avi,walk|run\nb.avi,ru\u00adn\n", r"clips.csv: the class names 'run' and 'ru\xadn' look the same"),
         ("a.avi,walk,g1\nb.avi,run,g1\u200b\n", r"clips.csv: the group names 'g1' and 'g1\u200b' look the same"),
     ],

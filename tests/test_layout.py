@@ -19,9 +19,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "videoclf"
 
 LAYERS = (
-    "option_names", "errors", "files", "caches", "zoo", "html_page", "label_names", "recipe", "media", "kernels",
-    "modeling", "data", "data_check", "inference", "evaluation", "results", "training", "cross_validation", "cli",
-    "__main__",
+    "option_names", "first_keywords", "epoch_record", "progress", "errors", "files", "caches", "zoo", "html_page",
+    "label_names", "recipe", "media", "kernels", "modeling", "data", "data_check", "inference", "evaluation",
+    "results", "training", "cross_validation", "cli", "__main__",
 )  # fmt: skip
 """Top-level modules and packages: each may import what stands before it."""
 
@@ -150,7 +150,7 @@ def test_no_file_is_longer_than_500_lines() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_where_a_gpu_is_required_a_skip_is_a_failure() -> None:
-    command = [sys.executable, "-m", "pytest", "-m", "cuda", "-q", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-m", "cuda", "-q", "-n", "0", "-p", "no:cacheprovider"]
     run = subprocess.run(
         [*command, "tests/kernels/test_temporal_shift.py"],
         cwd=ROOT, env=os.environ | {"VIDEOCLF_REQUIRE_CUDA": "1"}, capture_output=True, text=True, check=False,

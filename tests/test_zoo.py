@@ -50,7 +50,7 @@ def test_every_model_is_small_has_a_card_and_the_recipe_beside_it(name: str) -> 
 def test_a_run_without_a_model_says_so(tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").touch()
     with pytest.raises(
-        ModelFileInvalidError, match=r"holds no model.safetensors; a run interrupted in its first epoch"
+        ModelFileInvalidError, match=r"contains no model.safetensors; a run interrupted in its first epoch"
     ):
         find_model(tmp_path)
 

@@ -1,4 +1,4 @@
-"""videoclf: a video goes in, a label comes out.
+"""videoclf classifies videos.
 
 The public names are loaded when first used, so that ``import videoclf`` takes milliseconds and imports no torch:
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from videoclf.training.extract import extract as extract
     from videoclf.training.run.train import train as train
 
-# ONNX Runtime reports to its makers from some seconds after its import on, unless this stands in the environment by
-# then: its own function comes too late. Here, because others import it for us, torchmetrics for one. "0" is respected.
+# ONNX Runtime reports to its makers from some seconds after its import, unless this is set in the environment by then;
+# its own function comes too late. Set here because other packages import it, such as torchmetrics. "0" is respected.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _PUBLIC = {

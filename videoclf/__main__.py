@@ -14,15 +14,15 @@ from videoclf.cli.exit_codes import EXIT_INTERRUPTED
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:
-    """One line, and out. Rows are flushed and files replaced whole as they come, so nothing done before is lost; an
-    exception instead could be swallowed by a C extension that is being imported, or wait for a slow pipe."""
+    """Print one line and exit. Rows are flushed and files replaced as a whole, so no finished work is lost. Instead, an
+    exception could be swallowed by a C extension that is being imported, or wait for a slow pipe."""
     show_cursor = "\x1b[?25h" if os.isatty(2) else ""
-    os.write(2, f"{show_cursor}error: interrupted; what was done before stays\n".encode())
+    os.write(2, f"{show_cursor}error: interrupted; finished work is kept\n".encode())
     os._exit(EXIT_INTERRUPTED)
 
 
 def _leave_at_once(code: object) -> None:
-    """What an end does, without taking apart, for most of a second, all that torch has built."""
+    """Exit without freeing, for most of a second, what torch has built."""
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):  # closed, or its reader has gone
@@ -31,11 +31,11 @@ def _leave_at_once(code: object) -> None:
 
 
 def run() -> None:
-    """What the command ``videoclf`` calls."""
+    """Run the command ``videoclf``."""
     signal.signal(signal.SIGINT, _leave)
-    # NumPy's threads go on spinning when they are done, and take the cores from the network's and the readers'
+    # NumPy's threads spin after they are done, and take cores from those of the network and the readers
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # torch's import makes a million objects that stay: looking them over every 700 takes half a second
+    # torch's import creates a million permanent objects; collecting garbage every 700 of them takes half a second
     gc.set_threshold(100_000, 20, 100)
     from videoclf.cli.main import run_commands
 

@@ -1,4 +1,4 @@
-"""Where what is computed once is kept from run to run."""
+"""The folders of caches that are kept from run to run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from videoclf.errors import RunFolderUnusableError
 
 
 def cache_folder(kind: str) -> Path:
-    """The folder of that name in ``$VIDEOCLF_CACHE``, or in ``videoclf`` of ``$XDG_CACHE_HOME``, or of ``~/.cache``.
+    """The folder of this name in ``$VIDEOCLF_CACHE``, ``$XDG_CACHE_HOME/videoclf`` or ``~/.cache/videoclf``.
 
     Args:
-        kind: what is kept there: ``features``, ``engines``.
+        kind: what is cached: ``features`` or ``engines``.
 
     Raises:
-        RunFolderUnusableError: this user has no home.
+        RunFolderUnusableError: this user has no home directory.
     """
     if named := os.environ.get("VIDEOCLF_CACHE"):
         return Path(named) / kind
@@ -26,7 +26,7 @@ def cache_folder(kind: str) -> Path:
         return Path.home() / ".cache" / "videoclf" / kind
     except RuntimeError as error:
         raise RunFolderUnusableError(
-            f"{kind} cannot be kept there (this user has no home)",
+            f"{kind} cannot be kept there (this user has no home directory)",
             source="~/.cache/videoclf",
             hint="set VIDEOCLF_CACHE to a folder",
         ) from error

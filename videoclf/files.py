@@ -1,4 +1,4 @@
-"""Writing a file so that nobody ever sees half of it."""
+"""Atomic writing of files, and checks of output folders before work begins."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from videoclf.option_names import option
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Put content at a path so that a reader, a crash or a full disk never leaves half of it there.
+    """Write a file atomically: readers, a crash or a full disk never see or leave a part of it.
 
-    A link is followed. What is no file, such as ``/dev/null`` or a pipe, is written to: replaced, it would be gone.
+    Links are followed. What is not a regular file, such as ``/dev/null`` or a pipe, is written to instead of replaced.
 
     Raises:
         RunFolderUnusableError: the disk is full, or the folder cannot be written.
@@ -31,13 +31,13 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def write_shared(path: Path, content: bytes) -> None:
-    """As `write_atomically`, where other processes may write the same path at the same time: the last one wins.
+    """Like `write_atomically`, if other processes may write the same path at the same time: the last one wins.
 
-    Does not wait for the disk (7 ms a file on the machine this was written on): after a power cut the file may be
-    there and hold nothing, so its reader must be able to tell.
+    Does not wait for the disk (7 ms a file on the machine this was written on). After a power failure the file may
+    exist and be empty, so its reader must be able to detect that.
 
     Raises:
-        OSError: what the system says; the caller knows what to try.
+        OSError: from the system; the caller handles it.
     """
     _replace(path, path.with_name(f".{path.name}.{secrets.token_hex(4)}.part"), content, is_synced=False)
 
@@ -57,22 +57,22 @@ def _replace(path: Path, draft: Path, content: bytes, *, is_synced: bool) -> Non
 
 
 def prepare_folder(folder: Path) -> Path:
-    """Make a folder for results, if it is not there.
+    """Create a folder for results, if it does not exist.
 
     Raises:
-        RunFolderUnusableError: it cannot be made, or is a file.
+        RunFolderUnusableError: it cannot be created, or is a file.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunFolderUnusableError(
-            f"cannot be made ({error.strerror})", source=folder, hint="choose another folder"
+            f"cannot be created ({error.strerror})", source=folder, hint="choose another folder"
         ) from error
     return folder
 
 
 def unwritable(path: Path, error: OSError) -> RunFolderUnusableError:
-    """What is said of a path that the system does not let be written."""
+    """The error for a path that cannot be written."""
     return RunFolderUnusableError(
         f"cannot be written ({error.strerror})",
         source=path,
@@ -81,15 +81,15 @@ def unwritable(path: Path, error: OSError) -> RunFolderUnusableError:
 
 
 def refuse_to_replace(*paths: Path, overwrite: bool, beginning: bytes = b"") -> None:
-    """What a file holds stays, unless its replacement was asked for; nothing is lost of an empty one, as mktemp makes.
+    """Refuse to replace files with content, unless asked to. Empty files, such as mktemp creates, may be replaced.
 
     Args:
-        paths: of files that are to be written; pipes and devices are none that hold anything.
-        overwrite: whether it was asked for.
-        beginning: of files that may be replaced at all: a table takes the place of a table, never of a model.
+        paths: files to be written. Pipes and devices are never refused.
+        overwrite: whether replacement was asked for.
+        beginning: of files that may be replaced at all: a table may replace a table, but never a model.
 
     Raises:
-        RunFolderUnusableError: one holds something, something else, or is a folder.
+        RunFolderUnusableError: one has content, or content of another kind, or is a folder.
     """
     for path in paths:
         try:
@@ -102,11 +102,11 @@ def refuse_to_replace(*paths: Path, overwrite: bool, beginning: bytes = b"") -> 
             raise RunFolderUnusableError("is a folder", source=path, hint="name a file")
         if stat.S_ISREG(status.st_mode) and status.st_size and not overwrite:
             raise RunFolderUnusableError(
-                "is there already", source=path, hint=f"choose another name, or add {option('overwrite')}"
+                "already exists", source=path, hint=f"choose another name, or add {option('overwrite')}"
             )
         if stat.S_ISREG(status.st_mode) and status.st_size and not _begins_with(path, beginning):
             raise RunFolderUnusableError(
-                "holds something else than is written now", source=path, hint="choose another name"
+                "has other content than would be written now", source=path, hint="choose another name"
             )
 
 
@@ -119,17 +119,17 @@ def _begins_with(path: Path, beginning: bytes) -> bool:
 
 
 def refuse_unwritable(folder: Path, *, must_exist: bool = False) -> None:
-    """Ask, before there is anything to lose, whether a folder for results can be made or written; nothing is made.
+    """Check in advance whether a folder for results can be created or written. Creates nothing.
 
     Args:
         folder: the folder.
-        must_exist: whether it is not going to be made.
+        must_exist: whether it will not be created.
 
     Raises:
-        RunFolderUnusableError: it, or the folder it is to be made in, is a file, or cannot be written.
+        RunFolderUnusableError: it, or the folder in which to create it, is a file, or cannot be written.
     """
     if must_exist and not folder.exists():
-        raise RunFolderUnusableError("no such folder", source=folder, hint="make it, or choose another")
+        raise RunFolderUnusableError("no such folder", source=folder, hint="create it, or choose another")
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise RunFolderUnusableError(
@@ -144,7 +144,7 @@ def refuse_unwritable(folder: Path, *, must_exist: bool = False) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file, if it is there.
+    """Remove a file, if it exists.
 
     Raises:
         RunFolderUnusableError: it cannot be removed.

@@ -1,4 +1,4 @@
-"""What every page shares: foreign text in it is text, whatever it holds."""
+"""What all HTML pages share: text from outside is displayed literally, whatever it contains."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from videoclf.errors import printable
 
 
 def page_environment(package: str) -> jinja2.Environment:
-    """Where the templates beside a package's modules are found and filled in.
+    """The environment that finds and renders the templates in a package.
 
-    What a template is given is escaped, on one line and without control characters: a browser would drop some of those,
-    obey others, and show two file names that differ as one. What is markup says so with ``|safe``.
+    Values are escaped, put on one line, and stripped of control characters: a browser would drop some of these,
+    interpret others, and show two different file names alike. Markup has to be marked with ``|safe``.
     """
     return jinja2.Environment(
         loader=jinja2.PackageLoader(package, "."),

@@ -1,4 +1,4 @@
-"""Names that people can tell apart: of classes, of groups."""
+"""Checks that names of classes and groups can be told apart by eye."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _INVISIBLE = {
     *map(chr, range(0xFE00, 0xFE10)),  # variation selectors
     *map(chr, range(0xE0100, 0xE01F0)),
 }
-"""What shows nothing but is no format character (category Cf, as zero-width spaces, soft hyphens and tags are) and no
-whitespace: Unicode's Default_Ignorable_Code_Point, and what its fonts leave blank."""
+"""Invisible characters that are neither format characters (category Cf, such as zero-width spaces, soft hyphens and
+tags) nor whitespace: Unicode's Default_Ignorable_Code_Point, and characters that fonts leave blank."""
 
 _MAX_CODE_POINTS = 12
-"""That a message names."""
+"""Of a name, in a message."""
 
 
 def visible_form(name: str) -> str:
-    """What people see of a name: composed (NFC), without invisible characters, whitespace folded.
+    """The visible form of a name: composed (NFC), without invisible characters, whitespace collapsed.
 
     >>> visible_form("wa\\u200blk"), visible_form(" e\\u0301\\u00a0 x ")
     ('walk', 'é x')
@@ -30,22 +30,22 @@ def visible_form(name: str) -> str:
 
 
 def refuse_look_alikes(names: Iterable[str], what: str, source: str) -> None:
-    """Each name can be seen, and no two look the same: "walk" and "wa\\u200blk" would be two classes of one.
+    """Refuse invisible names, and names that look the same: "walk" and "wa\\u200blk" would be two classes.
 
     Args:
-        names: each once or more.
-        what: what they are names of: ``class``, ``group``.
-        source: the folder or list, for the message.
+        names: may contain duplicates.
+        what: what the names are of: ``class`` or ``group``.
+        source: the folder or list, for messages.
 
     Raises:
-        DatasetInvalidError: names the first that cannot be seen, or the first two that look the same.
+        DatasetInvalidError: with the first invisible name, or the first two that look the same.
     """
     by_form: dict[str, str] = {}
     for name in sorted(set(names)):
         form = visible_form(name)
         if not form:
             raise DatasetInvalidError(
-                f"the name of a {what} holds nothing that can be seen ({_code_points(name)})",
+                f"the name of a {what} has no visible characters ({_code_points(name)})",
                 source=source,
                 hint="rename it",
             )
@@ -53,7 +53,7 @@ def refuse_look_alikes(names: Iterable[str], what: str, source: str) -> None:
         if other != name:
             raise DatasetInvalidError(
                 f"the {what} names {other!a} and {name!a} look the same ({_code_points(other)} and "
-                f"{_code_points(name)}), but are two",
+                f"{_code_points(name)}), but are different",
                 source=source,
                 hint="give both the same name, or names that differ visibly",
             )

@@ -14,7 +14,7 @@ from videoclf.errors import ModelFileInvalidError, RecipeInvalidError
 
 DEFAULT_MODEL_NAME = "actions16"
 EVERYDAY_MODEL_NAME = "kinetics400-s3d"
-"""Of the downloadable models the most accurate, as published, and the smallest: named where the default is unsure."""
+"""The most accurate (as published) and smallest downloadable model: recommended if the default one is uncertain."""
 
 DEFAULT_RECIPE_NAME = "mobilenet_v2-gru"
 
@@ -27,12 +27,12 @@ def _data_folder(name: str) -> Path:
 
 
 def models_folder() -> Path:
-    """The folder that holds the zoo: recipes (``NAME.toml``), cards (``NAME.md``), weights (``NAME.safetensors``)."""
+    """The folder of the model zoo: recipes (``NAME.toml``), cards (``NAME.md``), weights (``NAME.safetensors``)."""
     return _data_folder("models")
 
 
 def datasets_folder() -> Path:
-    """The folder that holds the sample clip and the manifests of public data sets (``NAME.toml``)."""
+    """The folder of the sample clip and the manifests of public datasets (``NAME.toml``)."""
     return _data_folder("datasets")
 
 
@@ -47,24 +47,24 @@ def recipe_names() -> list[str]:
 
 
 def model_names() -> list[str]:
-    """The names of the zoo's models whose weights are shipped, sorted."""
+    """The names of the models with shipped weights, sorted."""
     return sorted(path.stem for path in models_folder().glob("*.safetensors"))
 
 
 def downloadable_names() -> list[str]:
-    """The names of the zoo's models that predict with torchvision's weights, which are downloaded once, sorted."""
+    """The names of the models with torchvision's weights, which are downloaded once, sorted."""
     return [name for name in recipe_names() if name.startswith("kinetics400-")]
 
 
 def measured() -> dict[str, dict[str, Any]]:
-    """What benchmarks/zoo.py found of each recipe's network: ``num_parameters``, ``size_bytes`` (of a model file),
-    ``gflops`` and ``network_ms`` for a clip of 16 frames; by recipe."""
+    """Measurements of each recipe's network by benchmarks/zoo.py: ``num_parameters``, ``size_bytes`` (of a model file),
+    ``gflops`` and ``network_ms`` for a clip of 16 frames; by recipe name."""
     figures: dict[str, dict[str, Any]] = json.loads(_measured_json())["models"]
     return figures
 
 
 def measured_how() -> dict[str, str]:
-    """How that was measured: command, machine, versions, date."""
+    """How the measurements were made: command, machine, versions, date."""
     how: dict[str, str] = json.loads(_measured_json())["how"]
     return how
 
@@ -74,7 +74,7 @@ def _measured_json() -> str:
 
 
 def find_recipe(name_or_path: str | Path) -> Path:
-    """The recipe file meant by a zoo name (``tiny``) or by a path (``mine.toml``).
+    """The recipe file for a name in the zoo (``tiny``) or a path (``mine.toml``).
 
     Raises:
         RecipeInvalidError: neither a name in the zoo nor a file.
@@ -91,10 +91,10 @@ def find_recipe(name_or_path: str | Path) -> Path:
 
 
 def find_model(name_or_path: str | Path | None) -> Path:
-    """The model file meant by a zoo name, by a path, or by nothing (the embedded default).
+    """The model file for a name in the zoo, a path, or None (the embedded default).
 
     Raises:
-        ModelFileInvalidError: neither a shipped model's name nor a file.
+        ModelFileInvalidError: neither the name of a shipped model nor a file.
     """
     name = DEFAULT_MODEL_NAME if name_or_path is None else str(name_or_path)
     if name in model_names():
@@ -106,21 +106,21 @@ def find_model(name_or_path: str | Path | None) -> Path:
         return path
     if (path / "crossval.json").is_file():
         raise ModelFileInvalidError(
-            "is a cross-validation, which keeps no model", source=path, hint="train one: videoclf train"
+            "is a cross-validation, which contains no model", source=path, hint="train one: videoclf train"
         )
     if path.is_dir():
         raise ModelFileInvalidError(
-            "holds no model.safetensors",
+            "contains no model.safetensors",
             source=path,
-            hint="a run interrupted in its first epoch leaves none: train again",
+            hint="a run interrupted in its first epoch has none; train again",
         )
     named = f"shipped: {', '.join(model_names()) or 'none'}; downloaded once: {', '.join(downloadable_names())}"
     if name in recipe_names():
         raise ModelFileInvalidError(
             "is a recipe without shipped weights",
             source=f"model {name!r}",
-            hint=f"train it (videoclf train DATA --recipe {name} --out RUN) or name a model file, or a model ({named})",
+            hint=f"train it (videoclf train DATA --recipe {name} --out RUN), or name a model file or a model ({named})",
         )
     raise ModelFileInvalidError(
-        f"it is neither a file, a run folder, nor a model by name ({named})", source=f"no model {name!r}"
+        f"it is neither a file, a run's folder, nor the name of a model ({named})", source=f"no model {name!r}"
     )

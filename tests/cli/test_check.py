@@ -106,4 +106,4 @@ def test_ctrl_c_ends_it_at_once(data: Path, tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=5)
     assert process.returncode == 130
-    assert err == "error: interrupted; what was done before stays\n"
+    assert err == "error: interrupted; finished work is kept\n"

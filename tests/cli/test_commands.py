@@ -133,12 +133,12 @@ TOO_HIGH = "backbone[:99]=cpu:0,backbone[99:]=cpu:1"
         (("predict", "a.mp4", "--engine", "openvino", "--device", "cuda"), 2, "openvino runs on the CPU"),
         (("predict", "a.mp4", "--model", "gone.onnx"), 1, "gone.onnx: no such file"),
         (("export", "actions16", "--out", "model.pt"), 2, "its suffix must say what it is for: .onnx or .xml"),
-        (("export", "actions16", "--out", "model.xml", "--format", "onnx"), 2, "is written to a .onnx file"),
+        (("export", "actions16", "--out", "model.xml", "--format", "onnx"), 2, "needs a file with the suffix .onnx"),
         (("export", "gone", "--out", "model.onnx"), 1, "no model 'gone'"),
-        (("predict", "a.mp4", "--overwrite"), 2, "--overwrite: says what to do with --csv, which is not given"),
-        (("compare", "a", "b", "--overwrite"), 2, "--overwrite: says what to do with --html, which is not given"),
-        (("evaluate", "a", "b", "--overwrite"), 2, "--overwrite: says what to do with --out, which is not given"),
-        (("check", "a", "--overwrite"), 2, "--overwrite: says what to do with --out, which is not given"),
+        (("predict", "a.mp4", "--overwrite"), 2, "--overwrite: needs --csv, which is not given"),
+        (("compare", "a", "b", "--overwrite"), 2, "--overwrite: needs --html, which is not given"),
+        (("evaluate", "a", "b", "--overwrite"), 2, "--overwrite: needs --out, which is not given"),
+        (("check", "a", "--overwrite"), 2, "--overwrite: needs --out, which is not given"),
         (("evaluate", "actions16", "gone"), 1, "gone: no such folder or list"),
         (
             ("evaluate", "actions16", "gone", "--device-map", "head=cpu"),
@@ -211,7 +211,7 @@ def test_evaluate_spares_a_run(tmp_path: Path, tiny_model: Path, demo_folder: Pa
     (tmp_path / name).write_bytes(tiny_model.read_bytes())
     code, _, err = run("evaluate", tiny_model, demo_folder, "--out", tmp_path)
     assert code == 1
-    assert f"{tmp_path}: holds a run, whose figures would be replaced; choose another --out" in err
+    assert f"{tmp_path}: already contains a run, whose results would be replaced; choose another --out" in err
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
@@ -237,9 +237,9 @@ def test_what_is_there_is_refused_before_any_work(
     Path("out", name).write_text("mine")
     code, out, err = run(*command)
     assert (code, out) == (1, "")
-    assert f"error: out/{name}: is there already; choose another name, or add --overwrite\n" == err
+    assert f"error: out/{name}: already exists; choose another name, or add --overwrite\n" == err
     code, _, err = run(*command, "--overwrite")
-    assert "is there already" not in err
+    assert "already exists" not in err
 
 
 def test_evaluate_counts_clips_that_fail(tmp_path: Path, tiny_model: Path) -> None:
@@ -344,9 +344,9 @@ def test_a_full_disk_is_one_line_and_keeps_the_rows_before(tmp_path: Path, tiny_
     assert (tmp_path / "table.csv").read_text().count("\n") > 5
 
 
-def test_where_the_default_model_is_unsure_another_is_named() -> None:
+def test_if_the_default_model_is_uncertain_another_is_named() -> None:
     _, out, err = run("predict", sample_clip())
-    assert "unsure, perhaps" in out
+    assert "uncertain; top guesses: " in out
     assert "knows 16 actions; for 400 everyday ones: --model kinetics400-s3d" in err
 
 
@@ -443,4 +443,4 @@ def test_ctrl_c_works_while_torch_is_being_imported(tiny_model: Path, seconds: f
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=10)
     assert process.returncode == 130
-    assert err == "error: interrupted; what was done before stays\n"
+    assert err == "error: interrupted; finished work is kept\n"

@@ -16,7 +16,7 @@ def test_it_prints_a_table_and_a_line_a_pair(tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     assert out.startswith(f"1: {one} (walkers, test of group:0)\n2: {two} (")
     assert "training.epochs" in out
-    assert "2 against 1 on 2 clips: top-1 +0.500" in out
+    assert "2 vs. 1 on 2 clips: top-1 +0.500" in out
     assert out.endswith(f"page: {tmp_path / 'compare.html'}\n")
     assert (tmp_path / "compare.html").exists()
 
@@ -37,10 +37,10 @@ def test_what_cannot_be_is_one_line_and_an_exit_code(tmp_path: Path) -> None:
     good = write_run(tmp_path / "good", [True])
     code, out, err = run("compare", good)
     assert (code, out) == (2, "")
-    assert err == f"error: compare {good}: needs two runs at least; name another folder\n"
+    assert err == f"error: compare {good}: needs at least two runs; name another folder\n"
     code, out, err = run("compare", good, tmp_path / "gone")
     assert (code, out) == (1, "")
-    assert err.startswith(f"error: {tmp_path / 'gone'}: holds no metrics.json; ")
+    assert err.startswith(f"error: {tmp_path / 'gone'}: contains no metrics.json; ")
     assert err.count("\n") == 1
     code, _, err = run("compare", good, good, "--html", tmp_path / "nowhere" / "page.html")
     assert (code, err.count("\n")) == (1, 1)

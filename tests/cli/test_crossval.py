@@ -53,7 +53,7 @@ def test_clips_that_fail_are_counted_and_the_exit_code_says_so(tmp_path: Path, d
     assert code == 1
     assert "v_Long_g02_c09.mp4" in err
     assert err.rstrip().endswith(
-        f"1 time a clip could not be read and was left out; {tmp_path / 'cv' / 'metrics.json'} names them"
+        f"a clip could not be read 1 time, and was left out; {tmp_path / 'cv' / 'metrics.json'} lists all of them"
     )
 
 

@@ -30,7 +30,7 @@ def test_a_table_is_never_replaced_unasked(tmp_path: Path) -> None:
     path.write_text(OLD)
     with pytest.raises(RunFolderUnusableError) as caught:
         write_table(path, ("new.avi", "run"))
-    assert str(caught.value) == f"{path}: is there already; choose another name, or add overwrite=True"
+    assert str(caught.value) == f"{path}: already exists; choose another name, or add overwrite=True"
     assert path.read_text() == OLD
 
 
@@ -38,7 +38,7 @@ def test_it_is_refused_before_the_model_is_loaded(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text(OLD)
     code, _, err = run("predict", "gone.avi", "--model", "no model of that name", "--csv", path)
-    assert (code, err) == (1, f"error: {path}: is there already; choose another name, or add --overwrite\n")
+    assert (code, err) == (1, f"error: {path}: already exists; choose another name, or add --overwrite\n")
 
 
 def test_asked_to_a_shorter_one_replaces_it_whole(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_link_is_followed(tmp_path: Path, is_there: bool) -> None:
 def test_what_cannot_be_written_is_named_at_once(tmp_path: Path) -> None:
     for path, cause in (
         (tmp_path, "is a folder; name a file"),
-        (tmp_path / "gone" / "table.csv", "gone: no such folder; make it"),
+        (tmp_path / "gone" / "table.csv", "gone: no such folder; create it"),
         (Path("/dev/null/table.csv"), "cannot be written (Not a directory)"),
     ):
         with pytest.raises(RunFolderUnusableError) as caught:
@@ -109,7 +109,7 @@ def test_a_file_that_another_process_makes_meanwhile_is_spared(tmp_path: Path) -
     path = tmp_path / "table.csv"
     with CsvTable(path, ("source", "label"), overwrite=False, notice=print) as table:
         path.write_text(OLD)
-        with pytest.raises(RunFolderUnusableError, match="has been made by another process"):
+        with pytest.raises(RunFolderUnusableError, match="was created by another process"):
             table.write(("a.avi", "walk"))
     assert path.read_text() == OLD
 
@@ -140,11 +140,11 @@ def test_standard_output_gets_rows_between_its_lines_and_loses_none(tmp_path: Pa
     assert [line.startswith("gone.avi,,") for line in lines[2:]] == [True, True]
 
 
-def test_what_a_spreadsheet_would_obey_is_written_as_it_is_and_told_once(tmp_path: Path) -> None:
+def test_what_a_spreadsheet_would_evaluate_is_written_unchanged_and_reported_once(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     formula = '=HYPERLINK("http://elsewhere.example")'
     notes = write_table(path, ("a.avi", formula), ("b.avi", "@walk"), ("c.avi", -1.5))
-    assert notes == [f"{path}: a spreadsheet takes {formula!r} for a formula; import the table's columns as text"]
+    assert notes == [f"{path}: a spreadsheet would evaluate {formula!r} as a formula; import the columns as text"]
     assert '"=HYPERLINK(""http://elsewhere.example"")"' in path.read_text()
     assert write_table(tmp_path / "other.csv", ("c.avi", -1.5)) == []
 

@@ -34,11 +34,11 @@ def data(tmp_path: Path) -> Path:
 def test_it_fills_a_cache_once(tmp_path: Path, data: Path) -> None:
     code, out, err = run("extract", data, "--out", tmp_path / "cache", *FROZEN)
     assert (code, err) == (0, "")
-    assert out.startswith("8 clips computed (0.1 MB), 0 were there already\n")
+    assert out.startswith("8 clips computed (0.1 MB), 0 were already cached\n")
     assert f"{tmp_path / 'cache'}: 8 views of clips, 0." in out
     code, out, _ = run("extract", data, "--out", tmp_path / "cache", *FROZEN)
     assert code == 0
-    assert out.startswith("nothing to do: 8 of 8 clips were there already\n")
+    assert out.startswith("nothing to do: 8 of 8 clips were already cached\n")
 
 
 def test_training_is_served_from_there(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,8 +56,8 @@ def test_training_is_served_from_there(tmp_path: Path, data: Path, monkeypatch: 
     code, _, err = run("train", data, "--out", tmp_path / "run", *cache, *FROZEN, *epochs)
     assert code == 0, err
     assert f"note: features: 6 of 6 clips from the cache {tmp_path / 'cache'}\n" in err
-    num_looked_for_leaks, num_judged, num_pictured = 8, 2, 2
-    assert len(opened) == num_looked_for_leaks + num_judged + num_pictured
+    num_looked_for_leaks, num_evaluated, num_pictured = 8, 2, 2
+    assert len(opened) == num_looked_for_leaks + num_evaluated + num_pictured
 
 
 def test_the_default_folder_is_the_same_for_all_commands(data: Path, feature_cache_folder: Path) -> None:
@@ -129,7 +129,7 @@ def test_what_was_done_before_an_interruption_stays(tmp_path: Path, data: Path) 
     code, out, _ = run("extract", data, "--out", cache, *FROZEN)
     assert code == 0
     assert out.startswith(f"{208 - num_kept} clips computed")
-    assert f"{num_kept} were there" in out
+    assert f"{num_kept} were already" in out
 
 
 def test_it_imports_no_fabric() -> None:
@@ -144,5 +144,5 @@ def test_a_file_of_the_cache_that_was_damaged_is_computed_anew_and_told(tmp_path
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     code, out, err = run("extract", data, "--out", tmp_path / "cache", *FROZEN)
     assert (code, err) == (0, f"note: 1 files in {tmp_path / 'cache'} were damaged: computed anew\n")
-    assert out.startswith("1 clips computed (0.0 MB), 7 were there already\n")
+    assert out.startswith("1 clips computed (0.0 MB), 7 were already cached\n")
     assert path.read_bytes() == whole

@@ -46,7 +46,7 @@ def test_curves_that_cannot_be_drawn_any_more_are_missed(finished: tuple[str, ..
     pytest.importorskip("tensorboard", reason="needs the extra tensorboard")
     code, _, err = run(*finished, "--resume", "--tensorboard")
     assert code == 0
-    assert err.endswith("note: --tensorboard: no epoch was trained now, and the run has no curves from before\n")
+    assert err.endswith("note: --tensorboard: no epoch was trained, and the run has no earlier curves\n")
 
 
 def test_to_go_on_and_to_replace_exclude_each_other(finished: tuple[str, ...]) -> None:

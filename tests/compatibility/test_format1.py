@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 
 import videoclf
 from videoclf.inference.prediction import Prediction
+from videoclf.progress import SilentProgress
 from videoclf.results.reader import read_result
 from videoclf.training.examples import feature_encoder
-from videoclf.training.observer import SilentObserver
 
 KEPT = Path(__file__).parent / "format1"
 WRITTEN_IN = Path("/tmp/compat")
@@ -25,7 +25,7 @@ DECODER = "av 18.1.0, libavformat 62.12.102, libavcodec 62.28.102, libswscale 9.
 CROSSVAL: dict[str, Any] = {"by": "group", "num_folds": 2, "device": "cpu", "feature_cache": "cache"}
 
 
-class Notes(SilentObserver):
+class Notes(SilentProgress):
     def __init__(self) -> None:
         self.notes: list[str] = []
 
@@ -55,7 +55,7 @@ def test_a_model_file_predicts_what_it_did_and_nothing_is_said(model: str, kept:
     if model.endswith(".onnx"):
         pytest.importorskip("onnxruntime")
     said: list[str] = []
-    loaded = videoclf.load(kept / model, engine="torch" if model.endswith("tensors") else "auto", notice=said.append)
+    loaded = videoclf.load(kept / model, engine="torch" if model.endswith("tensors") else "auto", progress=said.append)
     assert said == []
     for source, scores in json.loads((kept / "expected.json").read_text()).items():
         prediction = loaded.predict(source)
@@ -72,7 +72,7 @@ def test_finished_runs_are_compared(kept: Path) -> None:
 
 def test_of_a_finished_run_nothing_is_left_to_do(kept: Path) -> None:
     watcher = Notes()
-    run = videoclf.train("clips", out="run-finished", split="leave-out:g04", resume=True, observer=watcher)
+    run = videoclf.train("clips", out="run-finished", split="leave-out:g04", resume=True, progress=watcher)
     assert watcher.notes == ["run-finished: the run is finished; nothing is left to do"]
     assert run.metrics.top1 == 0.5
 
@@ -80,7 +80,7 @@ def test_of_a_finished_run_nothing_is_left_to_do(kept: Path) -> None:
 def test_a_half_done_run_goes_on(kept: Path) -> None:
     watcher = Notes()
     run = videoclf.train(
-        "clips", out="run-interrupted", split="leave-out:g04", device="cpu", resume=True, observer=watcher
+        "clips", out="run-interrupted", split="leave-out:g04", device="cpu", resume=True, progress=watcher
     )
     assert not any("is torn" in note or "recipe" in note for note in watcher.notes)
     whole = load_file(kept / "run-finished/model.safetensors")
@@ -92,7 +92,7 @@ def test_a_half_done_run_finds_its_features_in_the_old_cache(kept: Path) -> None
     watcher = Notes()
     videoclf.train(
         "clips", out="run-frozen-interrupted", split="leave-out:g04", device="cpu", feature_cache="cache", resume=True,
-        observer=watcher,
+        progress=watcher,
     )  # fmt: skip
     assert [note for note in watcher.notes if note.startswith("features:")] == [
         "features: 2 of 2 clips from the cache cache"
@@ -103,7 +103,7 @@ def test_a_half_done_run_finds_its_features_in_the_old_cache(kept: Path) -> None
 def test_a_half_done_cross_validation_goes_on(kept: Path) -> None:
     watcher = Notes()
     metrics = videoclf.crossval(
-        "clips", out="crossval-interrupted", recipe=kept / "crossval-interrupted/recipe.toml", observer=watcher,
+        "clips", out="crossval-interrupted", recipe=kept / "crossval-interrupted/recipe.toml", progress=watcher,
         **CROSSVAL,
     )  # fmt: skip
     assert "1 of 2 folds are done and are kept: crossval-interrupted" in watcher.notes

@@ -25,8 +25,8 @@ from videoclf.errors import (
 )
 from videoclf.evaluation.cross_validated import CrossvalMetrics, FoldRecord, pool
 from videoclf.media.options import DecoderName, ReadOptions
+from videoclf.progress import SilentProgress
 from videoclf.results.reader import read_result
-from videoclf.training.observer import SilentObserver
 
 SHORT = ("training.epochs=2", "sampling.fps=4", "backbone.frozen=true")
 LABELS = ("Long", "Mid", "Short")
@@ -58,7 +58,7 @@ class Counting:
             raise KeyboardInterrupt
 
 
-class Noting(SilentObserver):
+class Noting(SilentProgress):
     """Keeps what a user would read."""
 
     def __init__(self, notices: list[str]) -> None:
@@ -132,7 +132,7 @@ def test_done_is_done(data: Path, done: tuple[Path, CrossvalMetrics, Counting]) 
 def test_where_all_features_came_from_is_told_at_the_end(data: Path, tmp_path: Path) -> None:
     notices: list[str] = []
     for name in ("first", "second"):
-        run(data, tmp_path / name, Counting(), feature_cache=tmp_path / "cache", observer=Noting(notices))
+        run(data, tmp_path / name, Counting(), feature_cache=tmp_path / "cache", progress=Noting(notices))
     told = [text for text in notices if text.startswith("features:")]
     assert [text.partition(" from")[0] for text in told[1::2]] == [
         "features: 0 of 12 clips",
@@ -143,7 +143,7 @@ def test_where_all_features_came_from_is_told_at_the_end(data: Path, tmp_path: P
 
 def test_what_is_done_already_is_told(data: Path, done: tuple[Path, CrossvalMetrics, Counting]) -> None:
     notices: list[str] = []
-    run(data, done[0], Counting(), num_seeds=2, observer=Noting(notices))
+    run(data, done[0], Counting(), num_seeds=2, progress=Noting(notices))
     assert f"8 of 8 folds are done and are kept: {done[0]}" in notices
 
 
@@ -208,7 +208,7 @@ def test_a_file_name_may_be_no_text(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_cross_validation_is_no_model(done: tuple[Path, CrossvalMetrics, Counting]) -> None:
-    with pytest.raises(ModelFileInvalidError, match="is a cross-validation, which keeps no model; train one"):
+    with pytest.raises(ModelFileInvalidError, match="is a cross-validation, which contains no model; train one"):
         videoclf.load(done[0])
 
 
@@ -240,11 +240,11 @@ def test_a_training_run_does_not_take_its_folder(data: Path, done: tuple[Path, C
 
 def test_the_ridge_baseline_needs_no_epochs(data: Path, tmp_path: Path) -> None:
     counting, notices = Counting(), list[str]()
-    metrics = run(data, tmp_path, counting, baseline="ridge", num_seeds=3, observer=Noting(notices))
+    metrics = run(data, tmp_path, counting, baseline="ridge", num_seeds=3, progress=Noting(notices))
     assert {record.kept_epoch for record in counting.records} == {0}
     assert metrics.seeds == (0,)
     assert "num_seeds=3: nothing in a ridge is random; it is judged once" in notices
-    assert read_result(tmp_path).judged_on == f"{data}, 4 folds by group, 1 seed, ridge"
+    assert read_result(tmp_path).evaluated_on == f"{data}, 4 folds by group, 1 seed, ridge"
 
 
 def test_the_ridge_makes_no_views_that_it_does_not_look_at(data: Path, tmp_path: Path) -> None:
@@ -295,7 +295,7 @@ def test_what_kept_folds_do_not_follow_is_said(
     about = json.loads((out / "crossval.json").read_text())
     (out / "crossval.json").write_text(json.dumps(about | {"computes_on": "another machine"}))
     notices: list[str] = []
-    run(data, out, Counting(), num_seeds=1, observer=Noting(notices), group_pattern=r"_g0(\d)_")
+    run(data, out, Counting(), num_seeds=1, progress=Noting(notices), group_regex=r"_g0(\d)_")
     assert notices[-4:-1] == [
         f"{out}: kept folds were computed on another machine, the others are on {about['computes_on']}",
         f"{out}: holds folds of 1 further seed, which the figures leave out; num_seeds=2 takes them in",
@@ -312,6 +312,6 @@ def test_folds_that_were_kept_before_the_device_was_written_down_are_kept(
     (out / "crossval.json").write_text(json.dumps({"format_version": 1, "fingerprint": about["fingerprint"]}))
     notices: list[str] = []
     counting = Counting()
-    run(data, out, counting, num_seeds=2, observer=Noting(notices))
+    run(data, out, counting, num_seeds=2, progress=Noting(notices))
     assert counting.records == []
     assert not any("computed on" in text for text in notices)

@@ -105,9 +105,7 @@ def test_clips_that_are_there_are_not_replaced_unasked(tmp_path: Path) -> None:
     mine = tmp_path / "ZigzagDown" / "v_ZigzagDown_g01_c01.avi"
     mine.parent.mkdir()
     mine.write_text("mine")
-    with pytest.raises(
-        RunFolderUnusableError, match="g01_c01.avi: is there already; choose another name, or add overw"
-    ):
+    with pytest.raises(RunFolderUnusableError, match="g01_c01.avi: already exists; choose another name, or add overw"):
         render_demo_data(tmp_path, seed=4)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]
 

@@ -151,4 +151,4 @@ def test_a_pattern_that_finds_one_group_makes_no_folds() -> None:
     with pytest.raises(
         DatasetInvalidError, match="group_regex='\\^v': finds only one group in data, 'v'; .*by='random'"
     ):
-        make_folds(Dataset("data", clips, group_pattern="^v"))
+        make_folds(Dataset("data", clips, group_regex="^v"))

@@ -17,7 +17,7 @@ WITH_LISTS = ["hmdb51", "ucf101"]
 
 
 def group_of(manifest: Manifest, clip: ClipName) -> str:
-    match = re.search(manifest.group_pattern, clip[1])
+    match = re.search(manifest.group_regex, clip[1])
     assert match is not None, clip
     return match[1]
 
@@ -42,8 +42,8 @@ def test_the_example_is_named_by_the_pattern_and_has_a_group(name: str) -> None:
 @pytest.mark.parametrize("name", NUM_CLASSES)
 def test_training_groups_clips_by_the_pattern(name: str) -> None:
     manifest = load_manifest(name)
-    assert f"--group-regex '{manifest.group_pattern}'" in manifest.commands[0] or (
-        manifest.group_pattern == UCF_GROUP_PATTERN
+    assert f"--group-regex '{manifest.group_regex}'" in manifest.commands[0] or (
+        manifest.group_regex == UCF_GROUP_PATTERN
     )
 
 

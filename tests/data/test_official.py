@@ -213,7 +213,7 @@ def hmdb51_folder(tmp_path: Path) -> Path:
 
 def test_clips_that_hmdb51_lists_for_no_part_are_not_strangers(hmdb51_folder: Path) -> None:
     (hmdb51_folder / "wave/Film_e_wave_u_cm_np1_fr_med_0.avi").touch()
-    dataset = load_dataset(hmdb51_folder, group_pattern=load_manifest("hmdb51").group_pattern)
+    dataset = load_dataset(hmdb51_folder, group_regex=load_manifest("hmdb51").group_regex)
     warning = make_split(dataset, "official:1").warnings[0]
     assert warning.startswith("1 clips are in neither list and are left out, the first is ")
     assert warning.endswith("wave/Film_e_wave_u_cm_np1_fr_med_0.avi")
@@ -221,9 +221,9 @@ def test_clips_that_hmdb51_lists_for_no_part_are_not_strangers(hmdb51_folder: Pa
 
 def test_hmdb51s_names_carry_groups_once_its_pattern_is_given(hmdb51_folder: Path) -> None:
     warning = make_split(load_dataset(hmdb51_folder), "official:1").warnings[0]
-    pattern = load_manifest("hmdb51").group_pattern
-    assert warning.endswith(f"; for names like HMDB51's use group_regex={pattern!r}")
-    grouped = make_split(load_dataset(hmdb51_folder, group_pattern=pattern), "official:1")
+    pattern = load_manifest("hmdb51").group_regex
+    assert warning.endswith(f"; as HMDB51's they do with group_regex={pattern!r}")
+    grouped = make_split(load_dataset(hmdb51_folder, group_regex=pattern), "official:1")
     assert not any("group_regex" in warning for warning in grouped.warnings)
 
 

@@ -15,18 +15,18 @@ import pytest
 
 from tests.data_check.copies import KINDS, KINDS_BEYOND, CopyKind, write_copy
 from videoclf.data.dataset import LabelledClip
-from videoclf.data_check.motion_fingerprint import Signature
+from videoclf.data_check.motion_fingerprint import MotionFingerprint
 from videoclf.data_check.near_duplicates import find_near_duplicates
-from videoclf.data_check.scan import survey
+from videoclf.data_check.scan import scan
 from videoclf.media.sources import videos_below
 
 NUM_THREADS = 2
 SUBSET = ("12 frames a second, cut, scaled by 0.7, MPEG-4 q 12", "mirrored, cut, scaled by 0.5, crf 28")
 
 
-def sign(paths: Sequence[Path]) -> list[Signature | None]:
+def sign(paths: Sequence[Path]) -> list[MotionFingerprint | None]:
     clips = [LabelledClip(path, path.parent.name, None) for path in paths]
-    return [each.signature for each in survey(clips, num_threads=NUM_THREADS)]
+    return [each.fingerprint for each in scan(clips, num_threads=NUM_THREADS)]
 
 
 def copy_all(originals: Sequence[Path], folder: Path, kind: CopyKind) -> list[Path]:
@@ -36,13 +36,13 @@ def copy_all(originals: Sequence[Path], folder: Path, kind: CopyKind) -> list[Pa
 
 
 def find_copies(
-    originals: Sequence[Path], signatures: Sequence[Signature | None], copies: Sequence[Path]
+    originals: Sequence[Path], fingerprints: Sequence[MotionFingerprint | None], copies: Sequence[Path]
 ) -> tuple[set[int], list[tuple[str, str]]]:
     """Which originals are found by their copy, and which are taken for the copy of another."""
     num = len(originals)
     pairs = find_near_duplicates(
         [*originals, *copies],
-        [*signatures, *sign(copies)],
+        [*fingerprints, *sign(copies)],
         num_threads=NUM_THREADS,
         is_wanted=lambda first, second: first < num <= second,
     )
@@ -53,10 +53,10 @@ def find_copies(
 
 def test_copies_of_real_clips_are_found_and_others_are_not(shared_data: Path, tmp_path: Path) -> None:
     originals = videos_below(shared_data / "weizmann")[::9]
-    signatures = sign(originals)
-    assert find_near_duplicates(originals, signatures, num_threads=NUM_THREADS) == []
+    fingerprints = sign(originals)
+    assert find_near_duplicates(originals, fingerprints, num_threads=NUM_THREADS) == []
     for number, name in enumerate(SUBSET):
-        found, false = find_copies(originals, signatures, copy_all(originals, tmp_path / str(number), KINDS[name]))
+        found, false = find_copies(originals, fingerprints, copy_all(originals, tmp_path / str(number), KINDS[name]))
         assert len(found) >= len(originals) - 1, name
         assert false == [], name
 
@@ -65,15 +65,15 @@ def test_copies_of_real_clips_are_found_and_others_are_not(shared_data: Path, tm
 @pytest.mark.timeout(3600)
 def test_recall_and_false_alarms(shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     originals = videos_below(shared_data / "weizmann")
-    signatures = sign(originals)
-    alarms = find_near_duplicates(originals, signatures, num_threads=NUM_THREADS)
+    fingerprints = sign(originals)
+    alarms = find_near_duplicates(originals, fingerprints, num_threads=NUM_THREADS)
     num_pairs = len(originals) * (len(originals) - 1) // 2
     with capsys.disabled():
         print(f"\n{len(originals)} clips, {num_pairs} pairs of different ones: {len(alarms)} false alarms")  # noqa: T201
     num_found = num_copies = 0
     all_false = []
     for number, (name, kind) in enumerate((KINDS | KINDS_BEYOND).items()):
-        found, false = find_copies(originals, signatures, copy_all(originals, tmp_path / str(number), kind))
+        found, false = find_copies(originals, fingerprints, copy_all(originals, tmp_path / str(number), kind))
         all_false += false
         if name in KINDS:
             num_found += len(found)

@@ -44,7 +44,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(data: Path) -> Check:
-    return check(data, split="leave-out:g03", num_threads=2)
+    return check(data, split="leave-out:g03", workers=2)
 
 
 def test_it_counts_what_can_be_used(found: Check) -> None:
@@ -65,7 +65,7 @@ def test_it_names_near_duplicates_but_not_the_exact_ones_again(found: Check) -> 
     assert pair.is_mirrored
 
 
-def test_it_names_what_stands_on_two_sides(found: Check) -> None:
+def test_it_reports_leaks(found: Check) -> None:
     assert {leak.kind for leak in found.report.leaks} == {"exact duplicate", "near-duplicate"}
     assert all("test" in {leak.first_part, leak.second_part} for leak in found.report.leaks)
 
@@ -99,29 +99,29 @@ def test_its_page_stays_small(found: Check) -> None:
     assert len(html) < 3_000_000
 
 
-def test_without_near_duplicates_nothing_is_said_of_them(data: Path) -> None:
-    found = check(data, finds_near_duplicates=False, num_threads=2)
+def test_near_duplicates_that_were_not_checked_are_not_reported(data: Path) -> None:
+    found = check(data, finds_near_duplicates=False, workers=2)
     assert not found.report.has_near_duplicates_checked
     assert found.report.near_duplicates == ()
     assert len(found.report.exact_duplicates) == 1
     assert found.report.split is None
-    assert "Near-duplicates were not looked for." in render(found)
+    assert "Near-duplicates were not checked." in render(found)
 
 
-def test_copies_on_one_side_are_told_but_no_leak(data: Path) -> None:
+def test_copies_on_one_side_are_no_leak(data: Path) -> None:
     dataset = load_dataset(data)
     clips = {clip.path.name: clip for clip in dataset.clips}
     side = [
         clips[name] for name in ("v_run_g01_c01.mp4", "v_walk_g03_c09.mp4", "v_run_g02_c01.mp4", "v_run_g03_c08.mkv")
     ]
     split = Split("own", tuple(side), (clips["v_walk_g01_c01.mp4"],), (clips["v_walk_g02_c01.mp4"],))
-    leaks, _ = find_leaks(split, num_threads=2)
+    leaks, _ = find_leaks(split, workers=2)
     assert {leak.kind for leak in leaks} == {"group"}
 
 
-def test_beyond_a_number_of_clips_near_duplicates_are_not_looked_for(data: Path) -> None:
+def test_beyond_a_number_of_clips_near_duplicates_are_not_checked(data: Path) -> None:
     parts = make_split(load_dataset(data), "leave-out:g03")
-    leaks, has_near_duplicates_checked = find_leaks(parts, num_threads=2, max_clips=5)
+    leaks, has_near_duplicates_checked = find_leaks(parts, workers=2, max_clips=5)
     assert [leak.kind for leak in leaks] == ["exact duplicate"]
     assert not has_near_duplicates_checked
 
@@ -129,9 +129,9 @@ def test_beyond_a_number_of_clips_near_duplicates_are_not_looked_for(data: Path)
 def test_a_file_that_is_listed_and_missing_is_unusable(data: Path, tmp_path: Path) -> None:
     clip = data / "run/v_run_g01_c01.mp4"
     (tmp_path / "list.csv").write_text(f"{clip},run\n{tmp_path / 'gone.mp4'},run\n")
-    report = check(tmp_path / "list.csv", num_threads=2).report
+    report = check(tmp_path / "list.csv", workers=2).report
     assert [clip.type for clip in report.unusable] == ["SourceMissing"]
-    assert any("one class only, 'run'" in note for note in report.notes)
+    assert any("only one class, 'run'" in note for note in report.notes)
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_where_every_clip_is_broken_there_is_still_a_report(tmp_path: Path) -> N
     for label in ("run", "walk"):
         (tmp_path / label).mkdir()
         (tmp_path / label / "a.mp4").write_bytes(np.random.default_rng(0).bytes(100))
-    found = check(tmp_path, num_threads=2)
+    found = check(tmp_path, workers=2)
     assert (found.report.num_usable, found.report.is_clean) == (0, False)
     assert "Unusable" in render(found)
 
@@ -151,11 +151,11 @@ def test_where_every_clip_is_broken_there_is_still_a_report(tmp_path: Path) -> N
 def test_classes_that_training_would_refuse_to_name_are_noted(data: Path, tmp_path: Path) -> None:
     clip = data / "run/v_run_g01_c01.mp4"
     (tmp_path / "list.csv").write_text(f"{clip},a\x1b[31m\n{data / 'walk/v_walk_g01_c01.mp4'},b\n")
-    (note, *_) = check(tmp_path / "list.csv", finds_near_duplicates=False, num_threads=2).report.notes
-    assert note == r"classes whose names cannot be printed, so that train refuses them: 'a\x1b[31m'; rename them"
+    (note, *_) = check(tmp_path / "list.csv", finds_near_duplicates=False, workers=2).report.notes
+    assert note == r"class names with characters that cannot be printed, which train refuses: 'a\x1b[31m'; rename them"
 
 
 def test_a_set_with_a_test_part_only_is_checked_without_a_split(data: Path, tmp_path: Path) -> None:
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts/test").symlink_to(data)
-    assert check(tmp_path / "parts", finds_near_duplicates=False, num_threads=2).report.split is None
+    assert check(tmp_path / "parts", finds_near_duplicates=False, workers=2).report.split is None

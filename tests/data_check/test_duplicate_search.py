@@ -8,18 +8,20 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from videoclf.data_check.duplicate_search import Track, best_offsets, find_candidates
-from videoclf.data_check.motion_fingerprint import CHANGE_SHAPE, Signature, detail_of, make_signature
+from videoclf.data_check.duplicate_search import Track, best_offsets, find_candidate_pairs
+from videoclf.data_check.motion_fingerprint import CHANGE_SHAPE, MotionFingerprint, detail_of, make_fingerprint
 from videoclf.media.frames import UInt8Array
 
 
-def random_signature(rng: np.random.Generator, num_moments: int = 30) -> Signature:
+def random_signature(rng: np.random.Generator, num_samples: int = 30) -> MotionFingerprint:
     """As that of a clip in which something goes about: smooth in time and space."""
-    noise = rng.normal(0, 400, (num_moments, *CHANGE_SHAPE)).astype(np.float32)
+    noise = rng.normal(0, 400, (num_samples, *CHANGE_SHAPE)).astype(np.float32)
     change = np.stack([cv2.GaussianBlur(moment, (0, 0), 2.0) for moment in noise])
     change[1:] += change[:-1]
     picture: UInt8Array = rng.integers(0, 256, (36, 48), dtype=np.uint8)
-    return Signature(np.clip(change, -127, 127).astype(np.int8), picture, detail_of(picture), is_camera_fixed=False)
+    return MotionFingerprint(
+        np.clip(change, -127, 127).astype(np.int8), picture, detail_of(picture), is_camera_fixed=False
+    )
 
 
 def random_wall(rng: np.random.Generator) -> UInt8Array:
@@ -27,13 +29,15 @@ def random_wall(rng: np.random.Generator) -> UInt8Array:
     return np.asarray(cv2.resize(rng.integers(0, 256, (9, 12), dtype=np.uint8), (48, 36)), dtype=np.uint8)
 
 
-def part_of(signature: Signature, start: int, end: int, *, is_mirrored: bool = False) -> Signature:
-    change = signature.change[start:end, :, :: -1 if is_mirrored else 1]
-    return Signature(np.ascontiguousarray(change), signature.picture, signature.detail, is_camera_fixed=False)
+def part_of(fingerprint: MotionFingerprint, start: int, end: int, *, is_mirrored: bool = False) -> MotionFingerprint:
+    change = fingerprint.change[start:end, :, :: -1 if is_mirrored else 1]
+    return MotionFingerprint(
+        np.ascontiguousarray(change), fingerprint.picture, fingerprint.detail, is_camera_fixed=False
+    )
 
 
-def pairs_of(signatures: Sequence[Signature | None]) -> list[tuple[int, int, bool]]:
-    return [(c.first, c.second, c.is_mirrored) for c in find_candidates(signatures)]
+def pairs_of(fingerprints: Sequence[MotionFingerprint | None]) -> list[tuple[int, int, bool]]:
+    return [(c.first, c.second, c.is_mirrored) for c in find_candidate_pairs(fingerprints)]
 
 
 def test_a_cut_clip_is_laid_over_the_whole_one_where_it_came_from() -> None:
@@ -53,18 +57,18 @@ def test_too_small_a_part_is_no_match() -> None:
 
 def test_copies_pass_and_others_do_not() -> None:
     rng = np.random.default_rng(1)
-    signatures: list[Signature | None] = [random_signature(rng) for _ in range(40)]
-    first, second = signatures[3], signatures[17]
+    fingerprints: list[MotionFingerprint | None] = [random_signature(rng) for _ in range(40)]
+    first, second = fingerprints[3], fingerprints[17]
     assert first is not None
     assert second is not None
     copies = [part_of(first, 5, 28), part_of(second, 0, 22, is_mirrored=True)]
-    assert pairs_of([*signatures, None, *copies]) == [(3, 41, False), (17, 42, True)]
+    assert pairs_of([*fingerprints, None, *copies]) == [(3, 41, False), (17, 42, True)]
 
 
 def test_pairs_that_are_not_wanted_do_not_pass() -> None:
-    signature = random_signature(np.random.default_rng(2))
-    assert len(find_candidates([signature, signature])) == 1
-    assert find_candidates([signature, signature], lambda _first, _second: False) == []
+    fingerprint = random_signature(np.random.default_rng(2))
+    assert len(find_candidate_pairs([fingerprint, fingerprint])) == 1
+    assert find_candidate_pairs([fingerprint, fingerprint], lambda _first, _second: False) == []
 
 
 def test_two_fixed_cameras_at_different_places_are_not_compared() -> None:
@@ -73,7 +77,7 @@ def test_two_fixed_cameras_at_different_places_are_not_compared() -> None:
     change = random_signature(rng).change
     walls = [random_wall(rng) for _ in range(2)]
     fixed, moving = (
-        [Signature(change, wall, detail_of(wall), is_camera_fixed=is_fixed) for wall in walls]
+        [MotionFingerprint(change, wall, detail_of(wall), is_camera_fixed=is_fixed) for wall in walls]
         for is_fixed in (True, False)
     )
     assert pairs_of(fixed) == []
@@ -83,19 +87,19 @@ def test_two_fixed_cameras_at_different_places_are_not_compared() -> None:
 def test_short_clips_are_compared_by_their_pictures() -> None:
     rng = np.random.default_rng(4)
     wall, other = (random_wall(rng) for _ in range(2))
-    short = [make_signature(np.stack([each, each])) for each in (wall, other, wall[:, ::-1], wall)]
+    short = [make_fingerprint(np.stack([each, each])) for each in (wall, other, wall[:, ::-1], wall)]
     assert pairs_of(short) == [(0, 2, True), (0, 3, False), (2, 3, True)]
 
 
 def test_a_blank_picture_is_like_no_other() -> None:
-    black = make_signature(np.zeros((3, 36, 48), np.uint8))
+    black = make_fingerprint(np.zeros((3, 36, 48), np.uint8))
     assert pairs_of([black, black]) == []
 
 
 def test_1500_clips_take_seconds_not_minutes() -> None:
     """benchmarks/near_duplicates.py has the figures for 13,000."""
     rng = np.random.default_rng(5)
-    signatures = [random_signature(rng) for _ in range(1500)]
+    fingerprints = [random_signature(rng) for _ in range(1500)]
     started = time.perf_counter()
-    assert find_candidates(signatures) == []
+    assert find_candidate_pairs(fingerprints) == []
     assert time.perf_counter() - started < 20

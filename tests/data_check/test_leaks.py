@@ -42,7 +42,7 @@ def test_equal_files_leak_where_they_stand_in_two_parts() -> None:
     assert sides(leaks.leaking_exact_duplicates(sets, PART_OF)) == [("b", "h")]
 
 
-def test_near_duplicates_leak_where_they_stand_in_two_parts() -> None:
+def test_near_duplicates_in_two_parts_leak() -> None:
     pairs = [(Path("a"), Path("b")), (Path("a"), Path("e")), (Path("a"), Path("elsewhere"))]
     assert sides(leaks.leaking_near_duplicates(pairs, PART_OF)) == [("a", "e")]
 
@@ -55,7 +55,7 @@ def test_a_refusal_names_the_pairs_and_the_way_out() -> None:
         "clips: split='random:0' leaks, so its figures would be too high: group g1: a (train) and f"
     )
     assert "; and 1 more." in message
-    assert message.endswith("allow_leaks=True; all of them: videoclf check clips --split random:0")
+    assert message.endswith("allow_leaks=True; to list all: videoclf check clips --split random:0")
     assert isinstance(caught.value, DatasetInvalidError)
 
 

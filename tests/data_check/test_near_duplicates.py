@@ -11,7 +11,7 @@ import pytest
 from tests.data_check.copies import KINDS, CopyKind, draw_scene, write_copy, write_frames
 from videoclf.data.dataset import LabelledClip
 from videoclf.data_check.near_duplicates import NearDuplicate, find_near_duplicates
-from videoclf.data_check.scan import survey
+from videoclf.data_check.scan import scan
 from videoclf.media.frames import UInt8Array
 
 HARSH = CopyKind(
@@ -21,7 +21,7 @@ HARSH = CopyKind(
 
 def find(*paths: Path) -> list[NearDuplicate]:
     clips = [LabelledClip(path, "any", None) for path in paths]
-    return find_near_duplicates(paths, [each.signature for each in survey(clips)], num_threads=2)
+    return find_near_duplicates(paths, [each.fingerprint for each in scan(clips)], num_threads=2)
 
 
 def pairs(*paths: Path) -> list[tuple[int, int]]:
@@ -53,11 +53,11 @@ def test_it_says_where_the_copy_was_cut_out(scenes: list[Path], tmp_path: Path) 
     (tmp_path / "copy").mkdir()
     copy = write_copy(scenes[0], tmp_path / "copy", replace(CopyKind(), trimmed=(0.25, 0.0)))
     (pair,) = find(scenes[0], copy)
-    assert pair.comparison.offset_seconds == pytest.approx(-0.6, abs=0.07)
-    assert pair.comparison.shared_seconds == pytest.approx(1.8, abs=0.1)
+    assert pair.similarity.offset_seconds == pytest.approx(-0.6, abs=0.07)
+    assert pair.similarity.shared_seconds == pytest.approx(1.8, abs=0.1)
 
 
-def test_a_clip_in_which_nothing_moves_is_judged_by_its_picture(tmp_path: Path) -> None:
+def test_a_clip_in_which_nothing_moves_is_compared_by_its_picture(tmp_path: Path) -> None:
     walls = [np.repeat(draw_scene(0, place=place, num_frames=1), 30, axis=0) for place in (1, 2)]
     first, other = (write(tmp_path / f"{number}.mp4", wall) for number, wall in enumerate(walls))
     (tmp_path / "copy").mkdir()
@@ -97,5 +97,5 @@ def test_more_clips_than_are_held_are_read_again(
 
 def test_a_file_that_vanishes_between_the_looks_is_no_copy(scenes: list[Path], tmp_path: Path) -> None:
     clips = [LabelledClip(path, "any", None) for path in (scenes[0], scenes[0])]
-    signatures = [each.signature for each in survey(clips)]
-    assert find_near_duplicates([scenes[0], tmp_path / "gone.mp4"], signatures, num_threads=2) == []
+    fingerprints = [each.fingerprint for each in scan(clips)]
+    assert find_near_duplicates([scenes[0], tmp_path / "gone.mp4"], fingerprints, num_threads=2) == []

@@ -6,16 +6,16 @@ import numpy as np
 
 from videoclf.data.dataset import LabelledClip
 from videoclf.data_check.findings import ClassCount
-from videoclf.data_check.motion_fingerprint import make_signature
-from videoclf.data_check.outliers import count_classes, describe_balance, find_odd_clips
-from videoclf.data_check.scan import SurveyedClip
+from videoclf.data_check.motion_fingerprint import make_fingerprint
+from videoclf.data_check.outliers import count_classes, describe_balance, find_outliers
+from videoclf.data_check.scan import ScannedClip
 from videoclf.errors import DecodeFailedError
 from videoclf.media.frames import UInt8Array, VideoInfo
 
 WALL = np.random.default_rng(0).integers(0, 256, (36, 48), dtype=np.uint8)
 
 
-def surveyed(
+def scanned(
     name: str,
     *,
     label: str = "walk",
@@ -25,51 +25,51 @@ def surveyed(
     varies: bool = False,
     is_broken: bool = False,
     pictures: UInt8Array | None = None,
-) -> SurveyedClip:
+) -> ScannedClip:
     path = Path(name)
     info = VideoInfo(path, "h264", *size, 0, 0.0, seconds, fps, varies)
-    return SurveyedClip(
+    return ScannedClip(
         clip=LabelledClip(path, label, None),
         size_bytes=1,
         info=info,
         failure=DecodeFailedError("broken") if is_broken else None,
         warnings=(),
-        num_moments=1,
+        num_samples=1,
         thumbnail=b"",
-        signature=make_signature(pictures) if pictures is not None else None,
+        fingerprint=make_fingerprint(pictures) if pictures is not None else None,
     )
 
 
-def kinds(*odd: SurveyedClip) -> list[str]:
-    return [clip.kind for clip in find_odd_clips([*(surveyed(f"usual{i}") for i in range(20)), *odd])]
+def kinds(*odd: ScannedClip) -> list[str]:
+    return [clip.kind for clip in find_outliers([*(scanned(f"usual{i}") for i in range(20)), *odd])]
 
 
 def test_what_is_unlike_the_others_is_named() -> None:
-    assert kinds(surveyed("a", fps=12.5)) == ["frame rate"]
-    assert kinds(surveyed("a", size=(240, 320))) == ["size"]
-    assert kinds(surveyed("a", seconds=60.0)) == ["length"]
-    assert kinds(surveyed("a", seconds=0.2)) == ["few frames"]
-    assert kinds(surveyed("a", varies=True)) == ["varying frame rate"]
-    assert kinds(surveyed("a", is_broken=True, fps=1.0)) == []
+    assert kinds(scanned("a", fps=12.5)) == ["frame rate"]
+    assert kinds(scanned("a", size=(240, 320))) == ["size"]
+    assert kinds(scanned("a", seconds=60.0)) == ["length"]
+    assert kinds(scanned("a", seconds=0.2)) == ["few frames"]
+    assert kinds(scanned("a", varies=True)) == ["varying frame rate"]
+    assert kinds(scanned("a", is_broken=True, fps=1.0)) == []
 
 
 def test_where_little_is_in_common_nothing_is_odd() -> None:
-    clips = [surveyed(str(i), size=(100 + i, 100), fps=10.0 + i) for i in range(20)]
-    assert find_odd_clips(clips) == []
+    clips = [scanned(str(i), size=(100 + i, 100), fps=10.0 + i) for i in range(20)]
+    assert find_outliers(clips) == []
 
 
 def test_a_still_and_a_blank_picture_are_named() -> None:
-    assert kinds(surveyed("a", pictures=np.repeat(WALL[None], 20, axis=0))) == ["nothing moves"]
-    assert kinds(surveyed("a", pictures=np.zeros((20, 36, 48), np.uint8))) == ["blank"]
+    assert kinds(scanned("a", pictures=np.repeat(WALL[None], 20, axis=0))) == ["nothing moves"]
+    assert kinds(scanned("a", pictures=np.zeros((20, 36, 48), np.uint8))) == ["blank"]
 
 
 def test_the_message_says_what_and_what_is_usual() -> None:
-    (odd,) = find_odd_clips([*(surveyed(f"usual{i}") for i in range(20)), surveyed("a", size=(240, 320))])
+    (odd,) = find_outliers([*(scanned(f"usual{i}") for i in range(20)), scanned("a", size=(240, 320))])
     assert odd.message == "240×320; most are 320×240"
 
 
 def test_classes_are_counted() -> None:
-    clips = [surveyed("a"), surveyed("b", is_broken=True), surveyed("c", label="run")]
+    clips = [scanned("a"), scanned("b", is_broken=True), scanned("c", label="run")]
     run, walk = count_classes(clips, lambda each: "test" if each.clip.path.name == "a" else None)
     assert (run.label, run.num_clips, run.num_test) == ("run", 1, 0)
     assert (walk.num_clips, walk.num_usable, walk.num_test, walk.duration_seconds) == (2, 1, 1, 4.0)
@@ -84,7 +84,7 @@ def count(label: str, num_clips: int) -> ClassCount:
 
 def test_balance_is_described_where_it_is_missing() -> None:
     assert describe_balance([count("a", 10), count("b", 20)]) == []
-    assert describe_balance([count("a", 10)])[0].startswith("there is one class only, 'a'")
+    assert describe_balance([count("a", 10)])[0].startswith("there is only one class, 'a'")
     unlike, few = describe_balance([count("a", 4), count("b", 100)])
-    assert unlike == "classes are unlike in number: 100 usable clips of 'b', 4 of 'a'"
+    assert unlike == "classes are imbalanced: 100 usable clips of 'b', 4 of 'a'"
     assert few == "a class has fewer than 5 usable clips: 'a'"

@@ -34,14 +34,14 @@ def test_the_interval_is_that_of_the_binomial() -> None:
 
 def test_it_equals_drawing_clips_one_by_one() -> None:
     draw = np.random.default_rng(1)
-    targets, is_right = np.repeat([0, 1, 2], [60, 30, 10]), draw.random(100) < 0.7
+    targets, is_correct = np.repeat([0, 1, 2], [60, 30, 10]), draw.random(100) < 0.7
     picks = draw.integers(0, 100, (4000, 100))
     slow = [
-        np.mean([is_right[pick][targets[pick] == c].mean() for c in range(3) if (targets[pick] == c).any()])
+        np.mean([is_correct[pick][targets[pick] == c].mean() for c in range(3) if (targets[pick] == c).any()])
         for pick in picks
     ]
     of_class = np.eye(3, dtype=bool)[targets]
-    _, interval = accuracy_intervals(is_right, of_class, of_class & is_right[:, None])
+    _, interval = accuracy_intervals(is_correct, of_class, of_class & is_correct[:, None])
     assert (interval.low, interval.high) == pytest.approx(np.percentile(slow, (2.5, 97.5)), abs=0.015)
 
 
@@ -88,7 +88,7 @@ def test_an_interval_reads_as_two_figures() -> None:
 def test_intervals_of_kineticss_size_take_a_moment() -> None:
     draw = np.random.default_rng(0)
     of_class = np.eye(400, dtype=bool)[draw.integers(0, 400, 20_000)]
-    is_right = draw.random(20_000) < 0.8
+    is_correct = draw.random(20_000) < 0.8
     started = time.process_time()
-    accuracy_intervals(is_right, of_class, of_class & is_right[:, None])
+    accuracy_intervals(is_correct, of_class, of_class & is_correct[:, None])
     assert time.process_time() - started < 5  # 0.5 s on the machine this was written on

@@ -34,7 +34,7 @@ def metrics() -> Metrics:
 
 
 def test_top1_is_the_share_of_clips_called_right(metrics: Metrics) -> None:
-    assert (metrics.num_right, metrics.num_clips, metrics.top1) == (3, 4, 0.75)
+    assert (metrics.num_correct, metrics.num_clips, metrics.top1) == (3, 4, 0.75)
 
 
 def test_the_mean_over_classes_leaves_out_classes_that_do_not_occur(metrics: Metrics) -> None:
@@ -47,7 +47,7 @@ def test_the_confusion_has_a_row_for_each_true_class(metrics: Metrics) -> None:
 
 def test_a_class_has_precision_recall_and_f1(metrics: Metrics) -> None:
     run = metrics.per_class["run"]
-    assert (run.num_clips, run.num_right, run.precision, run.recall) == (1, 1, 0.5, 1)
+    assert (run.num_clips, run.num_correct, run.precision, run.recall) == (1, 1, 0.5, 1)
     assert run.f1 == pytest.approx(2 / 3)
 
 
@@ -71,6 +71,15 @@ def test_metrics_are_plain_json(metrics: Metrics) -> None:
     assert Metrics.model_validate_json(text) == metrics
 
 
+def test_files_keep_their_keys_and_attributes_their_old_names(metrics: Metrics) -> None:
+    tree = json.loads(metrics.model_dump_json())
+    assert tree == json.loads(json.dumps(metrics.model_dump()))
+    assert tree["num_right"] == metrics.num_correct == metrics.num_right
+    assert tree["per_class"]["run"]["num_right"] == metrics.per_class["run"].num_right
+    assert tree["reliability"][0]["share_right"] == metrics.reliability[0].share_right
+    assert "num_correct" not in json.dumps(tree)
+
+
 @pytest.mark.parametrize(("target", "top5"), [(0, 1), (4, 1), (5, 0), (6, 0)])
 def test_top5_asks_whether_the_class_is_among_the_five_likeliest(target: int, top5: float) -> None:
     scores = np.array([[0.3, 0.2, 0.15, 0.12, 0.1, 0.08, 0.05]])
@@ -81,7 +90,7 @@ def test_with_five_classes_or_fewer_top5_is_always_right(metrics: Metrics) -> No
     assert metrics.top5 == 1
 
 
-def test_ece_is_how_far_scores_lie_from_the_share_that_is_right() -> None:
+def test_ece_is_the_gap_between_score_and_accuracy() -> None:
     scores = np.array([[0.9, 0.1]] * 10)
     assert compute_metrics(scores, [0] * 9 + [1], ["a", "b"]).ece == pytest.approx(0, abs=1e-6)
     assert compute_metrics(scores, [0] * 5 + [1] * 5, ["a", "b"]).ece == pytest.approx(0.4, abs=1e-6)
@@ -102,10 +111,10 @@ def test_figures_agree_with_counting(case: tuple[Probabilities, list[int], list[
     scores, targets, labels = case
     found = compute_metrics(scores, targets, labels)
     places = [sorted(row, reverse=True).index(row[target]) for row, target in zip(scores, targets, strict=True)]
-    assert found.num_right == places.count(0)
+    assert found.num_correct == places.count(0)
     assert found.top5 == pytest.approx(sum(place < 5 for place in places) / len(places))
     assert sum(map(sum, found.confusion)) == found.num_clips == len(targets)
-    assert sum(of_class.num_right for of_class in found.per_class.values()) == found.num_right
+    assert sum(of_class.num_correct for of_class in found.per_class.values()) == found.num_correct
 
 
 @given(case=predictions(), data=st.data())
@@ -140,6 +149,6 @@ def test_probabilities_of_another_shape_are_refused(
 @given(predictions())
 def test_the_bins_add_up_to_the_calibration_error(drawn: tuple[Probabilities, list[int], list[str]]) -> None:
     found = compute_metrics(*drawn)
-    gaps = [each.num_clips * abs(each.mean_score - each.share_right) for each in found.reliability]
+    gaps = [each.num_clips * abs(each.mean_score - each.accuracy) for each in found.reliability]
     assert sum(each.num_clips for each in found.reliability) == found.num_clips
     assert found.ece == pytest.approx(sum(gaps) / found.num_clips, abs=1e-6)

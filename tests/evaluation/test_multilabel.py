@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from videoclf.evaluation.calibration import calibrate
-from videoclf.evaluation.likelihood import mean_nll, share_right, truth_matrix
+from videoclf.evaluation.likelihood import mean_nll, top1_accuracy, truth_matrix
 from videoclf.evaluation.multilabel import compute_multilabel_metrics
 from videoclf.inference.pipeline import average_windows, sigmoid
 
@@ -13,15 +13,15 @@ SCORES = np.array([[0.9, 0.2, 0.8], [0.3, 0.6, 0.4], [0.1, 0.7, 0.2], [0.4, 0.1,
 TARGETS = [(0, 2), (1,), (0, 2), (0,)]
 
 
-def test_a_clip_is_right_if_its_best_label_is_one_of_its_own() -> None:
+def test_a_clip_is_correct_if_its_best_label_is_one_of_its_own() -> None:
     metrics = compute_multilabel_metrics(SCORES, TARGETS, LABELS)
-    assert (metrics.num_right, metrics.top1, metrics.top5) == (3, 0.75, 1)
+    assert (metrics.num_correct, metrics.top1, metrics.top5) == (3, 0.75, 1)
     assert metrics.confusion == ((2, 0, 0), (0, 1, 0), (0, 1, 0))  # the third clip: of its own, walk is likeliest
 
 
 def test_labels_count_as_given_from_one_half_on() -> None:
     rows = compute_multilabel_metrics(SCORES, TARGETS, LABELS).per_class
-    assert [(row.num_clips, row.num_right) for row in rows.values()] == [(3, 1), (1, 1), (2, 1)]
+    assert [(row.num_clips, row.num_correct) for row in rows.values()] == [(3, 1), (1, 1), (2, 1)]
     assert [row.precision for row in rows.values()] == pytest.approx([1, 0.5, 1])
     assert [row.recall for row in rows.values()] == pytest.approx([1 / 3, 1, 0.5])
 
@@ -34,7 +34,7 @@ def test_average_precision_and_likelihood_by_hand() -> None:
     expected = -(truth * np.log(SCORES) + (1 - truth) * np.log(1 - SCORES)).mean()
     assert metrics.nll == pytest.approx(expected)
     assert mean_nll(SCORES, TARGETS, "sigmoid") == pytest.approx(expected)
-    assert share_right(SCORES, TARGETS) == 0.75
+    assert top1_accuracy(SCORES, TARGETS) == 0.75
 
 
 def test_labels_that_do_not_occur_count_nowhere() -> None:

@@ -52,7 +52,7 @@ def run_of(tiny_model: Path, folder: Path, clips: tuple[LabelledClip, ...], patt
 
 def measured(model: Path, data: Path, **options: str) -> tuple[Metrics, list[str]]:
     notices: list[str] = []
-    return evaluate(model, data, on_notice=notices.append, **options), notices  # type: ignore[arg-type]
+    return evaluate(model, data, progress=notices.append, **options), notices  # type: ignore[arg-type]
 
 
 def test_the_file_knows_its_clips_wherever_they_lie(
@@ -102,7 +102,7 @@ def test_both_figures_are_given(tmp_path: Path, tiny_model: Path, data: Path, cl
     assert (metrics.num_clips, metrics.num_trained_on, new.num_clips) == (6, 2, 4)
     assert notices == [
         "2 of 6 clips were in training (or validation) of this model; without them: "
-        f"top-1 {new.top1:.3f} ({new.num_right} of 4)"
+        f"top-1 {new.top1:.3f} ({new.num_correct} of 4)"
     ]
 
 
@@ -127,7 +127,7 @@ def test_the_runs_own_split_and_pattern_are_taken(
         metrics, notices = measured(model, data, split="run")
         assert metrics.num_clips == 2
         assert notices[0] == r"groups are found as in the run: group_regex='_(g\\d+)'"
-        remade = f"split='run': {data} is not what the run was made of: its split, leave-out:g03, is made anew of it"
+        remade = f"split='run': {data} is not the dataset of the run; its split, leave-out:g03, is made again from it"
         assert remade in notices  # the run's own test part were clips 2 to 5
 
 
@@ -142,17 +142,21 @@ def test_a_run_is_known_again_from_another_folder_and_where_its_clips_have_moved
     assert not any("made anew" in notice for notice in measured(run, tmp_path / "moved", split="run")[1])
 
 
-def test_a_run_that_is_not_finished_is_told(
+def test_a_run_that_is_not_finished_is_reported(
     tmp_path: Path, tiny_model: Path, data: Path, clips: tuple[LabelledClip, ...]
 ) -> None:
     run = run_of(tiny_model, tmp_path / "run", clips)
     (run / "report.html").unlink()
     notice = measured(run, data)[1][0]
-    assert notice == f"{run}: its run is not finished: the model is the best so far, its scores are not calibrated"
+    assert (
+        notice == f"{run}: its run is not finished; the model is the best one so far, and its scores are not calibrated"
+    )
 
 
 def test_a_model_without_a_run_has_no_split_of_its_own(tiny_model: Path, data: Path) -> None:
-    with pytest.raises(UsageInvalidError, match=r"split='run': .* is no run's folder; name the split, such as group:0"):
+    with pytest.raises(
+        UsageInvalidError, match=r"split='run': .* is not a run's folder; name the split, such as group:0"
+    ):
         evaluate(tiny_model, data, split="run")
 
 
@@ -163,7 +167,7 @@ def test_clips_that_the_data_give_to_parts_are_all_evaluated_and_that_is_said(
     data.rename(tmp_path / "parts" / "test")
     metrics, (notice,) = measured(tiny_model, tmp_path / "parts")
     assert metrics.num_clips == 6
-    assert notice.endswith("all of them are evaluated; its test part alone: split='given'")
+    assert notice.endswith("all of them are evaluated; to evaluate on its test part only: split='given'")
     assert measured(tiny_model, tmp_path / "parts", split="given")[0].num_clips == 6
 
 

@@ -22,7 +22,7 @@ LABELS = ("a", "b", "c")
 
 RECIPES: dict[str, dict[str, Any]] = {
     "2d": {
-        "preprocess": {"fit": "crop", "crop_margin": 1.143, "channels": ["rgb", "moments", "difference"]},
+        "preprocess": {"fit": "crop", "crop_margin": 1.143, "channels": ["rgb", "gray_triplet", "difference"]},
         "backbone": {"name": "tiny"},
         "temporal": {"bidirectional": True, "pooling": "attention", "statistics": True, "input_norm": "standardise"},
         "testing": {"horizontal_flip": True},

@@ -60,7 +60,7 @@ def test_where_the_engine_of_a_gpu_fails_torch_does_the_work(tiny_model: Path, m
     monkeypatch.setattr(torch_engine, "choose_device_map", lambda _name, _place: whole(torch.device("cpu")))
     monkeypatch.setattr(GpuEngine, "logits", fail)
     notes: list[str] = []
-    assert isinstance(videoclf.load(tiny_model, device="cuda", notice=notes.append)._engine, TorchEngine)
+    assert isinstance(videoclf.load(tiny_model, device="cuda", progress=notes.append)._engine, TorchEngine)
     assert notes == ["cuda: its own engine fails here (no kernel image is available); plain torch does the work"]
 
 
@@ -76,7 +76,7 @@ def test_on_a_gpu_a_video_gets_the_labels_it_gets_on_a_cpu(tmp_path: Path) -> No
 def test_without_openvino_torch_is_chosen_silently(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "find_spec", lambda _name: None)
     notices: list[str] = []
-    assert isinstance(videoclf.load(tiny_model, notice=notices.append)._engine, TorchEngine)
+    assert isinstance(videoclf.load(tiny_model, progress=notices.append)._engine, TorchEngine)
     assert notices == []
 
 
@@ -94,7 +94,7 @@ def test_an_old_openvino_gives_way_with_a_notice(tiny_model: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "openvino", old)
     monkeypatch.setattr(opening, "find_spec", lambda _name: True)
     notices: list[str] = []
-    assert isinstance(videoclf.load(tiny_model, device="cpu", notice=notices.append)._engine, TorchEngine)
+    assert isinstance(videoclf.load(tiny_model, device="cpu", progress=notices.append)._engine, TorchEngine)
     (notice,) = notices
     assert notice.startswith("OpenVINO 2023.1.0 is too old; pip install --upgrade 'videoclf[cpu]'")
 
@@ -107,7 +107,7 @@ def test_that_torch_does_the_work_is_not_said_of_a_model_that_it_cannot_open(
     (tmp_path / "torn").write_bytes(tiny_model.read_bytes()[:-1])
     notices: list[str] = []
     with pytest.raises(ModelFileInvalidError, match="cut short"):
-        videoclf.load(tmp_path / "torn", device="cpu", notice=notices.append)
+        videoclf.load(tmp_path / "torn", device="cpu", progress=notices.append)
     assert notices == []
 
 

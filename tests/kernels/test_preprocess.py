@@ -22,7 +22,7 @@ BOUND = 1 / 255
 """What weights and half-resized pixels lose as float16 is a tenth of it, of grey levels; colour conversion as much."""
 
 BT709 = Colours("bt709")
-ALL = ("moments", "rgb", "difference")
+ALL = ("gray_triplet", "rgb", "difference")
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def test_what_is_no_buffer_of_bytes_is_refused() -> None:
 
 @pytest.mark.parametrize(("wrong", "message"), [
     ({"channels": ("rgb", "rgb")}, "each once"),
-    ({"channels": ("flow",)}, "expected some of rgb, moments, difference"),
+    ({"channels": ("flow",)}, "expected some of rgb, gray_triplet, difference"),
     ({"dtype": torch.int8}, "expected one of torch.float32"),
 ])  # fmt: skip
 def test_an_output_that_no_network_takes_is_refused(wrong: dict[str, object], message: str) -> None:

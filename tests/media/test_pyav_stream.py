@@ -95,9 +95,15 @@ def test_a_stream_that_another_thread_closes_is_stopped_by_who_decodes(tmp_path:
 def test_a_stream_that_is_left_in_the_middle_never_waits_for_ever(shared_data: Path, ending: str) -> None:
     program = (
         "import sys; from itertools import islice; from pathlib import Path\n"
-        "from tests.media.test_pyav_stream import open_stream\n"
+        "from videoclf.media.budget import Budget\n"
+        "from videoclf.media.gate import admit\n"
+        "from videoclf.media.limits import DEFAULT_LIMITS\n"
+        "from videoclf.media.options import ReadOptions\n"
+        "from videoclf.media.pyav_stream import OpenStream\n"
+        "path = Path(sys.argv[1])\n"
         "for i in range(60):\n"
-        "    stream = open_stream(Path(sys.argv[1])); stream.set_threads(4); frames = stream.frames()\n"
+        "    stream = OpenStream(admit(path), ReadOptions(), Budget(path, DEFAULT_LIMITS))\n"
+        "    stream.set_threads(4); frames = stream.frames()\n"
         f"    list(islice(frames, i % 20)); {ending}; stream = frames = None\n"
     )
     path = shared_data / "odd/fate/av1/av1-1-b8-03-sizeup.mp4"

@@ -38,7 +38,7 @@ temporal_settings = st.fixed_dictionaries(
 BACKBONES: list[dict[str, Any]] = [
     {"name": "resnet18"},
     {"name": "mobilenet_v2"},
-    {"name": "mobilenet_v2", "tap_below": 5},
+    {"name": "mobilenet_v2", "intermediate_stage_from_top": 5},
     {"name": "efficientnet_b0"},
     {"name": "convnext_tiny"},
     {"name": "regnet_y_400mf"},
@@ -85,7 +85,7 @@ def test_alone_or_in_a_batch_the_same(temporal: dict[str, Any], lengths: list[in
     assert_alone_or_in_a_batch_the_same(model, [torch.randn(length, 3, 32, 32) for length in lengths])
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1)
 def backbone_of(index: int) -> Backbone:
     return build_backbone(Recipe.model_validate({"backbone": BACKBONES[index]})).eval()
 
@@ -233,6 +233,6 @@ def test_a_backbone_that_the_recipe_does_not_ask_for_is_refused() -> None:
     strided = {"backbone": {"name": "custom", "temporal_stride": 2}}
     with pytest.raises(RecipeInvalidError, match="temporal_stride = 2: the given backbone has 1"):
         build_classifier(Recipe.model_validate(strided), 3, backbone)
-    two_views = {"backbone": {"name": "custom"}, "preprocess": {"channels": ["rgb", "moments"]}}
+    two_views = {"backbone": {"name": "custom"}, "preprocess": {"channels": ["rgb", "gray_triplet"]}}
     with pytest.raises(RecipeInvalidError, match="takes 1; give it num_views=2"):
         build_classifier(Recipe.model_validate(two_views), 3, backbone)

@@ -27,7 +27,7 @@ NETWORKS: list[dict[str, Any]] = [
     {"name": "tiny"},
     {"name": "mobilenet_v2"},
     {"name": "resnet18", "temporal_shift": True},
-    {"name": "mobilenet_v2", "tap_below": 17, "tap_grid": 2},
+    {"name": "mobilenet_v2", "intermediate_stage_from_top": 17, "intermediate_grid": 2},
     {"name": "mc3_18", "temporal_stride": 1},
     {"name": "inflated:tiny"},
 ]

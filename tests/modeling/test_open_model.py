@@ -17,7 +17,7 @@ from videoclf.modeling.open_model import open_model
 from videoclf.zoo import downloadable_names
 
 
-@pytest.mark.parametrize("name", ["r3d_18", "s3d"])
+@pytest.mark.parametrize("name", ["mc3_18", "s3d"])
 def test_a_kinetics400_model_gives_torchvisions_scores_and_labels(name: str, plant_weights: PlantWeights) -> None:
     tensors = plant_weights(name)
     theirs = getattr(torchvision.models.video, name)().eval()

@@ -48,7 +48,7 @@ def test_cropping_keeps_the_centre_and_the_aspect() -> None:
 def test_chunks_of_a_window_are_prepared_as_one_clip() -> None:
     rgb = frames(10, 40, 50).numpy()
     pts = np.arange(10.0)
-    spec = Preprocess(height=32, width=32, channels=("moments", "difference"))
+    spec = Preprocess(height=32, width=32, channels=("gray_triplet", "difference"))
     whole = preprocess_window(iter([RgbFrames(rgb, pts, "x")]), spec)
     parts = preprocess_window(iter([RgbFrames(rgb[:4], pts[:4], "x"), RgbFrames(rgb[4:], pts[4:], "x")]), spec)
     assert torch.equal(whole, parts)
@@ -62,7 +62,7 @@ def test_rgb_is_normalised_by_channel() -> None:
 
 
 def test_moments_are_the_grey_frames_before_now_and_after() -> None:
-    spec = Preprocess(channels=("moments",), mean=(0, 0, 0), std=(1, 1, 1))
+    spec = Preprocess(channels=("gray_triplet",), mean=(0, 0, 0), std=(1, 1, 1))
     grey_frames = torch.tensor([0.1, 0.4, 0.8]).view(3, 1, 1, 1).expand(3, 3, 2, 2)
     moments = arrange_channels(grey_frames, spec)[:, :, 0, 0]
     assert torch.allclose(moments, torch.tensor([[0.1, 0.1, 0.4], [0.1, 0.4, 0.8], [0.4, 0.8, 0.8]]))

@@ -54,7 +54,7 @@ def test_one_direction_in_time_order_is_causal(overrides: list[str], causal: boo
     assert parse_recipe({}, overrides, source="given").causal is causal
 
 
-@pytest.mark.parametrize(("channels", "steps"), [('["rgb"]', 0), ('["moments"]', 1), ('["rgb", "difference"]', 1)])
+@pytest.mark.parametrize(("channels", "steps"), [('["rgb"]', 0), ('["gray_triplet"]', 1), ('["rgb", "difference"]', 1)])
 def test_channels_that_show_motion_look_one_step_ahead(channels: str, steps: int) -> None:
     assert parse_recipe({}, [f"preprocess.channels={channels}"], source="given").lookahead_steps == steps
 
@@ -70,22 +70,24 @@ def test_a_window_that_no_memory_holds_is_refused_though_each_number_is_allowed(
 @pytest.mark.parametrize("name", ["custom", "timm:mobilenetv3_large_100"])
 def test_networks_without_known_stages_cannot_be_trained_by_stages(name: str) -> None:
     tree = {"backbone": {"name": name}}
-    with pytest.raises(RecipeInvalidError, match=rf"unfrozen_stages = 2: {name} has no stages known here; unset it"):
-        parse_recipe({"backbone": {"name": name, "unfrozen_stages": 2}}, [], source="x")
+    with pytest.raises(RecipeInvalidError, match=rf"trainable_stages = 2: {name} has no stages known here; unset it"):
+        parse_recipe({"backbone": {"name": name, "trainable_stages": 2}}, [], source="x")
     with pytest.raises(RecipeInvalidError, match=rf"layer_decay = 0.5: {name} has no stages known here; set it to 1"):
         parse_recipe(tree, ["training.layer_decay=0.5"], source="x")
 
 
-def test_a_frozen_backbone_has_no_unfrozen_stages() -> None:
-    with pytest.raises(RecipeInvalidError, match="frozen = true and unfrozen_stages = 2 exclude each other; unset one"):
-        parse_recipe({"backbone": {"frozen": True, "unfrozen_stages": 2}}, [], source="x")
+def test_a_frozen_backbone_has_no_trainable_stages() -> None:
+    with pytest.raises(
+        RecipeInvalidError, match="frozen = true and trainable_stages = 2 exclude each other; unset one"
+    ):
+        parse_recipe({"backbone": {"frozen": True, "trainable_stages": 2}}, [], source="x")
 
 
 def test_each_key_of_augment_changes_pictures_or_does_not() -> None:
-    not_of_pictures = {"speed", "stored_views", "temporal_jitter", "mixup_alpha", "cutmix_alpha"}
-    frame_augmentation = Augment.model_fields.keys() - not_of_pictures
+    not_of_pictures = {"speed", "cached_views", "temporal_jitter", "mixup_alpha", "cutmix_alpha"}
+    of_pictures = Augment.model_fields.keys() - not_of_pictures
     changed = Augment(
-        **{name: 0.5 if "rand" not in name else 1 for name in Augment.model_fields if name != "stored_views"}
+        **{name: 0.5 if "rand" not in name else 1 for name in Augment.model_fields if name != "cached_views"}
     )
     assert changed.frame_augmentation.model_dump(include=frame_augmentation) == changed.model_dump(
         include=frame_augmentation

@@ -32,7 +32,7 @@ RECIPES = st.builds(
         fit=st.sampled_from(["stretch", "crop"]),
         height=st.integers(16, 1024),
         crop_margin=st.floats(1, 4),
-        channels=st.permutations(["rgb", "moments", "difference"]).map(tuple),
+        channels=st.permutations(["rgb", "gray_triplet", "difference"]).map(tuple),
         mean=st.tuples(*[st.floats(-1, 1)] * 3),
         std=st.tuples(*[st.floats(1e-3, 10)] * 3),
     ),
@@ -99,8 +99,8 @@ def test_overrides_win_over_the_file_and_the_last_wins_over_the_first(tmp_path: 
 
 def test_an_override_without_a_value_takes_the_files_value_away(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
-    path.write_text("[backbone]\ntap_below = 5\n")
-    assert load_recipe(path, ["backbone.tap_below=", "training.epochs="]) == Recipe()
+    path.write_text("[backbone]\nintermediate_stage_from_top = 5\n")
+    assert load_recipe(path, ["backbone.intermediate_stage_from_top=", "training.epochs="]) == Recipe()
 
 
 @pytest.mark.parametrize("key", ["training.epoch", "epochs", "trainings.epochs", "training.epochs.first"])
@@ -110,11 +110,16 @@ def test_taking_an_unknown_key_away_is_refused(key: str) -> None:
 
 
 def test_an_override_may_be_a_number_a_truth_value_an_array_or_bare_text() -> None:
-    overrides = ["sampling.fps=2.5", "backbone.frozen=true", 'preprocess.channels=["moments"]', "backbone.name=tiny"]
+    overrides = [
+        "sampling.fps=2.5",
+        "backbone.frozen=true",
+        'preprocess.channels=["gray_triplet"]',
+        "backbone.name=tiny",
+    ]
     recipe = parse_recipe({}, overrides, source="given")
     assert recipe.sampling.fps == 2.5
     assert recipe.backbone == Backbone(name="tiny", frozen=True)
-    assert recipe.preprocess.channels == ("moments",)
+    assert recipe.preprocess.channels == ("gray_triplet",)
 
 
 def test_an_override_may_hold_an_equals_sign() -> None:

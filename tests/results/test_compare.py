@@ -50,7 +50,7 @@ def write_crossval(folder: Path, right_by_seed: Sequence[Sequence[bool]], group_
             clips=tuple(
                 ClipScores(
                     source=f"{number}.avi", label="walk", group=f"g{number // group_size}", fold="0", seed=seed,
-                    is_known=True, called=LABELS[not right], score=1, uncertain=False,
+                    is_known=True, predicted=LABELS[not right], score=1, uncertain=False,
                     scores=(float(right), float(not right)), uncalibrated_scores=(float(right), float(not right)),
                 )
                 for number, right in enumerate(are_right)
@@ -67,7 +67,7 @@ def write_crossval(folder: Path, right_by_seed: Sequence[Sequence[bool]], group_
 def test_figures_stand_side_by_side(tmp_path: Path) -> None:
     one, two = write_run(tmp_path / "one", [True, True, False, False]), write_run(tmp_path / "two", [True] * 4)
     runs = compare([one, two]).runs
-    assert [(run.run, run.judged_on, run.num_clips, run.top1) for run in runs] == [
+    assert [(run.run, run.evaluated_on, run.num_clips, run.top1) for run in runs] == [
         (str(one), "walkers, test of group:0", 4, 0.5), (str(two), "walkers, test of group:0", 4, 1.0),
     ]  # fmt: skip
     assert runs[0].top1_interval is not None
@@ -97,7 +97,7 @@ def test_two_runs_on_the_same_clips_are_compared_clip_by_clip(tmp_path: Path) ->
     )
 
 
-def test_only_the_clips_that_both_judged_count(tmp_path: Path) -> None:
+def test_only_the_clips_that_both_were_evaluated_on_count(tmp_path: Path) -> None:
     one = write_run(tmp_path / "one", [True, True, False])
     two = write_run(tmp_path / "two", [True, True, True], first=2)
     apart = write_run(tmp_path / "apart", [True], first=9)
@@ -118,7 +118,7 @@ def test_a_cross_validation_is_compared_over_its_seeds_and_by_whole_groups(tmp_p
     run = write_run(tmp_path / "run", wrong)
     by_clip = compare([run, write_crossval(tmp_path / "clips", [right, wrong])])
     by_group = compare([run, write_crossval(tmp_path / "groups", [right, wrong], group_size=10)])
-    assert by_clip.runs[1].judged_on == "walkers, 1 folds, 2 seeds"
+    assert by_clip.runs[1].evaluated_on == "walkers, 1 folds, 2 seeds"
     assert by_clip.pairs[0].difference == by_group.pairs[0].difference == 0.25
     assert (by_clip.pairs[0].num_only_first, by_clip.pairs[0].num_only_second) == (0, 20)
     widths = [each.pairs[0].interval.high - each.pairs[0].interval.low for each in (by_clip, by_group)]
@@ -134,7 +134,7 @@ def test_what_older_versions_wrote_is_compared_as_far_as_it_goes(tmp_path: Path)
     (old / "predictions.jsonl").write_text((old / "predictions.jsonl").read_text().replace('"truth"', '"other"'))
     comparison = compare([old, new])
     assert comparison.pairs == ()
-    assert comparison.runs[0].judged_on == "unknown data, test of group:0"
+    assert comparison.runs[0].evaluated_on == "unknown data, test of group:0"
     assert dict(rows_of(comparison))["top-1, 95 %"][0] == "–"
 
 
@@ -149,18 +149,24 @@ def _with(name: str, content: str) -> object:
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [
-        (_without("metrics.json"), r"bad: holds no metrics\.json; name the folder of a train, evaluate out or"),
-        (_with("metrics.json", '{"top1": 0.'), r"metrics\.json: cannot be read as JSON \(.*\); make it again"),
-        (_with("metrics.json", "[" * 100_000), r"metrics\.json: cannot be read as JSON \(.*\); make it again"),
-        (_with("metrics.json", "[1]"), r"metrics\.json: is not what train, evaluate or crossval writes;"),
-        (_with("metrics.json", '{"loss": 1}'), r"metrics\.json: is not what .* \(num_clips is missing \(and \d+ more"),
-        (_with("metrics.json", '{"pooled": 1}'), r"metrics\.json: is not what train, evaluate or crossval writes \("),
+        (_without("metrics.json"), r"bad: contains no metrics\.json; name a folder written by train, evaluate out or"),
+        (_with("metrics.json", '{"top1": 0.'), r"metrics\.json: cannot be read as JSON \(.*\); write it again"),
+        (_with("metrics.json", "[" * 100_000), r"metrics\.json: cannot be read as JSON \(.*\); write it again"),
+        (_with("metrics.json", "[1]"), r"metrics\.json: was not written by train, evaluate or crossval;"),
+        (
+            _with("metrics.json", '{"loss": 1}'),
+            r"metrics\.json: was not written by .* \(num_clips is missing \(and \d+ more",
+        ),
+        (_with("metrics.json", '{"pooled": 1}'), r"metrics\.json: was not written by train, evaluate or crossval \("),
         (
             _with("predictions.jsonl", '{"source": "a"}\n{"sour'),
-            r"predictions\.jsonl, line 2: is not .*Unterminated",
+            r"predictions\.jsonl, line 2: was not .*Unterminated",
         ),
-        (_with("predictions.jsonl", '{"loss": 1}'), r"predictions\.jsonl, line 1: is not what .*source is missing"),
-        (_with("recipe.toml", "epochs = "), r"recipe\.toml: is not TOML \(.*\); put it right or remove it"),
+        (
+            _with("predictions.jsonl", '{"loss": 1}'),
+            r"predictions\.jsonl, line 1: was not written by .*source is missing",
+        ),
+        (_with("recipe.toml", "epochs = "), r"recipe\.toml: is not TOML \(.*\); correct or remove it"),
     ],
 )
 def test_what_cannot_be_read_is_one_line(tmp_path: Path, spoil: object, complaint: str) -> None:
@@ -172,13 +178,15 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path, spoil: object, complain
 
 
 def test_one_run_cannot_be_compared(tmp_path: Path) -> None:
-    with pytest.raises(UsageInvalidError, match=r"compare runs/a: needs two runs at least; name another folder"):
+    with pytest.raises(UsageInvalidError, match=r"compare runs/a: needs at least two runs; name another folder"):
         compare(["runs/a"])
 
 
 def test_a_comparison_is_plain_json(tmp_path: Path) -> None:
     comparison = compare([write_run(tmp_path / "one", [True, False]), write_run(tmp_path / "two", [True, True])])
     assert Comparison.model_validate_json(comparison.model_dump_json()) == comparison
+    assert '"judged_on":"walkers, test of group:0"' in comparison.model_dump_json()
+    assert comparison.runs[0].judged_on == comparison.runs[0].evaluated_on
 
 
 def test_the_page_holds_the_table_the_plot_and_the_pairs(tmp_path: Path) -> None:
@@ -190,19 +198,19 @@ def test_the_page_holds_the_table_the_plot_and_the_pairs(tmp_path: Path) -> None
     assert "<script" not in html
     assert '<th class="name" scope="row">training.epochs<td>5<td>9</tr>' in html
     assert html.count("<svg") == 1
-    assert "<li>2 against 1 on 2 clips: top-1 +0.500" in html
+    assert "<li>2 vs. 1 on 2 clips: top-1 +0.500" in html
 
 
 def test_it_is_a_public_name() -> None:
     assert videoclf.compare is compare
 
 
-def test_runs_on_other_clips_are_told_first(tmp_path: Path) -> None:
+def test_runs_on_other_clips_are_reported_first(tmp_path: Path) -> None:
     one, two = write_run(tmp_path / "one", [True] * 4), write_run(tmp_path / "two", [True] * 4, first=2)
     comparison = compare([one, two])
     assert comparison.warnings == (
-        "1 and 2 were tested on different clips (2 in common, 2 only in 1, 2 only in 2): figures beside each other say "
-        "little; see the difference on the common ones",
+        "1 and 2 were tested on different clips (2 in common, 2 only in 1, 2 only in 2), so their figures are not "
+        "comparable; see the difference on the common clips",
     )
     write_comparison(tmp_path / "page.html", comparison)
     page = (tmp_path / "page.html").read_text()
@@ -214,11 +222,11 @@ def test_runs_on_the_same_clips_warn_of_nothing(tmp_path: Path) -> None:
     assert compare(runs).warnings == ()
 
 
-def test_runs_that_kept_no_clips_are_told_apart_by_their_data(tmp_path: Path) -> None:
+def test_runs_without_predictions_are_compared_by_their_datasets(tmp_path: Path) -> None:
     one, two = write_run(tmp_path / "one", [True] * 4), write_run(tmp_path / "two", [True] * 5)
     (two / "predictions.jsonl").unlink()
     (warning,) = compare([one, two]).warnings
     assert warning.endswith(
-        "(walkers, test of group:0, and walkers, test of group:0): figures beside each other say "
-        "little; evaluate both on the same clips"
+        "(walkers, test of group:0; walkers, test of group:0), so their figures are not comparable; "
+        "evaluate both on the same clips"
     )

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import write_clip
-from tests.results.test_report import epoch, judged, metrics_of, metrics_of_pairs
+from tests.results.test_report import epoch, metrics_of, metrics_of_pairs, result_of
 from videoclf.results.report import write_report
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -73,8 +73,8 @@ def browser() -> str:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     clips = [
-        judged(str(write_clip(folder / "a.mp4", 5)), "walk", ("run", 0.9), ("walk", 0.1)),
-        judged("gone.mp4", '<img src="http://elsewhere.example/label.png">', ("run", 0.6)),
+        result_of(str(write_clip(folder / "a.mp4", 5)), "walk", ("run", 0.9), ("walk", 0.1)),
+        result_of("gone.mp4", '<img src="http://elsewhere.example/label.png">', ("run", 0.6)),
     ]
     write_report(
         folder / "report.html", title="Walkers", metrics=metrics_of("walk", "run", "sit"),

@@ -9,25 +9,26 @@ import pytest
 
 from tests.conftest import write_clip
 from videoclf.data.dataset import LabelledClip
+from videoclf.epoch_record import EpochRecord
 from videoclf.errors import RunFolderUnusableError
-from videoclf.evaluation.clip_results import JudgedClip
+from videoclf.evaluation.clip_results import ClipResult
 from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
 from videoclf.inference.prediction import LabelScore
-from videoclf.results.report import EpochRecord, write_report
+from videoclf.results.report import write_report
 
 HOSTILE = "<script>alert('x')</script>&amp;"
 
 
 def metrics_of(*labels: str, failed: tuple[FailedClip, ...] = ()) -> Metrics:
-    """Two clips of each class: one right, one taken for the next class."""
+    """Two clips of each class: one correct, one predicted as the next class."""
     num = len(labels)
     scores = np.concatenate([np.eye(num), np.roll(np.eye(num), 1, axis=1)])
     return compute_metrics(scores, [*range(num), *range(num)], labels, failed)
 
 
 def metrics_of_pairs(num_classes: int, *pairs: tuple[int, int]) -> Metrics:
-    """Clips of the classes class000, class001, ..., each given as its true class and what it was called."""
-    scores = np.eye(num_classes)[[called for _, called in pairs]]
+    """Clips of the classes class000, class001, ..., each given as its true and its predicted class."""
+    scores = np.eye(num_classes)[[predicted for _, predicted in pairs]]
     return compute_metrics(scores, [true for true, _ in pairs], [f"class{i:03}" for i in range(num_classes)])
 
 
@@ -57,10 +58,10 @@ def epoch(number: int) -> EpochRecord:
     )
 
 
-def test_the_figures_stand_in_the_report(tmp_path: Path) -> None:
+def test_the_report_shows_the_metrics(tmp_path: Path) -> None:
     write_report(tmp_path / "report.html", title="Walkers", metrics=metrics_of("walk", "run", "sit"))
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
-    for text in ("<h1>Walkers</h1>", "top-1 (3 of 6)", "<b>0.500</b>", ">walk<td>2<td>1<td>0.50"):
+    for text in ("<h1>Walkers</h1>", "top-1 accuracy (3 of 6)", "<b>0.500</b>", ">walk<td>2<td>1<td>0.50"):
         assert text in html
 
 
@@ -122,11 +123,11 @@ def test_every_one_of_101_labels_stands_beside_the_confusion_at_eight_points(tmp
     assert "--side: 12px" in html
 
 
-def test_a_square_tells_its_classes_and_clips(tmp_path: Path) -> None:
+def test_the_tooltip_of_a_cell_has_its_classes_and_clips(tmp_path: Path) -> None:
     picture = picture_in(html_of(tmp_path, metrics_of_pairs(50, (7, 7), (7, 7), (7, 9))))
     assert re.findall("<title>(.*)</title>", picture) == [
-        "class007 right: 2 of 3",
-        "class007 taken for class009: 1 of 3",
+        "class007 predicted correctly: 2 of 3",
+        "class007 predicted as class009: 1 of 3",
     ]
     assert picture.count("<rect") == 2
 
@@ -137,35 +138,35 @@ def test_squares_carry_numbers_up_to_forty_classes(tmp_path: Path, num_classes: 
     assert re.findall(">([0-9]+)</text>", picture) == numbers
 
 
-def test_the_most_frequent_mistake_stands_first(tmp_path: Path) -> None:
+def test_the_most_frequent_confusion_comes_first(tmp_path: Path) -> None:
     html = html_of(tmp_path, metrics_of_pairs(3, (0, 1), (1, 1), (2, 0), (2, 0), (2, 2), (2, 2), (2, 2)))
-    assert first_cells(html, "Most frequent mistakes") == ["class002", "class000"]
+    assert first_cells(html, "Most frequent confusions") == ["class002", "class000"]
     assert '>class002<td class="name">class000<td>2<td>40%' in html
 
 
-def test_of_mistakes_as_frequent_the_one_that_costs_its_class_more_stands_first(tmp_path: Path) -> None:
+def test_of_equally_frequent_confusions_the_larger_share_of_its_class_comes_first(tmp_path: Path) -> None:
     html = html_of(tmp_path, metrics_of_pairs(3, (0, 0), (0, 1), (2, 0)))
-    assert first_cells(html, "Most frequent mistakes") == ["class002", "class000"]
+    assert first_cells(html, "Most frequent confusions") == ["class002", "class000"]
 
 
-def test_twenty_mistakes_are_listed(tmp_path: Path) -> None:
+def test_twenty_confusions_are_listed(tmp_path: Path) -> None:
     html = html_of(tmp_path, metrics_of(*[f"class{i}" for i in range(60)]))
-    assert len(first_cells(html, "Most frequent mistakes")) == 20
+    assert len(first_cells(html, "Most frequent confusions")) == 20
     assert "The first 20 of 60 pairs of classes." in html
 
 
-def test_without_mistakes_none_are_listed(tmp_path: Path) -> None:
-    assert "Most frequent mistakes" not in html_of(tmp_path, metrics_of_pairs(3, (0, 0), (1, 1)))
+def test_without_confusions_none_are_listed(tmp_path: Path) -> None:
+    assert "Most frequent confusions" not in html_of(tmp_path, metrics_of_pairs(3, (0, 0), (1, 1)))
 
 
-def test_up_to_twenty_classes_stand_in_label_order(tmp_path: Path) -> None:
+def test_up_to_twenty_classes_are_in_label_order(tmp_path: Path) -> None:
     html = html_of(tmp_path, metrics_of_pairs(20, (0, 0), (5, 4), (5, 5)))
-    assert first_cells(html, "Classes") == [f"class{i:03}" for i in range(20)]
+    assert first_cells(html, "Per-class metrics") == [f"class{i:03}" for i in range(20)]
 
 
-def test_of_more_classes_the_weakest_stand_first_and_the_untested_last(tmp_path: Path) -> None:
+def test_of_more_classes_the_weakest_come_first_and_the_untested_last(tmp_path: Path) -> None:
     html = html_of(tmp_path, metrics_of_pairs(21, (2, 2), (5, 4), (5, 5), (9, 4)))
-    assert first_cells(html, "Classes")[:4] == ["class009", "class005", "class002", "class000"]
+    assert first_cells(html, "Per-class metrics")[:4] == ["class009", "class005", "class002", "class000"]
     assert "The 21 classes, lowest recall first." in html
     assert ">class000<td>0<td>0<td>0.00<td>–<td>–</tr>" in html
 
@@ -173,8 +174,8 @@ def test_of_more_classes_the_weakest_stand_first_and_the_untested_last(tmp_path:
 def test_a_report_of_ucf101s_size_stays_under_200_kb(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     true = draw.integers(0, 101, 3783)
-    called = np.where(draw.random(3783) < 0.8, true, draw.integers(0, 101, 3783))
-    html = html_of(tmp_path, metrics_of_pairs(101, *zip(true.tolist(), called.tolist(), strict=True)))
+    predicted = np.where(draw.random(3783) < 0.8, true, draw.integers(0, 101, 3783))
+    html = html_of(tmp_path, metrics_of_pairs(101, *zip(true.tolist(), predicted.tolist(), strict=True)))
     assert len(html.encode()) < 200_000
 
 
@@ -182,14 +183,14 @@ def test_clips_that_failed_are_listed_with_their_cause(tmp_path: Path) -> None:
     failed = FailedClip(source="bad.avi", message="bad.avi: the file is empty")
     write_report(tmp_path / "report.html", title="Walkers", metrics=metrics_of("walk", "run", failed=(failed,)))
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "<b>1</b>clips failed" in html
+    assert "<b>1</b>failed clips" in html
     assert "<li>bad.avi: the file is empty</li>" in html
 
 
 def test_of_many_clips_that_failed_the_first_fifty_are_listed(tmp_path: Path) -> None:
     failed = tuple(FailedClip(source=f"{i}.avi", message=f"{i}.avi: the file is empty") for i in range(51))
     html = html_of(tmp_path, metrics_of("walk", "run", failed=failed))
-    assert "The first 50 of 51; metrics.json names them all." in html
+    assert "The first 50 of 51; metrics.json lists all of them." in html
     assert "<li>49.avi: the file is empty</li>" in html
     assert "50.avi" not in html
 
@@ -197,7 +198,7 @@ def test_of_many_clips_that_failed_the_first_fifty_are_listed(tmp_path: Path) ->
 def test_of_many_notes_the_first_fifty_are_shown(tmp_path: Path) -> None:
     html = html_of(tmp_path, metrics_of("walk", "run"), notes=[f"note {i}." for i in range(51)])
     assert [f"note {i}." in html for i in range(51)] == [True] * 50 + [False]
-    assert "1 more are not shown" in html
+    assert "1 more notes are not shown" in html
 
 
 def test_the_same_figures_give_the_same_pictures(tmp_path: Path) -> None:
@@ -230,36 +231,36 @@ def test_a_report_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         write_report(tmp_path / "taken/report.html", title="Walkers", metrics=metrics_of("walk", "run"))
 
 
-def judged(source: str, truth: str, *ranked: tuple[str, float]) -> JudgedClip:
-    return JudgedClip(source, (truth,), tuple(LabelScore(label=label, score=score) for label, score in ranked))
+def result_of(source: str, truth: str, *ranked: tuple[str, float]) -> ClipResult:
+    return ClipResult(source, (truth,), tuple(LabelScore(label=label, score=score) for label, score in ranked))
 
 
-def test_clips_are_shown_with_a_picture_where_they_can_be_read(tmp_path: Path) -> None:
+def test_clips_that_can_be_read_are_shown_with_a_thumbnail(tmp_path: Path) -> None:
     seen = write_clip(tmp_path / "seen.mp4", 5)
-    clips = [judged(str(seen), "walk", ("run", 0.9), ("walk", 0.1)), judged("gone.mp4", "run", ("run", 0.6))]
+    clips = [result_of(str(seen), "walk", ("run", 0.9), ("walk", 0.1)), result_of("gone.mp4", "run", ("run", 0.6))]
     write_report(tmp_path / "report.html", title="Walkers", metrics=metrics_of("walk", "run"), clips=clips)
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
-    mistakes, unsure = html[html.index("<h2>Surest mistakes</h2>") :].split("<h2>Least sure</h2>")
-    assert mistakes.count('<img src="data:image/jpeg;base64,') == 1
-    assert "called run 0.90" in mistakes
-    assert "or walk 0.10" in mistakes
-    assert unsure.count("no picture") == 1
-    assert unsure.index("gone.mp4") < unsure.index("seen.mp4")
+    errors, uncertain = html[html.index("<h2>Most confident errors</h2>") :].split("<h2>Lowest-confidence clips</h2>")
+    assert errors.count('<img src="data:image/jpeg;base64,') == 1
+    assert "predicted run 0.90" in errors
+    assert "then walk 0.10" in errors
+    assert uncertain.count("no thumbnail") == 1
+    assert uncertain.index("gone.mp4") < uncertain.index("seen.mp4")
 
 
 def test_twelve_clips_of_each_kind_are_shown(tmp_path: Path) -> None:
     clips = [
-        judged(str(write_clip(tmp_path / f"{i:02}.mp4", 3, first_number=i)), "walk", ("run", 0.5 + i / 100))
+        result_of(str(write_clip(tmp_path / f"{i:02}.mp4", 3, first_number=i)), "walk", ("run", 0.5 + i / 100))
         for i in range(30)
     ]
     write_report(tmp_path / "report.html", title="Walkers", metrics=metrics_of("walk", "run"), clips=clips)
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
-    mistakes, unsure = html[html.index("<h2>Surest mistakes</h2>") :].split("<h2>Least sure</h2>")
-    assert re.findall(r">(\d\d)\.mp4<", mistakes) == [f"{i}" for i in range(29, 17, -1)]
-    assert re.findall(r">(\d\d)\.mp4<", unsure) == [f"{i:02}" for i in range(12)]
+    errors, uncertain = html[html.index("<h2>Most confident errors</h2>") :].split("<h2>Lowest-confidence clips</h2>")
+    assert re.findall(r">(\d\d)\.mp4<", errors) == [f"{i}" for i in range(29, 17, -1)]
+    assert re.findall(r">(\d\d)\.mp4<", uncertain) == [f"{i:02}" for i in range(12)]
 
 
-def test_the_data_are_summed_up(tmp_path: Path) -> None:
+def test_the_dataset_is_summarized(tmp_path: Path) -> None:
     train = [LabelledClip(Path(f"{i}"), "walk" if i else "run", f"g{i % 2}") for i in range(5)]
     write_report(
         tmp_path / "report.html",

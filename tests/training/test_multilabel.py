@@ -89,11 +89,11 @@ def test_every_fold_in_turn(data: Path, tmp_path: Path) -> None:
     assert metrics.mean_average_precision.mean == metrics.pooled.mean_average_precision
     lines = [json.loads(line) for line in (tmp_path / "cv" / "predictions.jsonl").read_text().splitlines()]
     assert Counter(tuple(line["truth"]) for line in lines)["left", "right"] == 5
-    assert sum(line["called"] in line["truth"] for line in lines) == metrics.pooled.num_right
+    assert sum(line["called"] in line["truth"] for line in lines) == metrics.pooled.num_correct
     again = videoclf.crossval(data, out=tmp_path / "cv", **settings)  # read back
     assert again.top1 == metrics.top1
     records = read_result(tmp_path / "cv").clips
-    assert sum(sum(record.were_right) for record in records.values()) == metrics.pooled.num_right
+    assert sum(sum(record.were_correct) for record in records.values()) == metrics.pooled.num_correct
 
 
 @pytest.mark.parametrize("more", [{"baseline": "ridge"}, {"unknown": ["left"]}])

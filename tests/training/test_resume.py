@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,13 +20,15 @@ from safetensors.torch import load
 import videoclf
 from tests.conftest import write_clip
 from videoclf.errors import DatasetInvalidError, RunFolderUnusableError, VideoclfError
+from videoclf.progress import SilentProgress
 from videoclf.training.examples.decoded import Quarantine
 from videoclf.training.loop.checkpoints import Checkpoints
-from videoclf.training.observer import SilentObserver
 from videoclf.training.run.interruption import Interrupted
 
+pytestmark = pytest.mark.usefixtures("without_reports")
+
 TRAINED = ("training.epochs=3", "sampling.fps=4", "training.batch_size=2", "temporal.dropout=0.2")
-FROZEN = (*TRAINED, "backbone.frozen=true", "training.refit=true", "training.keep=last")
+FROZEN = (*TRAINED, "backbone.frozen=true", "training.refit=true", "training.checkpoint_choice=last")
 SPLIT = "leave-out:g04"
 
 
@@ -41,7 +44,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class Stopping(SilentObserver):
+class Stopping(SilentProgress):
     """Sends a signal to this process after so many clips."""
 
     def __init__(self, after_clips: int) -> None:
@@ -63,25 +66,28 @@ def train(data: Path, out: Path, overrides: tuple[str, ...], **more: object) -> 
 
 
 @pytest.mark.parametrize("overrides", [TRAINED, FROZEN], ids=["trained whole", "frozen, refitted"])
+@pytest.mark.parametrize(
+    ("interruptions", "least_stops"), [((1, 11, 16, 26), 4), pytest.param(range(1, 60, 5), 5, marks=pytest.mark.slow)]
+)
 def test_interrupted_anywhere_and_resumed_the_same_model_comes_out(
-    data: Path, tmp_path: Path, overrides: tuple[str, ...]
+    data: Path, tmp_path: Path, overrides: tuple[str, ...], interruptions: Sequence[int], least_stops: int
 ) -> None:
     undisturbed = train(data, tmp_path / "a" / "run", overrides)
     num_stops = 0
-    for after_clips in range(1, 60, 5):
+    for after_clips in interruptions:
         out = tmp_path / str(after_clips) / "run"
         try:
-            train(data, out, overrides, observer=Stopping(after_clips))
+            train(data, out, overrides, progress=Stopping(after_clips))
         except Interrupted:
             num_stops += 1
             assert train(data, out, overrides, resume=True) == undisturbed
         assert not list(out.glob("*.pt"))
-    assert num_stops >= 5
+    assert num_stops >= least_stops
 
 
 def test_a_run_that_is_not_finished_is_left_alone_unless_asked(data: Path, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
-        train(data, tmp_path, TRAINED, observer=Stopping(9))
+        train(data, tmp_path, TRAINED, progress=Stopping(9))
     assert (tmp_path / "checkpoint.pt").exists()
     with pytest.raises(
         RunFolderUnusableError, match="a run that is not finished; resume=True goes on with it, overwrite=True"
@@ -93,7 +99,7 @@ def test_a_run_that_is_not_finished_is_left_alone_unless_asked(data: Path, tmp_p
 def test_of_a_finished_run_nothing_is_left_to_do(data: Path, tmp_path: Path) -> None:
     model = train(data, tmp_path, TRAINED)
     notes = Stopping(0)
-    assert train(data, tmp_path, TRAINED, resume=True, observer=notes) == model
+    assert train(data, tmp_path, TRAINED, resume=True, progress=notes) == model
     assert notes.notes == [f"{tmp_path}: the run is finished; nothing is left to do"]
 
 
@@ -144,9 +150,9 @@ def test_where_there_is_no_run_resuming_begins_one(data: Path, tmp_path: Path) -
 
 def test_the_runs_own_recipe_wins(data: Path, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
-        train(data, tmp_path, TRAINED, observer=Stopping(9))
+        train(data, tmp_path, TRAINED, progress=Stopping(9))
     notes = Stopping(0)
-    train(data, tmp_path, (*TRAINED, "training.epochs=1"), resume=True, observer=notes)
+    train(data, tmp_path, (*TRAINED, "training.epochs=1"), resume=True, progress=notes)
     own = f"{tmp_path / 'recipe.toml'}: the run goes on by its own recipe, not by the one asked for now"
     assert f"{own} (training.epochs is 3, not 1)" in notes.notes
     assert json.loads((tmp_path / "metrics.json").read_text())["num_epochs"] == 3
@@ -154,7 +160,7 @@ def test_the_runs_own_recipe_wins(data: Path, tmp_path: Path) -> None:
 
 def test_other_clips_are_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
-        train(data, tmp_path, TRAINED, observer=Stopping(9))
+        train(data, tmp_path, TRAINED, progress=Stopping(9))
     with pytest.raises(RunFolderUnusableError, match="the run began with other clips or labels, or another split"):
         videoclf.train(data, out=tmp_path, split="leave-out:g03", resume=True)
 
@@ -162,7 +168,7 @@ def test_other_clips_are_refused(data: Path, tmp_path: Path) -> None:
 def test_other_weights_to_begin_with_are_refused(data: Path, tmp_path: Path) -> None:
     train(data, tmp_path / "first", TRAINED)
     with pytest.raises(Interrupted):
-        train(data, tmp_path / "run", FROZEN, observer=Stopping(19), init=tmp_path / "first")
+        train(data, tmp_path / "run", FROZEN, progress=Stopping(19), init=tmp_path / "first")
     with pytest.raises(RunFolderUnusableError, match="the run began from other weights .*; give the same init"):
         train(data, tmp_path / "run", FROZEN, resume=True)
     assert train(data, tmp_path / "run", FROZEN, resume=True, init=tmp_path / "first")
@@ -173,7 +179,7 @@ def test_other_labels_are_refused(data: Path, tmp_path: Path) -> None:
     listed = tmp_path / "clips.csv"
     listed.write_text("".join(f"{path},{path.parent.name}\n" for path in clips))
     with pytest.raises(Interrupted):
-        train(listed, tmp_path / "run", TRAINED, observer=Stopping(9))
+        train(listed, tmp_path / "run", TRAINED, progress=Stopping(9))
     listed.write_text("".join(f"{path},{'Short' if path.parent.name == 'Long' else 'Long'}\n" for path in clips))
     with pytest.raises(RunFolderUnusableError, match="the run began with other clips or labels"):
         train(listed, tmp_path / "run", TRAINED, resume=True)
@@ -185,11 +191,11 @@ def test_a_torn_checkpoint_costs_the_steps_since_the_one_before(
     undisturbed = train(data, tmp_path / "a" / "run", TRAINED)
     out = tmp_path / "b" / "run"
     with pytest.raises(Interrupted):
-        train(data, out, TRAINED, observer=Stopping(20), checkpoint_seconds=0)
+        train(data, out, TRAINED, progress=Stopping(20), checkpoint_seconds=0)
     newest = out / "checkpoint.pt"
     newest.write_bytes(newest.read_bytes()[:-1])
     notes = Stopping(0)
-    assert train(data, out, TRAINED, resume=True, observer=notes) == undisturbed
+    assert train(data, out, TRAINED, resume=True, progress=notes) == undisturbed
     assert any("is torn" in note for note in notes.notes)
 
 
@@ -256,7 +262,7 @@ def test_killed_at_ten_random_moments_a_run_ends_with_the_same_model(data: Path,
 
 def steps_kept(folder: Path) -> int:
     """How many steps the newest whole checkpoint there has behind it."""
-    state = Checkpoints(folder, Quarantine(SilentObserver()), {}, lambda _: None).load([])
+    state = Checkpoints(folder, Quarantine(SilentProgress()), {}, lambda _: None).load([])
     assert state is not None
     steps: int = state["trainer"]["place"]["num_steps"]
     return steps
@@ -270,6 +276,6 @@ def newest_change(folder: Path) -> float:
 def test_a_run_goes_on_with_its_parts_elsewhere(data: Path, tmp_path: Path) -> None:
     unbroken, out = train(data, tmp_path / "unbroken" / "run", TRAINED), tmp_path / "stopped" / "run"
     with pytest.raises(Interrupted):
-        train(data, out, TRAINED, observer=Stopping(14))
-    run = videoclf.train(data, out=out, split=SPLIT, resume=True, place="backbone[:2]=cpu:0,backbone[2:]=cpu:1")
+        train(data, out, TRAINED, progress=Stopping(14))
+    run = videoclf.train(data, out=out, split=SPLIT, resume=True, device_map="backbone[:2]=cpu:0,backbone[2:]=cpu:1")
     torch.testing.assert_close(load(run.model_path.read_bytes()), load(unbroken), atol=1e-5, rtol=1e-5)

@@ -11,6 +11,7 @@ import videoclf
 from tests.conftest import PlantWeights, write_clip
 from videoclf.recipe.backbone_names import backbone_facts
 from videoclf.recipe.toml_io import load_recipe
+from videoclf.training.loop.checkpoints import Checkpoints
 from videoclf.zoo import find_recipe, recipe_names
 
 ONE_STEP = (
@@ -32,14 +33,32 @@ def two_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("without_reports", "large_memory")
 @pytest.mark.parametrize("name", recipe_names())
-def test_a_recipe_goes_all_the_way(name: str, two_classes: Path, tmp_path: Path, plant_weights: PlantWeights) -> None:
+def test_a_recipe_goes_all_the_way(
+    name: str, two_classes: Path, tmp_path: Path, plant_weights: PlantWeights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a checkpoint, of half a gigabyte for some, and by torch: the slow test has both."""
+    monkeypatch.setattr(Checkpoints, "save", lambda *_: None)
+    go_all_the_way(name, two_classes, tmp_path, plant_weights, engine="torch")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("large_memory")
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_goes_all_the_way_to_the_engine_that_predicts_by_default(
+    name: str, two_classes: Path, tmp_path: Path, plant_weights: PlantWeights
+) -> None:
+    go_all_the_way(name, two_classes, tmp_path, plant_weights, engine="auto")
+
+
+def go_all_the_way(name: str, two_classes: Path, tmp_path: Path, plant_weights: PlantWeights, *, engine: str) -> None:
     recipe = load_recipe(find_recipe(name))
     network = backbone_facts(recipe.backbone.name).network
     if recipe.backbone.weights in {"imagenet", "kinetics400"} and network in list_models():
         plant_weights(network)
     run = videoclf.train(two_classes, out=tmp_path / "run", recipe=name, overrides=ONE_STEP, device="cpu")
-    model = videoclf.load(run.folder)
+    model = videoclf.load(run.folder, engine=engine)
     clip = two_classes / "Long" / "v_Long_g01_c01.avi"
     assert {entry.label for entry in model.predict(clip).labels} == {"Long", "Short"}
     assert model.features(clip).ndim == 2

@@ -1,1 +1,1 @@
-"""The command line: one short module for each subcommand, on top of the public API."""
+"""The command line: one short module for each command, on top of the public API."""

@@ -1,4 +1,4 @@
-"""``videoclf check``: what is wrong with labelled clips, before anything is trained on them."""
+"""``videoclf check``: validate a dataset before training."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoclf.cli.console import ProgressBar, print_error, print_notice, print_result, print_table
+from videoclf.cli.console import ProgressDisplay, print_error, print_notice, print_result, print_table
 from videoclf.cli.exit_codes import EXIT_FAILED
 from videoclf.cli.options import (
+    CheckedSplit,
     Data,
     Decoder,
     GroupRegex,
     Isolate,
     Json,
     Limit,
-    Split,
     SplitFiles,
     Workers,
     check_overwrite,
@@ -31,47 +31,41 @@ if TYPE_CHECKING:
     from videoclf.data_check.findings import CheckReport, ExactDuplicates, NearDuplicatePair
 
 _MAX_LINES = 20
-"""Of each kind, on a terminal; ``--json`` and ``--out`` have them all."""
-
-
-class _Progress(ProgressBar):
-    """Draws a check; see `videoclf.data_check.check.Progress`."""
-
-    def stage(self, name: str, total: int) -> None:
-        """A bar for the stage."""
-        self.start(name, total)
+"""Printed lines of each kind of finding; ``--json`` and ``--out`` give all of them."""
 
 
 def check(
     data: Data,
-    split: Split = None,
+    split: CheckedSplit = None,
     split_files: SplitFiles = None,
     group_regex: GroupRegex = None,
     near_duplicates: Annotated[
         bool,
         typer.Option(
             "--near-duplicates/--no-near-duplicates",
-            help="Look for copies that were encoded anew, scaled, cut or mirrored too. Without, it is faster.",
+            help="Also find copies that were re-encoded, scaled, cut or mirrored. Without them, checking is faster.",
         ),
     ] = True,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for check.html and check.json.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a check that DIR already holds.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write check.html and check.json to this folder.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a check in DIR.")] = False,
     workers: Workers = None,
     decoder: Decoder = DecoderName.PYAV,
     isolate: Isolate = False,
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
-    """Look your videos over before you train on them.
+    """Validate a dataset.
 
-    Every file is decoded to its end. Told are: clips that are damaged, that were repaired, or that are unlike the
-    others; how many there are of each class; duplicates, also those that were encoded anew, scaled, cut or mirrored.
-    With --split: every group, duplicate or near-duplicate that stands on two sides of it.
+    Every file is decoded to its end. Reports: unusable and repaired clips; outliers; the number of clips of each class;
+    exact duplicates; near-duplicates (copies that were re-encoded, scaled, cut or mirrored). With --split also leaks:
+    groups, duplicates and near-duplicates on two sides of the split.
 
-    The exit code is 1 where a clip is unusable or the split leaks.
+    The exit code is 1 if a clip is unusable or the split leaks.
     """
     check_overwrite(out, "--out", overwrite=overwrite)
-    with _Progress() as bar:
+    with ProgressDisplay() as bar:
         bar.start("reading the list of clips", None)
         from videoclf.data_check.check import check as check_data
         from videoclf.data_check.report import HTML_NAME, JSON_NAME, write_check
@@ -83,9 +77,9 @@ def check(
             data,
             split=split,
             split_files=split_files,
-            group_pattern=group_regex,
+            group_regex=group_regex,
             finds_near_duplicates=near_duplicates,
-            num_threads=num_threads(workers),
+            workers=num_threads(workers),
             reading=read_options(decoder, limit, isolate=isolate),
             progress=bar,
         )
@@ -111,7 +105,7 @@ def _print_report(report: CheckReport) -> None:
         print_notice(note)
     _print_lines("unusable", [clip.message for clip in report.unusable], is_error=True)
     _print_lines("repaired", [f"{clip.path}: {'; '.join(clip.warnings)}" for clip in report.repaired])
-    _print_odd(report)
+    _print_outliers(report)
     _print_lines("exact duplicates", list(map(_exact_line, report.exact_duplicates)))
     _print_lines("near-duplicates", list(map(_near_line, report.near_duplicates)))
     _print_lines("leaks", [str(leak) for leak in report.leaks], is_error=True)
@@ -133,13 +127,13 @@ def _print_classes(report: CheckReport) -> None:
     print_table(table)
 
 
-def _print_odd(report: CheckReport) -> None:
-    """The kinds with the first clip of each: an odd kind may have thousands."""
+def _print_outliers(report: CheckReport) -> None:
+    """Each kind of outlier with its first clip: there may be thousands of one kind."""
     counts = Counter(clip.kind for clip in report.odd)
     for kind, count in counts.items():
         first = next(clip for clip in report.odd if clip.kind == kind)
         more = f" (and {count - 1:,} more)" if count > 1 else ""
-        print_result(f"odd: {kind}: {first.path}: {first.message}{more}")
+        print_result(f"outlier: {kind}: {first.path}: {first.message}{more}")
 
 
 def _print_lines(what: str, lines: list[str], *, is_error: bool = False) -> None:
@@ -152,7 +146,7 @@ def _print_lines(what: str, lines: list[str], *, is_error: bool = False) -> None
         else:
             print_result(f"  {line}")
     if len(lines) > _MAX_LINES:
-        print_result(f"  and {len(lines) - _MAX_LINES:,} more; all of them: --json, or --out DIR")
+        print_result(f"  and {len(lines) - _MAX_LINES:,} more; to list all: --json or --out DIR")
 
 
 def _exact_line(same: ExactDuplicates) -> str:
@@ -169,7 +163,7 @@ def _near_line(pair: NearDuplicatePair) -> str:
 
 
 def _classes(labels: tuple[str, ...]) -> str:
-    return f" (of different classes: {', '.join(labels)})" if len(labels) > 1 else ""
+    return f" (different classes: {', '.join(labels)})" if len(labels) > 1 else ""
 
 
 def _summary(report: CheckReport) -> str:

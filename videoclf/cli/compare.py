@@ -1,4 +1,4 @@
-"""``videoclf compare``: runs side by side."""
+"""``videoclf compare``: compare runs."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN RUN...", help="Folders that train, evaluate --out or crossval left.")
+        list[Path],
+        typer.Argument(metavar="RUN RUN...", help="At least two folders written by train, evaluate --out or crossval."),
     ],
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with a plot too.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a page that FILE already holds.")] = False,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write an HTML page with a plot.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a page in FILE.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Put runs side by side: their figures with 95 % intervals, and the recipe's keys in which they differ.
+    """Compare runs: their metrics with 95 % confidence intervals, and the recipe keys in which they differ.
 
-    Where two runs judged the same clips, their difference is taken clip by clip, which is much surer than two figures
-    beside each other. Try: videoclf compare runs/a runs/b --html compare.html
+    Two runs that were evaluated on the same clips are also compared clip by clip, which is much more precise than
+    comparing two intervals. Example: videoclf compare runs/a runs/b --html compare.html
     """
     check_overwrite(html, "--html", overwrite=overwrite)
     if html is not None:
@@ -57,7 +58,7 @@ def _print(comparison: Comparison) -> None:
     table = Table()
     table.add_column("")
     for number, run in enumerate(comparison.runs, 1):
-        print_result(f"{number}: {run.run} ({run.judged_on})")
+        print_result(f"{number}: {run.run} ({run.evaluated_on})")
         table.add_column(str(number), justify="right")
     for heading, cells in rows_of(comparison):
         table.add_row(heading, *cells)
@@ -65,4 +66,4 @@ def _print(comparison: Comparison) -> None:
     for pair in comparison.pairs:
         print_result(describe_pair(pair))
     if not comparison.pairs:
-        print_result("no two of these runs judged the same clips and kept what they said of each")
+        print_result("no two of these runs have predictions for the same clips")

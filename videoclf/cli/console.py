@@ -1,4 +1,4 @@
-"""Where the command line writes: results to standard output, everything else to standard error."""
+"""The output of the command line: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
     from rich.table import Table
 
+    from videoclf.epoch_record import EpochRecord
     from videoclf.evaluation.metrics import Metrics
-    from videoclf.results.report import EpochRecord
 
 _UNLIMITED_WIDTH = 100_000
 """In characters. rich takes 80 where there is no terminal, and a long class name would lose its end."""
@@ -23,7 +23,7 @@ _UNLIMITED_WIDTH = 100_000
 
 @functools.cache
 def output() -> Console:
-    """Standard output; tables are as wide as they need to be where it is no terminal."""
+    """Standard output. If it is not a terminal, tables are as wide as they need to be."""
     from videoclf.cli.plain_console import PlainConsole
 
     return PlainConsole(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
@@ -38,30 +38,30 @@ def messages() -> Console:
 
 
 def print_table(table: Table) -> None:
-    """On standard output; on a terminal, what is too wide for it goes on in the next line: nothing is cut off."""
+    """Print on standard output. What is too wide for a terminal continues on the next line; nothing is truncated."""
     for column in table.columns:
         column.overflow = "fold"  # rich would cut a long word, and names may differ at their ends only
     output().print(table, soft_wrap=False)
 
 
 def print_error(text: str) -> None:
-    """One line on standard error, in red where there are colours."""
+    """Print one line on standard error, in red if there are colours."""
     messages().print(f"error: {text}", style="red")
 
 
 def print_notice(text: str) -> None:
-    """One line on standard error, in yellow where there are colours."""
+    """Print one line on standard error, in yellow if there are colours."""
     messages().print(f"note: {text}", style="yellow")
 
 
 def print_result(text: str) -> None:
-    """One line on standard output, at once."""
+    """Print one line on standard output, unbuffered."""
     sys.stdout.write(f"{printable(text)}\n")
     sys.stdout.flush()
 
 
 class ProgressBar:
-    """A bar on standard error while it is a terminal, nothing otherwise. Use it as a context manager."""
+    """A progress bar on standard error if that is a terminal, otherwise nothing. A context manager."""
 
     def __init__(self) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -82,35 +82,35 @@ class ProgressBar:
         self._progress.stop()
 
     def start(self, description: str, total: int | None) -> None:
-        """Begin a new bar in place of the one before; a total of None or 0 is unknown."""
+        """Start a new bar in place of the previous one; a total of None or 0 means unknown."""
         if self._task is not None:
             self._progress.remove_task(self._task)
         self._task = self._progress.add_task(printable(description), total=total or None, figures="")
 
     def advance(self) -> None:
-        """One more is done."""
+        """Advance the bar by one."""
         if self._task is not None:
             self._progress.advance(self._task)
 
     def show(self, figures: str) -> None:
-        """A few words beside the bar."""
+        """Show a short text beside the bar."""
         if self._task is not None:
             self._progress.update(self._task, figures=printable(figures))
 
 
-class TrainingDisplay(ProgressBar):
-    """Draws a training run; see `videoclf.training.observer.Observer`."""
+class ProgressDisplay(ProgressBar):
+    """Shows the progress of a call; see `videoclf.progress.Progress`."""
 
     def stage(self, name: str, total: int) -> None:
-        """A bar for the stage."""
+        """Start a bar for the stage."""
         self.start(name, total)
 
     def step(self, *, loss: float, top1: float, waiting_share: float) -> None:
-        """Figures beside the bar."""
+        """Show metrics beside the bar."""
         self.show(f"loss {loss:.3f}  top-1 {top1:.3f}  {waiting_share:.0%} waiting for clips")
 
     def epoch(self, record: EpochRecord, *, is_best: bool) -> None:
-        """One line an epoch."""
+        """Print one line for each epoch."""
         messages().print(
             f"epoch {record.epoch:3}  loss {record.train_loss:.3f}  validation loss {record.validation_loss:.3f}  "
             f"top-1 {record.validation_top1:.3f}  {record.seconds:.1f} s  {record.clips_per_second:.0f} clips/s"
@@ -118,31 +118,31 @@ class TrainingDisplay(ProgressBar):
         )
 
     def notice(self, text: str) -> None:
-        """One line."""
+        """Print one line."""
         print_notice(text)
 
 
 def print_metrics(metrics: Metrics, title: str) -> None:
-    """Figures and a line a class, on standard output."""
+    """Print a table of the classes and a line of metrics on standard output."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
     table.add_column("class")
-    for column in ("clips", "right", "precision", "recall"):
+    for column in ("clips", "correct", "precision", "recall"):
         table.add_column(column, justify="right")
     for label, row in metrics.per_class.items():
-        table.add_row(label, str(row.num_clips), str(row.num_right), f"{row.precision:.2f}", f"{row.recall:.2f}")
+        table.add_row(label, str(row.num_clips), str(row.num_correct), f"{row.precision:.2f}", f"{row.recall:.2f}")
     print_table(table)
     print_result(describe_figures(metrics))
 
 
 def describe_figures(metrics: Metrics) -> str:
-    """The figures of a set of clips in one line."""
+    """The metrics of a set of clips in one line."""
     precision = metrics.mean_average_precision
     mean_precision = "" if precision is None else f" · mean average precision {precision:.3f}"
     failed = f" · {metrics.num_failed} clips failed" if metrics.num_failed else ""
     return (
-        f"top-1 {metrics.top1:.3f} ({metrics.num_right} of {metrics.num_clips}) · top-5 {metrics.top5:.3f} · "
-        f"mean over classes {metrics.mean_class_accuracy:.3f} · calibration error {metrics.ece:.3f}"
+        f"top-1 {metrics.top1:.3f} ({metrics.num_correct} of {metrics.num_clips}) · top-5 {metrics.top5:.3f} · "
+        f"mean per-class accuracy {metrics.mean_class_accuracy:.3f} · calibration error {metrics.ece:.3f}"
         f"{mean_precision}{failed}"
     )

@@ -1,4 +1,4 @@
-"""``videoclf crossval``: every fold in turn."""
+"""``videoclf crossval``: cross-validate a recipe."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from videoclf.cli.console import TrainingDisplay, messages, print_error, print_result, print_table
+from videoclf.cli.console import ProgressDisplay, messages, print_error, print_result, print_table
 from videoclf.cli.exit_codes import EXIT_FAILED
 from videoclf.cli.options import (
     Cache,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class By(StrEnum):
-    """What a fold's test part is."""
+    """The test part of a fold."""
 
     GROUP = "group"
     OFFICIAL = "official"
@@ -47,32 +47,39 @@ class By(StrEnum):
 
 
 class Baseline(StrEnum):
-    """What is judged in place of the recipe's network."""
+    """What is evaluated instead of the recipe's network."""
 
     RIDGE = "ridge"
 
 
 def crossval(
     data: Data,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for figures, predictions and the report.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for metrics, predictions and the report.")],
     recipe: RecipeName = None,
     init: Init = None,
     overrides: Overrides = None,
     by: Annotated[
-        By, typer.Option(help="The test part of a fold: whole groups, an official list, or clips at random.")
+        By, typer.Option(help="Test part of each fold: whole groups, an official list, or random clips.")
     ] = By.GROUP,
     folds: Annotated[
-        int | None, typer.Option(min=2, metavar="N", help="By group: by default one a group. Random: by default 5.")
+        int | None,
+        typer.Option(min=2, metavar="N", help="Number of folds; by default one for each group, or 5 with --by random."),
     ] = None,
     seeds: Annotated[
-        int, typer.Option(min=1, max=1000, metavar="N", help="Do all of it so often, each time with the next seed.")
+        int, typer.Option(min=1, max=1000, metavar="N", help="Number of repeats, each with the next seed.")
     ] = 1,
     baseline: Annotated[
-        Baseline | None, typer.Option(help="ridge: a linear classifier on the frozen features, to be beaten.")
+        Baseline | None,
+        typer.Option(
+            help="Evaluate a baseline instead of the network. ridge: a linear classifier on the frozen features."
+        ),
     ] = None,
     unknown: Annotated[
         list[str] | None,
-        typer.Option(metavar="CLASS", help="Keep this class from training; its clips judge the rejection. Repeatable."),
+        typer.Option(
+            metavar="CLASS",
+            help="Exclude this class from training and measure how well its clips are rejected. Repeatable.",
+        ),
     ] = None,
     split_files: SplitFiles = None,
     group_regex: GroupRegex = None,
@@ -84,26 +91,23 @@ def crossval(
     limit: Limit = None,
     cache: Cache = None,
     no_cache: NoCache = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace another cross-validation that DIR already holds.")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another cross-validation in DIR.")] = False,
     allow_leaks: Annotated[
-        bool, typer.Option("--allow-leaks", help="Go on although a clip and its copy are on two sides of a fold.")
+        bool, typer.Option("--allow-leaks", help="Continue although a clip and its copy are on two sides of a fold.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Train and test on every fold in turn: how good a recipe is, and how sure that is.
+    """Cross-validate a recipe: train and test on every fold.
 
-    Each group (or official list) is the test part once; validation is cut from the rest by whole groups and chooses
-    epoch, temperature and threshold. What is done is kept: after an interruption the same command goes on. DIR then
-    holds metrics.json, predictions.jsonl (out of fold, pooled), report.html and recipe.toml.
+    Each group (or official list) is the test part once. Validation is cut from the rest by whole groups and chooses
+    epoch, temperature and threshold. Finished folds are kept: after an interruption, the same command continues. DIR
+    contains metrics.json, predictions.jsonl (pooled out-of-fold predictions), report.html and recipe.toml.
     """
     features_in = feature_cache(cache, no_cache=no_cache)
-    with TrainingDisplay() as display:
+    with ProgressDisplay() as display:
         display.start("loading torch", None)
         from videoclf.cross_validation.crossval import crossval as cross_validate
         from videoclf.cross_validation.folder import to_json
-        from videoclf.training.run.train import FABRIC_PRECISION
 
         metrics = cross_validate(
             data,
@@ -117,15 +121,15 @@ def crossval(
             baseline=baseline.value if baseline else None,
             unknown=unknown or [],
             split_files=split_files,
-            group_pattern=group_regex,
+            group_regex=group_regex,
             device=device,
-            precision=FABRIC_PRECISION[precision.value],
-            num_threads=num_threads(workers),
+            precision=precision.value,
+            workers=num_threads(workers),
             reading=read_options(decoder, limit, isolate=isolate),
             feature_cache=features_in,
             overwrite=overwrite,
             allow_leaks=allow_leaks,
-            observer=display,
+            progress=display,
             on_fold=_print_fold,
         )
     if as_json:
@@ -135,15 +139,15 @@ def crossval(
         print_result(f"report: {out / 'report.html'}")
     if metrics.pooled.num_failed:
         times = counted(metrics.pooled.num_failed, "time")
-        print_error(f"{times} a clip could not be read and was left out; {out / 'metrics.json'} names them")
+        print_error(f"a clip could not be read {times}, and was left out; {out / 'metrics.json'} lists all of them")
         raise typer.Exit(EXIT_FAILED)
 
 
 def _print_fold(record: FoldRecord, num_done: int, num_folds: int) -> None:
     known = record.known
     messages().print(
-        f"{num_done:3} of {num_folds}  fold {record.fold}  seed {record.seed}  {record.num_right} of {len(known)} "
-        f"right  validation {record.validation_top1:.3f}  {record.seconds:.1f} s"
+        f"{num_done:3} of {num_folds}  fold {record.fold}  seed {record.seed}  {record.num_correct} of {len(known)} "
+        f"correct  validation {record.validation_top1:.3f}  {record.seconds:.1f} s"
     )
 
 
@@ -156,11 +160,11 @@ def _print_metrics(metrics: CrossvalMetrics) -> None:
         table.add_column(column, justify="right")
     rows = {
         "top-1": metrics.top1,
-        "mean over classes": metrics.mean_class_accuracy,
+        "mean per-class accuracy": metrics.mean_class_accuracy,
         "calibration error": metrics.ece,
-        "  before temperature": metrics.ece_uncalibrated,
+        "  before calibration": metrics.ece_uncalibrated,
         "negative log-likelihood": metrics.nll,
-        "  before temperature ": metrics.nll_uncalibrated,
+        "  before calibration ": metrics.nll_uncalibrated,
         "known clips accepted": metrics.accepted,
         "validation top-1": metrics.validation_top1,
     }
@@ -168,12 +172,12 @@ def _print_metrics(metrics: CrossvalMetrics) -> None:
         rows["mean average precision"] = metrics.mean_average_precision
     if metrics.rejection is not None:
         rows["unknown clips accepted"] = metrics.rejection.accepted_unknown
-        rows["known from unknown (AUROC)"] = metrics.rejection.auroc
+        rows["known against unknown clips (AUROC)"] = metrics.rejection.auroc
     for name, spread in rows.items():
         each = " ".join(f"{value:.3f}" for value in spread.values)
         deviation = f"{spread.deviation:.3f}" if len(spread.values) > 1 else "–"
         table.add_row(name, f"{spread.mean:.3f}", deviation, each)
     print_table(table)
     pooled = metrics.pooled
-    print_result(f"top-1 {metrics.top1} ({pooled.num_right} of {pooled.num_clips}, all seeds together)")
-    print_result(f"{pooled.describe_intervals()}, clips of a group drawn together")
+    print_result(f"top-1 {metrics.top1} ({pooled.num_correct} of {pooled.num_clips}, all seeds together)")
+    print_result(f"{pooled.describe_intervals()}, resampled by group")

@@ -1,4 +1,4 @@
-"""The table of ``predict --csv``: a row is on disk at once, and what the file held stays until there is one."""
+"""The table of ``predict --csv``: each row is written to disk at once; old content stays until the first row."""
 
 from __future__ import annotations
 
@@ -15,32 +15,33 @@ from videoclf.errors import MediaError, RunFolderUnusableError, UsageInvalidErro
 from videoclf.files import refuse_to_replace, refuse_unwritable, unwritable
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet takes a cell that begins so for a formula, and works it out when the table is opened."""
+"""A spreadsheet treats a cell that begins like this as a formula, and evaluates it when the table is opened."""
 
 
 class CsvTable:
-    """A table in a file, a pipe, or standard output (``/dev/stdout``, in line with what else is printed there).
+    """A table in a file, a pipe, or standard output (``/dev/stdout``, in order with what else is printed there).
 
-    Cells are written as they are, also ``=HYPERLINK(...)``: a label is data that programs read back and compare, and
-    the apostrophe or blank that would stop a spreadsheet is another label. What a spreadsheet would obey is told once.
+    Cells are written unchanged, including ``=HYPERLINK(...)``: a label is data that programs read back and compare, and
+    with the apostrophe or blank that would stop a spreadsheet it would be another label. The first cell that a
+    spreadsheet would evaluate is reported.
 
     Args:
-        path: a file that is not there or empty; with ``overwrite`` one that holds something. It is opened now, where it
-            is there, and made or emptied with the first row: a command that comes to nothing costs no table.
+        path: a file that does not exist or is empty; with ``overwrite``, also one with content. An existing file is
+            opened now. It is created or emptied with the first row, so a command that fails before destroys no table.
         columns: the first line.
-        overwrite: whether a file that holds something may be replaced.
-        notice: told once of a cell that a spreadsheet would obey.
+        overwrite: whether a file with content may be replaced.
+        notice: called once, about the first cell that a spreadsheet would evaluate.
 
     Raises:
-        RunFolderUnusableError: the file holds something (with ``overwrite``: no such table), is a folder, or cannot be
-            written.
-        UsageInvalidError: it is a video.
+        RunFolderUnusableError: the file already has content (with ``overwrite``: not of such a table), is a folder, or
+            cannot be written.
+        UsageInvalidError: the file is a video.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], *, overwrite: bool, notice: Callable[[str], object]) -> None:
         self._path, self._columns, self._notice = path, columns, notice
         self._file: TextIO | None = None
-        self._is_formula_told = False
+        self._has_reported_formula = False
         self._descriptor = _own_stream(path)
         self._holds_old_rows = False
         if self._descriptor is None:
@@ -52,17 +53,17 @@ class CsvTable:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        with contextlib.suppress(OSError):  # what could not be flushed has been told
+        with contextlib.suppress(OSError):  # what could not be flushed has been reported
             if self._file is not None:
                 self._file.close()
             elif self._descriptor is not None:
                 os.close(self._descriptor)
 
     def write(self, row: Sequence[object]) -> None:
-        """Put one row on disk; before the first one, the names of the columns.
+        """Write one row to disk; before the first one, the names of the columns.
 
         Raises:
-            RunFolderUnusableError: the disk is full, or somebody else has made the file meanwhile.
+            RunFolderUnusableError: the disk is full, or another process has created the file in the meantime.
         """
         try:
             if self._file is None:
@@ -74,12 +75,10 @@ class CsvTable:
                 os.ftruncate(self._file.fileno(), os.lseek(self._file.fileno(), 0, os.SEEK_CUR))
                 self._holds_old_rows = False
         except FileExistsError as error:
-            raise RunFolderUnusableError(
-                f"{self._path}: has been made by another process; name another file"
-            ) from error
+            raise RunFolderUnusableError(f"{self._path}: was created by another process; name another file") from error
         except OSError as error:
             raise unwritable(self._path, error) from error
-        self._tell_of_formulas(row)
+        self._report_formulas(row)
 
     def _open_if_there(self) -> int | None:
         try:
@@ -98,18 +97,18 @@ class CsvTable:
             self._descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         return open(self._descriptor, "w", newline="", encoding="utf-8", errors="backslashreplace")  # noqa: PTH123
 
-    def _tell_of_formulas(self, row: Sequence[object]) -> None:
-        obeyed = next((cell for cell in row if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS)), None)
-        if obeyed is not None and not self._is_formula_told:
-            self._is_formula_told = True
+    def _report_formulas(self, row: Sequence[object]) -> None:
+        formula = next((cell for cell in row if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS)), None)
+        if formula is not None and not self._has_reported_formula:
+            self._has_reported_formula = True
             self._notice(
-                f"{self._path}: a spreadsheet takes {obeyed[:40]!r} for a formula; import the table's columns as text"
+                f"{self._path}: a spreadsheet would evaluate {formula[:40]!r} as a formula; import the columns as text"
             )
 
 
 def _own_stream(path: Path) -> int | None:
-    """A descriptor of this process's output where the path leads there (``/dev/stdout``): opened anew, a file behind it
-    would be emptied, and written over by what else is printed."""
+    """A descriptor of this process's output if the path refers to it (``/dev/stdout``). Opened again, a file behind it
+    would be emptied, and overwritten by what else is printed."""
     for descriptor in (1, 2):
         with contextlib.suppress(OSError):
             if os.path.samestat(path.stat(), os.fstat(descriptor)):
@@ -118,7 +117,7 @@ def _own_stream(path: Path) -> int | None:
 
 
 def _refuse_video(path: Path) -> None:
-    """A forgotten value, as in ``--csv *.avi``, must not cost a video."""
+    """A forgotten value, as in ``--csv *.avi``, must not destroy a video."""
     from videoclf.media.gate import admit
 
     with contextlib.suppress(MediaError):

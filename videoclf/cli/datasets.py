@@ -1,4 +1,4 @@
-"""``videoclf datasets``: the public data sets that are described here."""
+"""``videoclf datasets``: public datasets."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 def datasets(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Tell all of this one: how to get it, and to train on it.")
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="Show how to obtain this dataset, how to arrange it, and how to train on it."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the public data sets that are described here; with NAME, tell how to get one and how to train on it.
+    """List public datasets; with NAME, show how to obtain one and how to train on it.
 
     Nothing is downloaded.
     """
@@ -49,16 +52,16 @@ def _print_table(manifests: list[Manifest]) -> None:
         splits = ", ".join(split.name for split in manifest.splits)
         table.add_row(manifest.name, manifest.title, str(len(manifest.classes)), f"{manifest.num_clips:,}", splits)
     print_table(table)
-    print_result("Where to get them:")
+    print_result("Where to obtain them:")
     for manifest in manifests:
-        print_result(f"  {manifest.name:12} {manifest.url}")  # in the table, a narrow terminal would cut it to pieces
+        print_result(f"  {manifest.name:12} {manifest.url}")  # in the table, a narrow terminal would break it up
 
 
 def _print_details(manifest: Manifest) -> None:
     print_result(f"{manifest.title}: {len(manifest.classes)} classes, {manifest.num_clips:,} clips · {manifest.url}")
-    _print_section("How to get it", [manifest.how_to_get])
-    _print_section("How to lay it out", manifest.layout)
-    _print_section("How it names clips", [manifest.naming.example, manifest.naming.pattern])
+    _print_section("How to obtain it", [manifest.how_to_get])
+    _print_section("How to arrange it", manifest.layout)
+    _print_section("How clips are named", [manifest.naming.example, manifest.naming.pattern])
     _print_section(
         "Splits",
         [

@@ -1,4 +1,4 @@
-"""``videoclf demo-data``: a small data set, rendered on the spot."""
+"""``videoclf demo-data``: render a small dataset."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from videoclf.cli.console import ProgressBar, print_result
 
 
 def demo_data(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put it; made if it is not there.")],
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clips.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace clips of the same names.")] = False,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the clips; created if it does not exist.")],
+    seed: Annotated[int, typer.Option(min=0, help="Random seed. The same seed gives the same clips.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace clips with the same names.")] = False,
 ) -> None:
-    """Render a small UCF101-style data set: 4 classes that differ only in the order of events.
+    """Render a small dataset in UCF101's layout: 4 classes that differ only in the order of events.
 
-    A disc visits the four corners of the frame; the class is the order in which it does. Try:
+    A disc visits the four corners of the frame; the class is the order in which it does. Example:
     videoclf train DIR --recipe tiny --out runs/demo
     """
     from videoclf.data.demo import NUM_CLIPS_PER_GROUP, NUM_GROUPS, ORDERS, render_demo_data

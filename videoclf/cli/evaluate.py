@@ -1,4 +1,4 @@
-"""``videoclf evaluate``: a model against labelled clips."""
+"""``videoclf evaluate``: evaluate a model on labelled clips."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from videoclf.cli.options import (
     Isolate,
     Json,
     Limit,
-    Split,
     SplitFiles,
+    TestedSplit,
     Workers,
     check_overwrite,
     num_threads,
@@ -40,17 +40,18 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, its file, or a run's folder.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A name from `videoclf models`, a model file, or a run's folder.")
+    ],
     data: Data,
-    split: Split = None,
+    split: TestedSplit = None,
     split_files: SplitFiles = None,
     group_regex: GroupRegex = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for metrics.json, predictions.jsonl and report.html.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Write metrics.json, predictions.jsonl and report.html to this folder."),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace another evaluation that DIR already holds.")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another evaluation in DIR.")] = False,
     device: Device = "auto",
     device_map: DeviceMap = None,
     workers: Workers = None,
@@ -59,11 +60,12 @@ def evaluate(
     limit: Limit = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a model on labelled clips: all of DATA, or with --split its test part (--split run: the run's own).
+    """Evaluate a model on labelled clips.
 
-    Clips that the model was trained on are counted, and the figures without them stand beside.
+    Evaluates on all of DATA, or with --split on its test part. Clips that the model was trained on are counted, and the
+    metrics without them are printed too.
 
-    Clips that cannot be read are named, counted, and left out of the figures; the exit code is then 1.
+    Clips that cannot be read are named, counted and left out; the exit code is then 1.
     """
     from videoclf.inference.prediction import Failure
 
@@ -88,14 +90,14 @@ def evaluate(
             data,
             split=split,
             split_files=split_files,
-            group_pattern=group_regex,
+            group_regex=group_regex,
             out=out,
             overwrite=overwrite,
             device=device,
-            place=device_map,
-            num_threads=num_threads(workers),
+            device_map=device_map,
+            workers=num_threads(workers),
             reading=read_options(decoder, limit, isolate=isolate),
-            on_notice=print_notice,
+            progress=print_notice,
             on_clip=on_clip,
         )
     if as_json:
@@ -105,7 +107,9 @@ def evaluate(
         print_result(metrics.describe_intervals())
         if metrics.without_trained_on is not None:
             new = metrics.without_trained_on
-            print_result(f"without the {metrics.num_trained_on} clips of training: {describe_figures(new)}")
+            print_result(
+                f"without the {metrics.num_trained_on} clips that the model was trained on: {describe_figures(new)}"
+            )
             print_result(new.describe_intervals())
         if out is not None:
             print_result(f"report: {out / 'report.html'}")

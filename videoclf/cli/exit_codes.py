@@ -1,10 +1,10 @@
-"""What the command says to the shell when it ends."""
+"""Exit codes of the command."""
 
 EXIT_FAILED = 1
-"""An input failed; the others were done."""
+"""An input failed; the others were processed."""
 
 EXIT_USAGE = 2
 """Wrong usage."""
 
 EXIT_INTERRUPTED = 130
-"""By Ctrl-C."""
+"""Interrupted by Ctrl-C."""

@@ -1,8 +1,7 @@
-"""``videoclf export``: a model as a file that predicts elsewhere."""
+"""``videoclf export``: export a model to ONNX or OpenVINO."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,35 +9,38 @@ import typer
 
 from videoclf.cli.console import print_result
 from videoclf.errors import UsageInvalidError
-
-
-class ExportFormat(StrEnum):
-    """What the file is for."""
-
-    ONNX = "onnx"
-    OPENVINO = "openvino"
-
-
-_SUFFIXES = {ExportFormat.ONNX: ".onnx", ExportFormat.OPENVINO: ".xml"}
+from videoclf.inference.options import EXPORT_SUFFIXES, ExportFormat
+from videoclf.option_names import option
 
 
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name, its file, or a run's folder.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="A .onnx file, or an .xml (its weights go to a .bin).")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A name from `videoclf models`, a model file, or a run's folder.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", help="Output file: .onnx, or .xml for OpenVINO (its weights go to a .bin file beside it)."
+        ),
+    ],
     file_format: Annotated[
-        ExportFormat | None, typer.Option("--format", help="By default what the suffix of --out says.")
+        ExportFormat | None,
+        typer.Option("--format", help="Format of the file; by default given by the suffix of --out."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what FILE already holds.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")] = False,
 ) -> None:
-    """Write a model, preprocessing included, to a file for ONNX Runtime or OpenVINO.
+    """Export a model, preprocessing included, to a file for ONNX Runtime or OpenVINO.
 
-    It takes uint8 frames of any number and size and gives probabilities; labels and calibration are in its metadata.
-    `videoclf predict --model FILE` runs it, and so do ten lines without videoclf (docs/predicting.md). It is written
-    only if its scores agree with torch's. Takes a minute or so.
+    Its input is uint8 frames of any number and size, its output probabilities; its metadata contains labels and
+    calibration. `videoclf predict --model FILE` runs it, and so do ten lines of Python without videoclf
+    (docs/predicting.md). The file is written only if its scores agree with those of torch. Takes about a minute.
     """
     from videoclf.inference.export.export import export as export_model
 
-    if file_format is not None and out.suffix.lower() != _SUFFIXES[file_format]:
-        raise UsageInvalidError(f"--out {out}: --format {file_format} is written to a {_SUFFIXES[file_format]} file")
+    if file_format is not None and EXPORT_SUFFIXES.get(out.suffix.lower()) is not file_format:
+        suffix = next(suffix for suffix, name in EXPORT_SUFFIXES.items() if name is file_format)
+        raise UsageInvalidError(
+            f"{option('format', file_format)} needs a file with the suffix {suffix}", source=option("out", out)
+        )
     export_model(model, out, overwrite=overwrite)
-    print_result(f"{out}: predict with it: videoclf predict clip.mp4 --model {out}")
+    print_result(f"{out}: to use it: videoclf predict clip.mp4 --model {out}")

@@ -1,4 +1,4 @@
-"""``videoclf extract``: features of a frozen backbone, once for all trainings."""
+"""``videoclf extract``: compute the features of a frozen backbone once for several trainings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from videoclf.cli.console import TrainingDisplay, print_error, print_result
+from videoclf.cli.console import ProgressDisplay, print_error, print_result
 from videoclf.cli.exit_codes import EXIT_FAILED
 from videoclf.cli.options import (
     Data,
@@ -28,11 +28,11 @@ def extract(
     data: Data,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="CACHE", help="The folder to fill; by default the one that `videoclf info` shows."),
+        typer.Option(metavar="CACHE", help="Folder of the feature cache; `videoclf info` shows the default."),
     ] = None,
     recipe: RecipeName = None,
     init: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Take this model's backbone, as `train --init` does.")
+        str | None, typer.Option(metavar="MODEL", help="Use the backbone of this model, like `train --init`.")
     ] = None,
     overrides: Overrides = None,
     device: Device = "auto",
@@ -41,13 +41,13 @@ def extract(
     isolate: Isolate = False,
     limit: Limit = None,
 ) -> None:
-    """Run every clip through a recipe's frozen backbone, and keep the features.
+    """Compute the features of a recipe's frozen backbone for every clip, and cache them.
 
-    `videoclf train DATA --cache CACHE` with the same recipe (its temporal and training sections may differ, but for
-    training.horizontal_flip) then starts at once. What is there already is not computed again: run it again after an
-    interruption, or when clips were added. To have the space back, delete the folder.
+    `videoclf train DATA --cache CACHE` with the same recipe then starts at once. (Its temporal and training sections
+    may differ, except for training.horizontal_flip.) Existing features are not computed again: repeat the command after
+    an interruption, or when clips were added. To free the space, delete the folder.
     """
-    with TrainingDisplay() as display:
+    with ProgressDisplay() as display:
         display.start("loading torch", None)
         from videoclf.training.extract import extract as extract_features
 
@@ -58,17 +58,17 @@ def extract(
             init=init,
             overrides=overrides or [],
             device=device,
-            num_threads=num_threads(workers),
+            workers=num_threads(workers),
             reading=read_options(decoder, limit, isolate=isolate),
-            observer=display,
+            progress=display,
         )
     if done.num_computed or done.failed:
         print_result(
             f"{done.num_computed} clips computed ({done.num_bytes_written / 1e6:.1f} MB), "
-            f"{done.num_served} were there already"
+            f"{done.num_served} were already cached"
         )
     else:
-        print_result(f"nothing to do: {done.num_served} of {done.num_clips} clips were there already")
+        print_result(f"nothing to do: {done.num_served} of {done.num_clips} clips were already cached")
     print_result(f"{done.folder}: {done.size.num_entries} views of clips, {done.size.size_bytes / 1e6:.1f} MB")
     if done.failed:
         print_error(f"{len(done.failed)} of {done.num_clips} clips could not be read; they are named above")

@@ -1,4 +1,4 @@
-"""``videoclf info``: versions, devices, decoders, engines, kernels, and the feature cache."""
+"""``videoclf info``: versions, devices, decoders, inference backends, kernels, and the feature cache."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ _ENGINES = ("openvino", "onnx", "onnxruntime")
 
 
 def info(as_json: Json = False) -> None:
-    """Tell versions, devices, decoders, engines and kernels (what to send along with a bug report), and what the cache
-    holds."""
+    """Show versions, devices, decoders, inference backends, kernels, and the size of the feature cache.
+
+    Please include this in a bug report.
+    """
     from rich.table import Table
 
     facts = _facts()
@@ -49,7 +51,7 @@ def _facts() -> dict[str, dict[str, Any]]:
         "decoders": {"pyav": _import_state("av"), "opencv": _import_state("cv2")},
         "engines": {
             "torch": "works",
-            "gpu": f"chosen on {', '.join(gpus)}" if gpus else "needs a CUDA GPU",
+            "gpu": f"used on {', '.join(gpus)}" if gpus else "needs a CUDA GPU",
             "openvino": _openvino_state(),
             "onnx": _import_state("onnxruntime"),
         },
@@ -76,7 +78,7 @@ def _kernel_state(device: str) -> str:
 
     reason = why_no_kernels(torch.device(device))
     names = ", ".join(KERNELS)
-    return f"{names}: the references run instead: {reason}" if reason else f"{names}: run"
+    return f"{names}: torch operations are used instead: {reason}" if reason else f"{names}: used"
 
 
 def _version(package: str) -> str:

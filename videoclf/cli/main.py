@@ -1,4 +1,4 @@
-"""The command ``videoclf``: subcommands, exit codes, and errors as one line."""
+"""The command ``videoclf``: its commands, exit codes, and errors in one line."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from videoclf.option_names import as_flags
 
 
 class _Commands(TyperGroup):
-    """Turns what a command raises into one line and an exit code."""
+    """Turns an exception of a command into one line and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -50,13 +50,13 @@ class _Commands(TyperGroup):
             RecipeInvalidError,
             DeviceUnavailableError,
             EngineUnavailableError,
-        ) as error:  # asked for what cannot be
+        ) as error:  # asked for something impossible
             print_error(str(error))
             raise typer.Exit(EXIT_USAGE) from error
         except VideoclfError as error:
             print_error(str(error))
             raise typer.Exit(EXIT_FAILED) from error
-        except KeyboardInterrupt as error:  # from a command that tidied up first
+        except KeyboardInterrupt as error:  # from a command that cleaned up first
             print_error(str(error) or "interrupted")
             raise typer.Exit(getattr(error, "exit_code", EXIT_INTERRUPTED)) from error
         except BrokenPipeError as error:  # the reader of our output has gone, as `| head` does
@@ -69,7 +69,7 @@ class _Commands(TyperGroup):
 
 
 def _drop_output() -> None:
-    """Standard output takes nothing more; what is left in its buffer must not fail once again at exit."""
+    """Standard output accepts nothing more; the rest of its buffer must not fail again at exit."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -81,7 +81,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 all done · 1 an input failed (the others were done) · 2 wrong usage · 130 interrupted.",
+    epilog="Exit codes: 0 all done · 1 an input failed (the others were processed) · 2 wrong usage · 130 interrupted.",
 )
 
 
@@ -99,7 +99,7 @@ def _describe(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Video classification with a CNN and a GRU: a clip in, a label out, offline."""
+    """Classify videos with a CNN and a GRU: predict, train and evaluate, offline."""
 
 
 app.command("predict")(predict.predict)
@@ -117,11 +117,11 @@ app.command("info")(info.info)
 
 
 def run_commands() -> None:
-    """Parse the command line and do what it says."""
+    """Parse the command line and run the command."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # any of them may have been closed
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  (open until the end)
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=errors)  # file names may be no UTF-8, terminals may know ASCII only
+            stream.reconfigure(errors=errors)  # file names may not be UTF-8, terminals may support only ASCII
     app()

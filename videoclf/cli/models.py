@@ -1,4 +1,4 @@
-"""``videoclf models``: the zoo."""
+"""``videoclf models``: the model zoo."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from videoclf.cli.options import Json
 
 
 def models(as_json: Json = False) -> None:
-    """List the zoo: models that predict at once, and recipes to train.
+    """List the model zoo: models that are ready to predict, and recipes to train.
 
-    GFLOPs and ms are of the network alone, for a clip of 16 frames in float32 on a CPU.
+    GFLOPs and milliseconds are for the network alone, on a clip of 16 frames, in float32 on a CPU.
     """
     from rich.table import Table
 
@@ -48,7 +48,7 @@ def models(as_json: Json = False) -> None:
     print_result("")
     print_result(f"M par.: millions of parameters. GFLOPs, ms: {how['clip']};")
     print_result(f"measured {how['date']} on {how['machine']}; {how['versions']}.")
-    print_result("top-1: of held-out clips (actions16, see its card), or as torchvision publishes it (kinetics400-).")
+    print_result("top-1: on held-out clips (actions16, see its card), or as published by torchvision (kinetics400-).")
 
 
 def _describe(name: str) -> dict[str, Any]:

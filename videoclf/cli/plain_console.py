@@ -1,4 +1,4 @@
-"""What this command line prints is text, never markup: class names, file names and recipes are foreign."""
+"""A console that prints text literally, never as markup: class names, file names and recipes are foreign text."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from videoclf.errors import printable
 
 
 class PlainConsole(Console):
-    """Prints every string as it stands, in cells and titles of tables too.
+    """Prints every string literally, also in the cells and titles of tables.
 
-    rich would obey ``[/close]``, ``[link=...]`` and ``:smile:``; a terminal, control characters. Here neither does,
-    wherever the string stands: a caller has nothing to escape, and so nothing to forget. Style comes from ``style=``.
+    rich would interpret ``[/close]``, ``[link=...]`` and ``:smile:``, and a terminal control characters. Here neither
+    happens, wherever the string is: a caller has nothing to escape, and so nothing to forget. Use ``style=`` for style.
     """
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """As rich's, of strings that this console was handed, or finds in a table."""
+        """Like rich's method, for strings that are passed to this console or found in a table."""
         return super().render_str(printable(text), **options | {"markup": False, "emoji": False})

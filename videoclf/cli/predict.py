@@ -1,4 +1,4 @@
-"""``videoclf predict``: labels for files, folders, patterns and lists."""
+"""``videoclf predict``: classify files, folders, patterns and lists."""
 
 from __future__ import annotations
 
@@ -41,24 +41,26 @@ def predict(
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="Video files, folders, patterns ('clips/*.mp4'), or - for a list on standard input.",
+            help="Video files, folders, patterns ('clips/*.mp4'), or - to read a list from standard input.",
         ),
     ],
     model: Annotated[
         str | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="A name from `videoclf models`, a model file, a run's folder, or an exported file.",
+            help="Model: a name from `videoclf models`, a model file, a run's folder, or an exported file; by default "
+            "actions16.",
         ),
     ] = None,
     engine: Engine = EngineName.AUTO,
-    top_k: Annotated[int, typer.Option(min=1, help="How many classes to list of each video.")] = 3,
+    top_k: Annotated[int, typer.Option(min=1, help="Number of classes to print for each video.")] = 3,
     device: Device = "auto",
     device_map: DeviceMap = None,
     workers: Workers = None,
     decoder: Decoder = DecoderName.PYAV,
     fast: Annotated[
-        bool, typer.Option("--fast", help="Where it saves decoding, take a frame up to 0.25 s from the moment wanted.")
+        bool,
+        typer.Option("--fast", help="Where this saves decoding, take frames up to 0.25 s away from their sample time."),
     ] = False,
     isolate: Isolate = False,
     video_stream: VideoStream = None,
@@ -66,15 +68,17 @@ def predict(
     as_json: Json = False,
     csv_file: Annotated[
         Path | None,
-        typer.Option("--csv", metavar="FILE", help="Also write a table: a line a video with its best class."),
+        typer.Option(
+            "--csv", metavar="FILE", help="Also write a table with one row for each video and its best class."
+        ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a table that FILE already holds.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a table in FILE.")] = False,
 ) -> None:
-    """Say what happens in videos.
+    """Classify videos.
 
-    Every video gets one line: its classes with their scores (0 to 1), best first. "unsure" means that the best score
-    lies below the model's threshold: the video may show none of the classes it knows. A video that cannot be read gets
-    a line on standard error, and the others go on.
+    Prints one line for each video: its classes with scores from 0 to 1, best first. "uncertain" means that the best
+    score is below the model's threshold: the video may show none of the model's classes. A video that cannot be read is
+    reported on standard error, and the others are still classified.
     """
     from videoclf.inference.model import load
     from videoclf.inference.prediction import Failure
@@ -84,24 +88,24 @@ def predict(
     check_overwrite(csv_file, "--csv", overwrite=overwrite)
     reading = read_options(decoder, limit, isolate=isolate, fast=fast, video_stream=video_stream)
     table = None if csv_file is None else CsvTable(csv_file, _CSV_COLUMNS, overwrite=overwrite, notice=print_notice)
-    loaded = load(model, engine=engine, device=device, place=device_map, notice=print_notice)
-    num_done = num_failed = num_unsure = 0
+    loaded = load(model, engine=engine, device=device, device_map=device_map, progress=print_notice)
+    num_done = num_failed = num_uncertain = 0
     with table or contextlib.nullcontext(), ProgressBar() as bar:
         bar.start("videos", None)
         paths = expand_sources(sources, sys.stdin)
-        for outcome in loaded.predict_many(paths, num_threads=num_threads(workers), reading=reading):
+        for outcome in loaded.predict_many(paths, workers=num_threads(workers), reading=reading):
             num_done += 1
             num_failed += isinstance(outcome, Failure)
-            num_unsure += not isinstance(outcome, Failure) and outcome.uncertain
+            num_uncertain += not isinstance(outcome, Failure) and outcome.uncertain
             _print(outcome, top_k, as_json=as_json)
             if table is not None:
                 table.write(_row(outcome))
             bar.advance()
     if num_done == 0:
-        print_error("no source was named: the list on standard input is empty")
+        print_error("no sources: the list on standard input is empty")
     elif num_done > 1:
         messages().print(f"{num_done - num_failed} of {num_done} videos classified", style="dim")
-    if num_unsure and loaded.header.name == DEFAULT_MODEL_NAME:
+    if num_uncertain and loaded.header.name == DEFAULT_MODEL_NAME:
         print_notice(
             f"{DEFAULT_MODEL_NAME} knows {len(loaded.labels)} actions; for 400 everyday ones: --model "
             f"{EVERYDAY_MODEL_NAME} (downloaded once)"
@@ -124,7 +128,7 @@ def _print(outcome: Prediction | Failure, top_k: int, *, as_json: bool) -> None:
         print_result(best.to_json_line())
         return
     scores = ", ".join(f"{entry.label} {entry.score:.2f}" for entry in best.labels)
-    print_result(f"{outcome.source}: {f'unsure, perhaps {scores}' if outcome.uncertain else scores}")
+    print_result(f"{outcome.source}: {f'uncertain; top guesses: {scores}' if outcome.uncertain else scores}")
     for warning in outcome.warnings:
         print_notice(f"{outcome.source}: {warning}")
 

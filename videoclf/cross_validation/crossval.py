@@ -22,14 +22,16 @@ from videoclf.data_check.check import MAX_CLIPS_BEFORE_TRAINING, find_leaks_of_s
 from videoclf.errors import DatasetInvalidError, SplitLeaksError, UsageInvalidError, counted
 from videoclf.evaluation.calibration import calibrate
 from videoclf.evaluation.clip_results import label_names, truths_of, warn_of_joined_labels
-from videoclf.evaluation.cross_validated import ClipScores, CrossvalMetrics, FoldRecord, judged_clips, pool
+from videoclf.evaluation.cross_validated import ClipScores, CrossvalMetrics, FoldRecord, clip_results, pool
 from videoclf.evaluation.metrics import FailedClip
 from videoclf.files import prepare_folder, refuse_unwritable, write_atomically
+from videoclf.first_keywords import accepts_first_keywords
 from videoclf.inference.engines.torch_engine import describe_device
 from videoclf.inference.pipeline import average_windows
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.modeling.device_map import find_device
 from videoclf.option_names import option
+from videoclf.progress import Progress, ProgressLike, as_progress
 from videoclf.recipe.augment import Augment
 from videoclf.recipe.header import Calibration
 from videoclf.recipe.recipe import Recipe
@@ -41,11 +43,10 @@ from videoclf.results.report import write_report
 from videoclf.training.examples.decoded import Examples, Quarantine
 from videoclf.training.linear_probe import RidgeProbe, choose_penalty, clip_statistics
 from videoclf.training.loop.trainer import ClipLogits
-from videoclf.training.observer import Observer, SilentObserver
 from videoclf.training.run.fit_and_refit import learn
 from videoclf.training.run.folder_lock import alone_in_out
 from videoclf.training.run.initialization import choose_cache, choose_recipe, identify_first_weights
-from videoclf.training.run.processes import Precision, make_fabric
+from videoclf.training.run.processes import FabricPrecision, Precision, fabric_precision, make_fabric
 from videoclf.training.run.train import check_precision
 from videoclf.training.run.trainer_factory import TrainerFactory
 
@@ -67,6 +68,7 @@ _Judge = Callable[[Split, int], _Judged]
 """Trains on a split with a seed, and looks at its test part, once."""
 
 
+@accepts_first_keywords(group_pattern="group_regex", num_threads="workers", observer="progress")
 @alone_in_out
 def crossval(
     data: str | Path,
@@ -81,15 +83,15 @@ def crossval(
     baseline: Baseline | None = None,
     unknown: Sequence[str] = (),
     split_files: str | Path | None = None,
-    group_pattern: str | None = None,
+    group_regex: str | None = None,
     device: str = "auto",
-    precision: Precision = "32-true",
-    num_threads: int = DEFAULT_NUM_THREADS,
+    precision: Precision | FabricPrecision = "32",
+    workers: int = DEFAULT_NUM_THREADS,
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
     feature_cache: FeatureCache | str | Path | None = "auto",
     overwrite: bool = False,
     allow_leaks: bool = False,
-    observer: Observer | None = None,
+    progress: ProgressLike = None,
     on_fold: Callable[[FoldRecord, int, int], object] = lambda _record, _num_done, _num_folds: None,
 ) -> CrossvalMetrics:
     """Train and test on every fold in turn.
@@ -112,23 +114,23 @@ def crossval(
         unknown: classes that are kept from training and validation; the clips of them that a fold tests show how well
             the unknown is told from the known.
         split_files: folder of the official lists, where they do not lie beside the clips.
-        group_pattern: regular expression for groups in file names.
+        group_regex: regular expression for groups in file names.
         device: as for `videoclf.train`.
         precision: as for `videoclf.train`.
-        num_threads: videos decoded at once.
+        workers: videos decoded at once.
         reading: who decodes, and how.
         feature_cache: as for `videoclf.train`.
         overwrite: whether another cross-validation that ``out`` holds may be replaced.
         allow_leaks: whether to go on, with a notice, where two folds share a clip or copies of one.
-        observer: is told of the progress.
+        progress: is told of the progress.
         on_fold: called after each fold with its record, how many are done, and how many there are.
 
     Raises:
         VideoclfError: data, recipe, weights, device or folder that cannot be used; folds that leak. What was done
             stays in ``out``.
     """
-    watcher = observer or SilentObserver()
-    settings = choose_recipe(recipe, init, overrides)
+    watcher = as_progress(progress)
+    settings = choose_recipe(recipe, init, overrides, watcher.notice)
     objective = settings.training.objective
     if objective == "sigmoid" and (baseline or unknown):
         raise UsageInvalidError(
@@ -137,7 +139,7 @@ def crossval(
         )
     if baseline is not None:
         settings = _for_a_probe(settings)
-    dataset = load_dataset(data, group_pattern=group_pattern)
+    dataset = load_dataset(data, group_regex=group_regex)
     labels = _known_labels(dataset, unknown, objective)
     folds = make_folds(
         dataset, by, num_folds=num_folds, split_files=split_files, has_several=objective == "sigmoid", unknown=unknown
@@ -149,9 +151,10 @@ def crossval(
         warnings.append(f"{option('by', by)}: takes the place of the parts that {dataset.source} gives its clips")
     for warning in dict.fromkeys([*warnings, *warn_of_joined_labels(dataset.clips, objective)]):
         watcher.notice(warning)
-    fingerprint = _fingerprint(settings, identify_first_weights(settings, init), baseline, folds, precision, reading)
+    bits = fabric_precision(precision)
+    fingerprint = _fingerprint(settings, identify_first_weights(settings, init), baseline, folds, bits, reading)
     torch_device = find_device(device)
-    check_precision(torch_device, precision)
+    check_precision(torch_device, bits)
     folder = CrossvalFolder(Path(out), fingerprint, describe_device(torch_device), overwrite=overwrite)
     refuse_unwritable(folder.path)
     seeds = [settings.training.seed + i for i in range(1 if baseline else num_seeds)]
@@ -164,13 +167,13 @@ def crossval(
         if _record_name(number, seed) not in records
     ]
     if missing:
-        _look_for_leaks(folds, dataset, num_threads, reading, watcher, allow=allow_leaks)
+        _look_for_leaks(folds, dataset, workers, reading, watcher, allow=allow_leaks)
         prepare_folder(folder.path)
         quarantine = Quarantine(watcher)
         factory = TrainerFactory(
-            make_fabric(torch_device, precision), settings, labels, quarantine,
+            make_fabric(torch_device, bits), settings, labels, quarantine,
             choose_cache(feature_cache, settings, watcher.notice), folder.path,
-            num_threads=num_threads, reading=reading, observer=watcher, init=init,
+            num_threads=workers, reading=reading, progress=watcher, init=init,
         )  # fmt: skip
         judge = _ridge_judge(factory.examples, labels) if baseline else _network_judge(factory, settings)
     num_done = len(folds) * len(seeds) - len(missing)
@@ -194,7 +197,7 @@ def crossval(
     tested = dict.fromkeys(clip for fold in folds for clip in fold.split.test)
     return _conclude(
         folder.path, wanted, labels, settings, str(data), by, baseline, list(tested),
-        environment=describe_environment(describe_device(torch_device), precision=precision, num_threads=num_threads),
+        environment=describe_environment(describe_device(torch_device), precision=bits, num_threads=workers),
         reading=reading,
     )  # fmt: skip
 
@@ -238,7 +241,7 @@ def _known_labels(dataset: Dataset, unknown: Sequence[str], objective: Objective
 
 def _for_a_probe(recipe: Recipe) -> Recipe:
     """The recipe that makes the same features, frozen, of clips as they are, and no further views."""
-    backbone = recipe.backbone.model_copy(update={"frozen": True, "unfrozen_stages": None})
+    backbone = recipe.backbone.model_copy(update={"frozen": True, "trainable_stages": None})
     training = recipe.training.model_copy(update={"horizontal_flip": False})
     return recipe.model_copy(
         update={"backbone": backbone, "training": training, "augment": Augment(), "testing": Testing()}
@@ -246,10 +249,10 @@ def _for_a_probe(recipe: Recipe) -> Recipe:
 
 
 def _look_for_leaks(
-    folds: Sequence[Fold], dataset: Dataset, num_threads: int, reading: ReadOptions, watcher: Observer, *, allow: bool
+    folds: Sequence[Fold], dataset: Dataset, num_threads: int, reading: ReadOptions, watcher: Progress, *, allow: bool
 ) -> None:
     found, has_near_duplicates_checked = find_leaks_of_splits(
-        [fold.split for fold in folds], num_threads=num_threads, reading=reading, progress=watcher
+        [fold.split for fold in folds], workers=num_threads, reading=reading, progress=watcher
     )
     first = next(((fold, leaked) for fold, leaked in zip(folds, found, strict=True) if leaked), None)
     if first is not None:  # one says enough
@@ -268,12 +271,12 @@ def _look_for_leaks(
 
 
 def _fingerprint(
-    recipe: Recipe, first_weights: str, baseline: Baseline | None, folds: Sequence[Fold], precision: Precision,
+    recipe: Recipe, first_weights: str, baseline: Baseline | None, folds: Sequence[Fold], precision: FabricPrecision,
     reading: ReadOptions,
 ) -> str:  # fmt: skip
     """Of all that a fold's record depends on but its seed, the device, and versions of packages."""
     digest = hashlib.sha256()
-    digest.update(recipe.model_copy(update={"description": ""}).model_dump_json().encode())
+    digest.update(recipe.model_copy(update={"description": ""}).to_hashed_json().encode())
     how = (baseline, first_weights, precision, reading.decoder.value, reading.picking.value, reading.video_stream)
     digest.update(repr(how).encode())
     for fold in folds:
@@ -349,7 +352,7 @@ def _record(
         clips.append(
             ClipScores(
                 source=str(clip.path), label=clip.label, truth=truth, group=clip.group, fold=fold.name, seed=seed,
-                is_known=set(truth) <= set(labels), called=labels[best], score=min(1.0, float(scores[best])),
+                is_known=set(truth) <= set(labels), predicted=labels[best], score=min(1.0, float(scores[best])),
                 uncertain=bool(scores[best] < calibration.threshold),
                 scores=tuple(map(float, scores)),
                 uncalibrated_scores=tuple(map(float, average_windows(logits, num_frames, 1.0, objective))),
@@ -378,7 +381,7 @@ def _conclude(
         folder / "report.html",
         title=f"Cross-validation of {baseline or 'a recipe'}: {data}, {metrics.num_folds} folds by {by}",
         metrics=metrics.pooled,
-        clips=judged_clips(records, labels),
+        clips=clip_results(records, labels),
         parts={"tested out of fold": tested},
         notes=[
             f"Top-1 {metrics.top1} over {counted(len(metrics.seeds), 'seed')}, each pooled over {metrics.num_folds} "

@@ -44,7 +44,7 @@ class Dataset:
     source: str
     """The folder or list, for messages."""
     clips: tuple[LabelledClip, ...]
-    group_pattern: str | None = None
+    group_regex: str | None = None
     """What was searched in names for the groups, where it was given."""
     warnings: tuple[str, ...] = ()
     """What was ignored, one line each."""
@@ -78,16 +78,16 @@ def names_in(label: str) -> tuple[str, ...]:
     return tuple(part for part in parts if part) or (label,)
 
 
-def load_dataset(source: str | Path, *, group_pattern: str | None = None) -> Dataset:
-    """Read the clips of a folder or of a list file. No video is opened.
+def load_dataset(source: str | Path, *, group_regex: str | None = None) -> Dataset:
+    """The clips of a folder or of a list file; opens no video.
 
     Args:
         source: a folder whose subfolders are the classes, or are ``train``, ``val`` and ``test`` (or training, valid,
             validation, testing) with the classes in them; or a text file of ``path,label`` or ``path,label,group``
             lines, whose first line may name the columns, see `read_clip_list` (paths are relative to the file). Several
-                labels of one clip are written in one column, ``walk|talk``; only a recipe with
-                ``training.objective = "sigmoid"`` separates them.
-        group_pattern: a regular expression searched in file names or, if no file name has it, in paths below the
+            labels of one clip stand in one column, ``walk|talk``; only a recipe with ``training.objective = "sigmoid"``
+            tells them apart.
+        group_regex: a regular expression searched in file names or, if no file name has it, in paths below the
             source; its first group, or else the whole match, names the clip's group. A list's own group column goes
             first.
 
@@ -97,7 +97,7 @@ def load_dataset(source: str | Path, *, group_pattern: str | None = None) -> Dat
             same.
     """
     path = Path(source)
-    pattern = None if group_pattern is None else _compile(group_pattern)
+    pattern = None if group_regex is None else _compile(group_regex)
     if path.is_dir():
         scan = _scan_folder(path)
     elif path.is_file():
@@ -112,9 +112,7 @@ def load_dataset(source: str | Path, *, group_pattern: str | None = None) -> Dat
     else:
         groups = _find_groups(scan.clips, pattern, str(path))
         if all(found.clip.group is not None for found in scan.clips):
-            warnings.append(
-                f"{option('group_regex', group_pattern)}: not used, because {path} names the group of every clip"
-            )
+            warnings.append(f"{option('group_regex', group_regex)}: is not used: {path} names the group of every clip")
         else:
             warnings += _warn_of_groups(groups, pattern.pattern)
     grouped = [
@@ -124,7 +122,7 @@ def load_dataset(source: str | Path, *, group_pattern: str | None = None) -> Dat
     refuse_look_alikes((clip.label for clip in grouped), "class", str(path))
     refuse_look_alikes((name for clip in grouped for name in clip.names), "class", str(path))
     refuse_look_alikes((clip.group for clip in grouped if clip.group is not None), "group", str(path))
-    return Dataset(str(path), tuple(grouped), group_pattern, tuple(warnings))
+    return Dataset(str(path), tuple(grouped), group_regex, tuple(warnings))
 
 
 @dataclass(frozen=True)

@@ -111,11 +111,11 @@ def _fold(dataset: Dataset, test: Mapping[str, Sequence[LabelledClip]], unknown:
 def _deal_groups(dataset: Dataset, num_folds: int | None) -> list[dict[str, list[LabelledClip]]]:
     """The groups of each fold (a clip that has none is one by itself); the largest are dealt first, each to the fold
     that has the fewest clips."""
-    if dataset.group_pattern is not None and len(dataset.groups) == 1:
+    if dataset.group_regex is not None and len(dataset.groups) == 1:
         raise DatasetInvalidError(
-            f"finds only one group in {dataset.source}, {dataset.groups[0]!r}",
-            source=option("group_regex", dataset.group_pattern),
-            hint=f"at least two are needed: choose another expression, or {option('by', 'random')}",
+            f"finds one group only in {dataset.source}, {dataset.groups[0]!r}",
+            source=option("group_regex", dataset.group_regex),
+            hint=f"two at least are needed: choose another, or {option('by', 'random')}",
         )
     if len(dataset.groups) < 2:
         raise DatasetInvalidError(

@@ -62,8 +62,8 @@ class Manifest(_Section):
     naming: Naming
     """How clips are named."""
 
-    group_pattern: str
-    """For ``--group-regex``: clips with the same match come from one video, person or place."""
+    group_regex: str
+    """For ``--group-regex``: clips whose names share it come from one video, person or place."""
 
     layout: tuple[str, ...] = Field(min_length=1)
     """Paths that show how to arrange folders and lists for the commands."""

@@ -1,11 +1,10 @@
-"""A whole check: files, classes, copies, and what a split lets leak."""
+"""Validates a dataset: files, outliers, classes, duplicates, and leaks of a split."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from videoclf.data.clip_list import Part
 from videoclf.data.dataset import LabelledClip, load_dataset
@@ -23,114 +22,97 @@ from videoclf.data_check.findings import (
     UnusableClip,
 )
 from videoclf.data_check.near_duplicates import NearDuplicate, find_near_duplicates
-from videoclf.data_check.outliers import count_classes, describe_balance, find_odd_clips
-from videoclf.data_check.scan import SurveyedClip, survey
+from videoclf.data_check.outliers import count_classes, describe_balance, find_outliers
+from videoclf.data_check.scan import ScannedClip, scan
 from videoclf.errors import printable
+from videoclf.first_keywords import accepts_first_keywords
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
+from videoclf.progress import Progress, ProgressLike, as_progress
 
 MAX_CLIPS_BEFORE_TRAINING = 1000
-"""Of more clips, a training run does not look for near-duplicates: it would keep the first step waiting for minutes."""
-
-
-class Progress(Protocol):
-    """Is told of a check's progress."""
-
-    def stage(self, name: str, total: int) -> None:
-        """A stage begins, of so many steps."""
-
-    def advance(self) -> None:
-        """One step of the stage is done."""
-
-
-class _SilentProgress:
-    """Tells nobody."""
-
-    def stage(self, name: str, total: int) -> None:
-        """Ignored."""
-
-    def advance(self) -> None:
-        """Ignored."""
+"""A training run on more clips does not check for near-duplicates: its first step would wait for minutes."""
 
 
 @dataclass(frozen=True, repr=False)
 class Check:
-    """What a check leaves."""
+    """The result of a check."""
 
     report: CheckReport
     thumbnails: dict[str, bytes]
-    """A JPEG by path, of each clip that gives frames."""
+    """JPEGs by path, of the clips that give frames."""
 
     def __repr__(self) -> str:
         return f"Check({self.report.source}: {self.report.num_usable} of {self.report.num_clips} clips usable)"
 
 
+@accepts_first_keywords(group_pattern="group_regex", num_threads="workers")
 def check(
     data: str | Path,
     *,
     split: str | None = None,
     split_files: str | Path | None = None,
-    group_pattern: str | None = None,
+    group_regex: str | None = None,
     finds_near_duplicates: bool = True,
-    num_threads: int = DEFAULT_NUM_THREADS,
+    workers: int = DEFAULT_NUM_THREADS,
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> Check:
-    """Look over labelled clips before anything is trained on them: every file is decoded to its end.
+    """Validate a dataset before training. Every file is decoded to its end.
 
     Args:
         data: a folder ``CLASS/clip.avi`` or a list of ``path,label``; see `videoclf.data.dataset.load_dataset`.
-        split: also check what this split lets leak; see `videoclf.data.splits.make_split`. Without one, the split that
-            the data themselves name, if they do.
-        split_files: folder of the official lists, where they do not lie beside the clips.
-        group_pattern: regular expression for groups in file names.
-        finds_near_duplicates: whether to look for copies that were encoded anew, scaled, cut or mirrored too; it reads
-            many files twice.
-        num_threads: videos decoded at once.
-        reading: who decodes, and how.
-        progress: is told of the progress.
+        split: also check this split for leaks; see `videoclf.data.splits.make_split`. By default, the split that the
+            dataset itself contains, if any.
+        split_files: folder of the official lists, if they are not beside the clips.
+        group_regex: regular expression that finds groups in file names.
+        finds_near_duplicates: whether to search for copies that were re-encoded, scaled, cut or mirrored. Many files
+            are then read twice.
+        workers: number of videos decoded at the same time.
+        reading: the decoder and its options.
+        progress: receives the progress.
 
     Raises:
-        DatasetInvalidError: nothing there, no clips, or a split that cannot be made.
+        DatasetInvalidError: no such dataset, no clips, or a split that cannot be made.
         UsageInvalidError: an unknown split.
     """
-    watcher = progress or _SilentProgress()
-    dataset = load_dataset(data, group_pattern=group_pattern)
-    is_parted = any(clip.part == "train" for clip in dataset.clips)
-    parts = make_split(dataset, split, split_files=split_files) if split or is_parted else None
+    watcher = as_progress(progress)
+    dataset = load_dataset(data, group_regex=group_regex)
+    has_own_split = any(clip.part == "train" for clip in dataset.clips)
+    parts = make_split(dataset, split, split_files=split_files) if split or has_own_split else None
     part_of = leaks.parts_of(parts) if parts else {}
     watcher.stage("clips", len(dataset.clips))
-    surveyed = survey(
+    scanned = scan(
         dataset.clips,
-        num_threads=num_threads,
-        has_signatures=finds_near_duplicates,
+        num_threads=workers,
+        with_fingerprints=finds_near_duplicates,
         reading=reading,
         on_clip=lambda _clip: watcher.advance(),
     )
     exact = find_exact_duplicates([clip.path for clip in dataset.clips])
-    near = _near_duplicates(surveyed, exact, num_threads, reading, watcher) if finds_near_duplicates else []
-    found_leaks = _leaks(parts, exact, near, surveyed, part_of) if parts else []
-    classes = count_classes(surveyed, lambda each: part_of.get(each.clip.path))
-    num_usable = sum(each.is_usable for each in surveyed)
+    near = _near_duplicates(scanned, exact, workers, reading, watcher) if finds_near_duplicates else []
+    found_leaks = _leaks(parts, exact, near, scanned, part_of) if parts else []
+    classes = count_classes(scanned, lambda each: part_of.get(each.clip.path))
+    num_usable = sum(each.is_usable for each in scanned)
     report = CheckReport(
         source=dataset.source,
-        is_clean=num_usable == len(surveyed) and not found_leaks,
-        num_clips=len(surveyed),
+        is_clean=num_usable == len(scanned) and not found_leaks,
+        num_clips=len(scanned),
         num_usable=num_usable,
         duration_seconds=round(sum(each.duration_seconds for each in classes), 3),
         split=_count(parts) if parts else None,
         has_near_duplicates_checked=finds_near_duplicates,
-        clips=tuple(_describe(each, part_of.get(each.clip.path)) for each in surveyed),
+        clips=tuple(_describe(each, part_of.get(each.clip.path)) for each in scanned),
         unusable=tuple(
             UnusableClip(path=str(each.clip.path), type=each.failure.type_name, message=str(each.failure))
-            for each in surveyed
+            for each in scanned
             if each.failure is not None
         ),
         repaired=tuple(
             RepairedClip(path=str(each.clip.path), warnings=each.warnings)
-            for each in surveyed
+            for each in scanned
             if each.is_usable and each.warnings
         ),
-        odd=tuple(find_odd_clips(surveyed)),
+        odd=tuple(find_outliers(scanned)),
         classes=tuple(classes),
         exact_duplicates=tuple(_describe_exact(paths, dataset.clips) for paths in exact),
         near_duplicates=tuple(_describe_near(pair, dataset.clips) for pair in near),
@@ -142,34 +124,33 @@ def check(
             *describe_balance(classes),
         ),
     )
-    return Check(report, {str(each.clip.path): each.thumbnail for each in surveyed if each.thumbnail})
+    return Check(report, {str(each.clip.path): each.thumbnail for each in scanned if each.thumbnail})
 
 
 def _describe_names(labels: Sequence[str]) -> list[str]:
-    """A line where a model file could not name the classes."""
+    """A note if a model file could not contain the names of the classes."""
     strange = [label for label in labels if printable(label) != label]
     if not strange:
         return []
     named = ", ".join(map(ascii, strange[:3]))
-    return [f"classes whose names cannot be printed, so that train refuses them: {named}; rename them"]
+    return [f"class names with characters that cannot be printed, which train refuses: {named}; rename them"]
 
 
 def find_leaks(
     split: Split,
     *,
-    num_threads: int = DEFAULT_NUM_THREADS,
+    workers: int = DEFAULT_NUM_THREADS,
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
     max_clips: int = MAX_CLIPS_BEFORE_TRAINING,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> tuple[list[Leak], bool]:
-    """What stands on two sides of a split: groups, exact duplicates, and, if the clips are no more than ``max_clips``,
-    near-duplicates.
+    """Find groups and exact duplicates on two sides of a split, and near-duplicates if there are at most ``max_clips``.
 
     Returns:
-        The leaks, and whether near-duplicates were looked for.
+        The leaks, and whether near-duplicates were checked.
     """
     found, has_near_duplicates_checked = find_leaks_of_splits(
-        [split], num_threads=num_threads, reading=reading, max_clips=max_clips, progress=progress
+        [split], workers=workers, reading=reading, max_clips=max_clips, progress=progress
     )
     return found[0], has_near_duplicates_checked
 
@@ -177,17 +158,17 @@ def find_leaks(
 def find_leaks_of_splits(
     splits: Sequence[Split],
     *,
-    num_threads: int = DEFAULT_NUM_THREADS,
+    workers: int = DEFAULT_NUM_THREADS,
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
     max_clips: int = MAX_CLIPS_BEFORE_TRAINING,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> tuple[list[list[Leak]], bool]:
-    """As `find_leaks`, for several splits of the same clips, which are decoded once.
+    """Like `find_leaks`, for several splits of the same clips, which are decoded once.
 
     Returns:
-        The leaks of each split, and whether near-duplicates were looked for.
+        The leaks of each split, and whether near-duplicates were checked.
     """
-    watcher = progress or _SilentProgress()
+    watcher = as_progress(progress)
     parts = [leaks.parts_of(split) for split in splits]
     clips = list(
         {clip.path: clip for split in splits for clip in (*split.train, *split.validation, *split.test)}.values()
@@ -200,31 +181,31 @@ def find_leaks_of_splits(
     if len(clips) > max_clips:
         return found, False
 
-    def are_parted(first: int, second: int) -> bool:
+    def are_separated(first: int, second: int) -> bool:
         one, other = clips[first].path, clips[second].path
         return any(part_of.get(one) != part_of.get(other) for part_of in parts)
 
-    watcher.stage("checking for copies", len(clips))
-    surveyed = survey(clips, num_threads=num_threads, reading=reading, on_clip=lambda _clip: watcher.advance())
-    near = _near_duplicates(surveyed, exact, num_threads, reading, watcher, is_wanted=are_parted)
+    watcher.stage("checking for duplicates", len(clips))
+    scanned = scan(clips, num_threads=workers, reading=reading, on_clip=lambda _clip: watcher.advance())
+    near = _near_duplicates(scanned, exact, workers, reading, watcher, is_wanted=are_separated)
     pairs = [(clips[pair.first].path, clips[pair.second].path) for pair in near]
     near_leaks = [leaks.leaking_near_duplicates(pairs, part_of) for part_of in parts]
     return [[*others, *copies] for others, copies in zip(found, near_leaks, strict=True)], True
 
 
 def _near_duplicates(
-    surveyed: Sequence[SurveyedClip],
+    scanned: Sequence[ScannedClip],
     exact: Sequence[tuple[Path, ...]],
     num_threads: int,
     reading: ReadOptions,
     watcher: Progress,
     is_wanted: Callable[[int, int], bool] = lambda _first, _second: True,
 ) -> list[NearDuplicate]:
-    """Near-duplicates among the clips; of files that are the same, the first stands for all."""
+    """Near-duplicates among the clips. Of identical files, only the first is compared."""
     others = {path for paths in exact for path in paths[1:]}
     return find_near_duplicates(
-        [each.clip.path for each in surveyed],
-        [None if each.clip.path in others else each.signature for each in surveyed],
+        [each.clip.path for each in scanned],
+        [None if each.clip.path in others else each.fingerprint for each in scanned],
         num_threads=num_threads,
         reading=reading,
         on_start=lambda total: watcher.stage("pairs of clips", total),
@@ -237,10 +218,10 @@ def _leaks(
     split: Split,
     exact: Sequence[tuple[Path, ...]],
     near: Sequence[NearDuplicate],
-    surveyed: Sequence[SurveyedClip],
+    scanned: Sequence[ScannedClip],
     part_of: dict[Path, Part],
 ) -> list[Leak]:
-    pairs = [(surveyed[pair.first].clip.path, surveyed[pair.second].clip.path) for pair in near]
+    pairs = [(scanned[pair.first].clip.path, scanned[pair.second].clip.path) for pair in near]
     return [
         *leaks.leaking_groups(split),
         *leaks.leaking_exact_duplicates(exact, part_of),
@@ -254,7 +235,7 @@ def _count(split: Split) -> SplitCounts:
     )
 
 
-def _describe(each: SurveyedClip, part: Part | None) -> CheckedClip:
+def _describe(each: ScannedClip, part: Part | None) -> CheckedClip:
     info = each.info
     return CheckedClip(
         path=str(each.clip.path),
@@ -282,7 +263,7 @@ def _describe_near(pair: NearDuplicate, clips: Sequence[LabelledClip]) -> NearDu
         second=str(second.path),
         labels=tuple(sorted({first.label, second.label})),
         is_mirrored=pair.is_mirrored,
-        offset_seconds=round(pair.comparison.offset_seconds, 3),
-        shared_seconds=round(pair.comparison.shared_seconds, 3),
-        difference=round(pair.comparison.difference, 3),
+        offset_seconds=round(pair.similarity.offset_seconds, 3),
+        shared_seconds=round(pair.similarity.shared_seconds, 3),
+        difference=round(pair.similarity.difference, 3),
     )

@@ -1,10 +1,10 @@
-"""Which pairs of clips could be copies: found among all pairs by their signatures, without opening a file.
+"""Finds pairs of clips that could be copies, by their fingerprints and without opening a file.
 
-Two sieves, so that thousands of clips are no matter of hours. First, windows of a second are compared as short vectors,
-all with all, by matrix products. Then the pairs that remain are laid over each other at every offset. Clips in which
-nothing moves, or too short for a window, are compared by their still pictures instead.
+Two stages make thousands of clips feasible. First, windows of one second are compared as short vectors, all with all,
+by matrix products. Then the remaining pairs are compared at every offset. Clips in which nothing moves, or that are too
+short for a window, are compared by their mean or median frame instead.
 
-A legend: N clips, V windows, D numbers a window, T moments, H×W cells.
+A legend: N clips, V windows, D numbers a window, T sample times, H×W cells.
 """
 
 from __future__ import annotations
@@ -22,88 +22,88 @@ from videoclf.data_check.motion_fingerprint import (
     SMALL_FPS,
     Float32Array,
     Int8Array,
-    Signature,
+    MotionFingerprint,
     mirror_detail,
 )
 
-_WINDOW_MOMENTS = 6
-"""0.8 s; with what a moment reaches back, 1.07 s."""
+_WINDOW_SAMPLES = 6
+"""0.8 s; 1.07 s with the frames that the first sample is compared with."""
 _NUM_QUERIES = 4
-"""Windows of the shorter clip that are looked for in the longer one; the better half must be found."""
+"""Windows of the shorter clip that are searched for in the longer one; the better half must be found."""
 _NUM_COMPONENTS = 32
-"""Numbers a window after projection on the windows' principal components (of 288)."""
+"""Numbers a window after projection onto the windows' principal components (of 288)."""
 _MAX_SAMPLED_WINDOWS = 20_000
-_MIN_WINDOW_LIKENESS = 0.65
-_MIN_COARSE_LIKENESS = 0.5
-_MIN_CLIP_LIKENESS = 0.6
-"""Cosines. Of legible copies none is below; of different Weizmann clips 7% of the pairs are above, which the comparison
-of frames then parts."""
-_MIN_PICTURE_LIKENESS = 0.8
-_MIN_PLACE_LIKENESS = 0.5
-"""Low: in a part of a clip, somebody may stand where there was wall."""
+_MIN_WINDOW_SIMILARITY = 0.65
+_MIN_COARSE_SIMILARITY = 0.5
+_MIN_CLIP_SIMILARITY = 0.6
+"""Cosine similarities. No legible copy is below. Of different Weizmann clips, 7% of the pairs are above, and are then
+distinguished by the comparison of frames."""
+_MIN_PICTURE_SIMILARITY = 0.8
+_MIN_PLACE_SIMILARITY = 0.5
+"""Low, because in a part of a clip, somebody may stand in front of the wall."""
 _NUM_OFFSETS = 3
 _MIN_ENERGY = 4.0
-"""Of a window (norm, grey levels): with less, nothing moves."""
+"""Of a window (norm, in grey levels): with less, nothing moves."""
 _QUERY_BLOCK_CLIPS = 64
 _BASE_BLOCK_CLIPS = 256
-"""Compared at a time: 512 queries with some 6,000 windows, 12 MB of cosines, which stay in the processor's cache."""
+"""Compared at a time: 512 queries with some 6,000 windows, 12 MB of cosines, which fit in the processor's cache."""
 
 
 @dataclass(frozen=True, order=True)
-class Candidate:
+class CandidatePair:
     """Two clips that may be copies of each other."""
 
     first: int
-    """Index of a clip."""
+    """The index of a clip."""
     second: int
-    """Index of another, above `first`."""
+    """The index of another clip, above `first`."""
     is_mirrored: bool
-    """Whether one of them would have left and right exchanged."""
+    """Whether one of them would be mirrored."""
     near_offsets: tuple[int, ...]
-    """About which moment of the second, at `SMALL_FPS`, shows what the first begins with: the likeliest few, since
-    movements repeat themselves. None given means that nobody knows."""
+    """About which samples of the second clip, at `SMALL_FPS`, show what the first begins with: the most likely few,
+    because motion may be repetitive. Empty if unknown."""
 
 
-def find_candidates(
-    signatures: Sequence[Signature | None],
+def find_candidate_pairs(
+    fingerprints: Sequence[MotionFingerprint | None],
     is_wanted: Callable[[int, int], bool] = lambda _first, _second: True,
-) -> list[Candidate]:
-    """The pairs worth comparing, sorted.
+) -> list[CandidatePair]:
+    """Find the pairs to compare, sorted.
 
     Args:
-        signatures: one a clip; None where the clip could not be read.
-        is_wanted: whether a pair, by its indices (the lower one first), matters.
+        fingerprints: one for each clip; None if the clip could not be read.
+        is_wanted: whether to consider a pair, given by its indices (the lower one first).
     """
-    windows = [_windows(s.change) if s is not None else np.empty((0, 0), np.float32) for s in signatures]
-    lively = [i for i, found in enumerate(windows) if len(found)]
-    quiet = [i for i, found in enumerate(windows) if signatures[i] is not None and not len(found)]
-    found = set(_lay_over(_alike_in_movement(lively, windows), signatures, is_wanted))
-    return sorted(found | set(_alike_in_picture(quiet, signatures, is_wanted)))
+    windows = [_windows(s.change) if s is not None else np.empty((0, 0), np.float32) for s in fingerprints]
+    moving = [i for i, found in enumerate(windows) if len(found)]
+    static = [i for i, found in enumerate(windows) if fingerprints[i] is not None and not len(found)]
+    found = set(_align(_similar_in_motion(moving, windows), fingerprints, is_wanted))
+    return sorted(found | set(_similar_in_picture(static, fingerprints, is_wanted)))
 
 
 def _windows(change: Int8Array) -> Float32Array:
-    """``V×288``: a clip's windows, halved in height and width; those in which nothing moves are left out."""
-    num_moments = len(change)
-    if num_moments < _WINDOW_MOMENTS:
+    """``V×288``: the windows of a clip, at half height and width; windows in which nothing moves are left out."""
+    num_samples = len(change)
+    if num_samples < _WINDOW_SAMPLES:
         return np.empty((0, 0), np.float32)
     halved = _halve(change)
-    starts = np.arange(0, num_moments - _WINDOW_MOMENTS + 1, 2 if num_moments > 2 * _WINDOW_MOMENTS else 1)
-    windows = halved[starts[:, None] + np.arange(_WINDOW_MOMENTS)].reshape(len(starts), -1)
+    starts = np.arange(0, num_samples - _WINDOW_SAMPLES + 1, 2 if num_samples > 2 * _WINDOW_SAMPLES else 1)
+    windows = halved[starts[:, None] + np.arange(_WINDOW_SAMPLES)].reshape(len(starts), -1)
     return np.asarray(windows[np.linalg.norm(windows, axis=1) > _MIN_ENERGY], dtype=np.float32)
 
 
 def _halve(change: Int8Array) -> Float32Array:
     """``T×6×8``."""
-    num_moments, height, width = change.shape
-    blocks = change.astype(np.float32).reshape(num_moments, height // 2, 2, width // 2, 2)
+    num_samples, height, width = change.shape
+    blocks = change.astype(np.float32).reshape(num_samples, height // 2, 2, width // 2, 2)
     return np.asarray(blocks.mean((2, 4)), dtype=np.float32)
 
 
-def _alike_in_movement(lively: list[int], windows: list[Float32Array]) -> Iterator[tuple[int, int, bool]]:
-    """Pairs of clips, and whether mirrored, of which the shorter one's windows are found in the longer one."""
-    if len(lively) < 2:
+def _similar_in_motion(moving: list[int], windows: list[Float32Array]) -> Iterator[tuple[int, int, bool]]:
+    """Pairs of clips (and whether mirrored) for which windows of the shorter one are found in the longer one."""
+    if len(moving) < 2:
         return
-    by_length = sorted(lively, key=lambda i: (len(windows[i]), i))
+    by_length = sorted(moving, key=lambda i: (len(windows[i]), i))
     basis = _principal_components(windows, by_length)
     blocks = [
         _pad_together([_project(windows[i], basis) for i in by_length[start : start + _BASE_BLOCK_CLIPS]])
@@ -115,8 +115,8 @@ def _alike_in_movement(lively: list[int], windows: list[Float32Array]) -> Iterat
         mirrored = np.concatenate([_project(_mirror(each), basis) for each in queries])
         query_QD = np.concatenate([plain, mirrored])
         for number in range(first // _BASE_BLOCK_CLIPS, len(blocks)):  # the longer ones
-            likeness = _find_queries(query_QD, blocks[number], len(queries))
-            flip, query, clip = np.nonzero(likeness > _MIN_WINDOW_LIKENESS)
+            similarity = _find_queries(query_QD, blocks[number], len(queries))
+            flip, query, clip = np.nonzero(similarity > _MIN_WINDOW_SIMILARITY)
             longer = clip + number * _BASE_BLOCK_CLIPS
             for one, other, is_mirrored in zip(query + first, longer, flip, strict=True):
                 if other > one:
@@ -124,7 +124,7 @@ def _alike_in_movement(lively: list[int], windows: list[Float32Array]) -> Iterat
 
 
 def _pad_together(windows: list[Float32Array]) -> Float32Array:
-    """``N×V×D``, V that of the last and longest; of a shorter one the first window is repeated: no maximum changes."""
+    """``N×V×D``, V of the last, longest clip. Shorter ones repeat their first window, which changes no maximum."""
     padded = np.empty((len(windows), len(windows[-1]), windows[-1].shape[1]), np.float32)
     for row, each in zip(padded, windows, strict=True):
         row[: len(each)] = each
@@ -133,9 +133,10 @@ def _pad_together(windows: list[Float32Array]) -> Float32Array:
 
 
 def _find_queries(query_QD: Float32Array, base_NVD: Float32Array, num_clips: int) -> Float32Array:
-    """``2×num_clips×N``: how well each clip's queries, as they are and mirrored, are found in each of N clips.
+    """``2×num_clips×N``: how well the queries of each clip, as they are and mirrored, are found in each of N clips.
 
-    A window's likeness is the highest cosine among the windows of the other clip, a clip's the mean of the better half.
+    The similarity of a window is the highest cosine among the windows of the other clip. The similarity of a clip is
+    the mean of the better half of its queries.
     """
     num_base, num_windows, num_components = base_NVD.shape
     cosines = base_NVD.reshape(-1, num_components) @ query_QD.T
@@ -145,7 +146,7 @@ def _find_queries(query_QD: Float32Array, base_NVD: Float32Array, num_clips: int
 
 
 def _pick_queries(windows: Float32Array) -> Float32Array:
-    """Some of a clip's windows, evenly spaced; repeated where there are fewer."""
+    """Some windows of a clip, evenly spaced; repeated if there are fewer."""
     return np.asarray(windows[np.linspace(0, len(windows) - 1, _NUM_QUERIES).round().astype(int)], dtype=np.float32)
 
 
@@ -154,7 +155,7 @@ def _mirror(windows: Float32Array) -> Float32Array:
 
 
 def _principal_components(windows: list[Float32Array], chosen: list[int]) -> Float32Array:
-    """``288×D``; of a sample of the windows and their mirror images."""
+    """``288×D``, computed from a sample of the windows and their mirror images."""
     step = 1 + sum(len(windows[i]) for i in chosen) // _MAX_SAMPLED_WINDOWS
     sample = np.concatenate([windows[i] for i in chosen[::step]])
     sample = np.concatenate([sample, _mirror(sample)])
@@ -168,96 +169,96 @@ def _project(windows: Float32Array, basis: Float32Array) -> Float32Array:
     return np.asarray(projected / np.maximum(np.linalg.norm(projected, axis=1, keepdims=True), 1e-6), dtype=np.float32)
 
 
-def _lay_over(
+def _align(
     pairs: Iterator[tuple[int, int, bool]],
-    signatures: Sequence[Signature | None],
+    fingerprints: Sequence[MotionFingerprint | None],
     is_wanted: Callable[[int, int], bool],
-) -> Iterator[Candidate]:
-    """Those of the pairs that are alike over the whole time which both show, with the offsets at which they are.
+) -> Iterator[CandidatePair]:
+    """Those pairs that are similar over the whole time that both show, with the best offsets.
 
-    Most are not, which half the height and width already tells.
+    Most pairs are not, which half the height and width already shows.
     """
-    moments_per_step = round(SMALL_FPS / CHANGE_FPS)
+    samples_per_step = round(SMALL_FPS / CHANGE_FPS)
     coarse: dict[int, Track] = {}
     for one, other, is_mirrored in pairs:
         first, second = sorted((one, other))
-        a, b = signatures[first], signatures[second]
+        a, b = fingerprints[first], fingerprints[second]
         if a is None or b is None or not is_wanted(first, second) or _show_other_places(a, b, is_mirrored=is_mirrored):
             continue
-        for i, signature in ((first, a), (second, b)):
+        for i, fingerprint in ((first, a), (second, b)):
             if i not in coarse:
-                coarse[i] = Track(_halve(signature.change))
+                coarse[i] = Track(_halve(fingerprint.change))
         shown = coarse[second].mirrored() if is_mirrored else coarse[second]
-        if not best_offsets(coarse[first], shown, _MIN_COARSE_LIKENESS)[1]:
+        if not best_offsets(coarse[first], shown, _MIN_COARSE_SIMILARITY)[1]:
             continue
         shown = Track(b.change).mirrored() if is_mirrored else Track(b.change)
-        _, offsets = best_offsets(Track(a.change), shown, _MIN_CLIP_LIKENESS)
+        _, offsets = best_offsets(Track(a.change), shown, _MIN_CLIP_SIMILARITY)
         if offsets:
-            yield Candidate(first, second, is_mirrored, tuple(offset * moments_per_step for offset in offsets))
+            yield CandidatePair(first, second, is_mirrored, tuple(offset * samples_per_step for offset in offsets))
 
 
-def _show_other_places(a: Signature, b: Signature, *, is_mirrored: bool) -> bool:
-    """Whether two fixed cameras look at different things."""
+def _show_other_places(a: MotionFingerprint, b: MotionFingerprint, *, is_mirrored: bool) -> bool:
+    """Whether both cameras are fixed and show different places."""
     if not (a.is_camera_fixed and b.is_camera_fixed):
         return False
-    return bool(a.detail @ (mirror_detail(b.detail) if is_mirrored else b.detail) < _MIN_PLACE_LIKENESS)
+    return bool(a.detail @ (mirror_detail(b.detail) if is_mirrored else b.detail) < _MIN_PLACE_SIMILARITY)
 
 
 class Track:
-    """A clip's change (``T×H×W``), made ready to be laid over others'."""
+    """The change of a clip (``T×H×W``), prepared for comparison with others at many offsets."""
 
     def __init__(self, change: Int8Array | Float32Array) -> None:
         self._shape = change.shape
-        self.moments = change.reshape(len(change), -1).astype(np.float32)
+        self.samples = change.reshape(len(change), -1).astype(np.float32)
         """``T×(H·W)``."""
-        self.energy = np.concatenate([[0.0], np.cumsum((self.moments**2).sum(1))])
-        """``T+1``: the sum of squares up to each moment."""
+        self.energy = np.concatenate([[0.0], np.cumsum((self.samples**2).sum(1))])
+        """``T+1``: the sum of squares up to each sample."""
 
     def mirrored(self) -> Track:
-        """Left and right exchanged."""
+        """The mirrored clip."""
         turned = copy.copy(self)
-        turned.moments = self.moments.reshape(self._shape)[:, :, ::-1].reshape(self.moments.shape)
+        turned.samples = self.samples.reshape(self._shape)[:, :, ::-1].reshape(self.samples.shape)
         return turned
 
 
-def best_offsets(a: Track, b: Track, min_likeness: float) -> tuple[float, list[int]]:
-    """How alike two clips' changes are where they fit best (a cosine), and which moment of ``b`` is then ``a``'s first:
-    the best of all offsets and the next best peaks; none where they are not that alike.
+def best_offsets(a: Track, b: Track, min_similarity: float) -> tuple[float, list[int]]:
+    """The cosine similarity of two clips' changes at the best offset, and the best offsets: the sample of ``b`` that
+    matches the first one of ``a``, for the highest peaks. No offsets if the similarity is not above the minimum.
 
-    At least `MIN_SHARED_PART` of the shorter one's moments must be shared.
+    At least `MIN_SHARED_PART` of the shorter one's samples must be shared.
     """
-    num_a, num_b = len(a.moments), len(b.moments)
+    num_a, num_b = len(a.samples), len(b.samples)
     # every diagonal of a·b as a column: rows in reverse, each shifted by one more
     products = np.zeros((num_a, num_a + num_b), np.float32)
-    products[:, :num_b] = a.moments[::-1] @ b.moments.T
+    products[:, :num_b] = a.samples[::-1] @ b.samples.T
     sums = products.ravel()[: num_a * (num_a + num_b - 1)].reshape(num_a, -1).sum(0)
     min_shared = math.ceil(MIN_SHARED_PART * min(num_a, num_b))
     offsets = np.arange(min_shared - num_a, num_b - min_shared + 1)
     start, end = np.maximum(0, -offsets), np.minimum(num_a, num_b - offsets)
     norms = np.sqrt((a.energy[end] - a.energy[start]) * (b.energy[end + offsets] - b.energy[start + offsets]))
     cosines = sums[offsets + num_a - 1] / np.maximum(norms, 1)
-    likeness = float(cosines.max())
-    if likeness <= min_likeness:
-        return likeness, []
+    similarity = float(cosines.max())
+    if similarity <= min_similarity:
+        return similarity, []
     padded = np.concatenate([[-2.0], cosines, [-2.0]])
     peaks = np.flatnonzero((cosines >= padded[:-2]) & (cosines >= padded[2:]))
-    return likeness, offsets[peaks[np.argsort(-cosines[peaks], kind="stable")][:_NUM_OFFSETS]].tolist()
+    return similarity, offsets[peaks[np.argsort(-cosines[peaks], kind="stable")][:_NUM_OFFSETS]].tolist()
 
 
-def _alike_in_picture(
-    quiet: list[int], signatures: Sequence[Signature | None], is_wanted: Callable[[int, int], bool]
-) -> Iterator[Candidate]:
-    """Pairs of a clip in which nothing moves, or which is very short, and any other whose still picture is like its."""
-    present = [(i, s.detail) for i, s in enumerate(signatures) if s is not None]
-    if not quiet or len(present) < 2:
+def _similar_in_picture(
+    static: list[int], fingerprints: Sequence[MotionFingerprint | None], is_wanted: Callable[[int, int], bool]
+) -> Iterator[CandidatePair]:
+    """Pairs of a clip in which nothing moves, or which is very short, with any other that has a similar picture."""
+    present = [(i, s.detail) for i, s in enumerate(fingerprints) if s is not None]
+    if not static or len(present) < 2:
         return
     indices = np.array([i for i, _ in present])
     details_ND = np.stack([detail for _, detail in present])
-    is_quiet = np.isin(indices, quiet)
+    is_static = np.isin(indices, static)
     for is_mirrored, shown_ND in ((False, details_ND), (True, mirror_detail(details_ND))):
-        for row in np.flatnonzero(is_quiet):
+        for row in np.flatnonzero(is_static):
             i = int(indices[row])
-            alike = shown_ND @ details_ND[row] > _MIN_PICTURE_LIKENESS
-            for j in indices[alike & ((indices > i) | ~is_quiet)].tolist():
+            is_similar = shown_ND @ details_ND[row] > _MIN_PICTURE_SIMILARITY
+            for j in indices[is_similar & ((indices > i) | ~is_static)].tolist():
                 if i != j and is_wanted(min(i, j), max(i, j)):
-                    yield Candidate(min(i, j), max(i, j), is_mirrored, ())
+                    yield CandidatePair(min(i, j), max(i, j), is_mirrored, ())

@@ -1,4 +1,4 @@
-"""Files that are the same, byte for byte: found by size first, so that hardly any is read."""
+"""Finds identical files: by size first, so that few files are read."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _HEAD_BYTES = 64 * 1024
 
 
 def find_exact_duplicates(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
-    """The sets of two and more paths whose files hold the same bytes, links included, in the order given.
+    """Find sets of two or more paths whose files are identical, links included, in the order given.
 
-    Files that cannot be read are left out, as are empty ones.
+    Empty files, and files that cannot be read, are left out.
     """
     by_size = _together(paths, _size_bytes)
     heads, contents = _Digests(_HEAD_BYTES), _Digests()
@@ -26,7 +26,7 @@ def find_exact_duplicates(paths: Sequence[Path]) -> list[tuple[Path, ...]]:
 
 
 class _Digests:
-    """The digests of files' first bytes, or of all; a file that has several names is read once."""
+    """Digests of the first bytes of files, or of all. A file with several names is read once."""
 
     def __init__(self, max_bytes: int | None = None) -> None:
         self._max_bytes = max_bytes
@@ -44,7 +44,7 @@ class _Digests:
 
 
 def _together(paths: Iterable[Path], key_of: Callable[[Path], Key | None]) -> list[list[Path]]:
-    """The paths of equal key, where there are two or more."""
+    """Groups of two or more paths with equal keys."""
     groups: dict[Key, list[Path]] = {}
     for path in paths:
         if (key := key_of(path)) is not None:

@@ -1,4 +1,4 @@
-"""What a check found, as checked values; as JSON they are ``videoclf check --json`` (docs/check.schema.json)."""
+"""The findings of a check as validated models. ``videoclf check --json`` prints them (docs/check.schema.json)."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ class _Finding(BaseModel):
 
 
 class CheckedClip(_Finding):
-    """One clip and what it is."""
+    """The properties of one clip."""
 
     path: str
     label: str
     group: str | None
     part: Part | None
-    """Where the split puts it; None without a split, or where the split leaves it out."""
+    """Its part in the split; None without a split, or if the split leaves it out."""
     size_bytes: int
     codec: str | None
-    """This and what follows is None where the file could not be opened."""
+    """This and the following values are None if the file could not be opened."""
     width: int | None
     height: int | None
     fps: float | None
-    """Frames a second, on average."""
+    """Average frame rate, in frames a second."""
     duration_seconds: float | None
 
 
 class UnusableClip(_Finding):
-    """A clip that gives no frames, or breaks off with an error."""
+    """A clip that gives no frames, or whose decoding ends with an error."""
 
     path: str
     type: str
-    """The error's class, as in `videoclf.errors`."""
+    """The name of the exception in `videoclf.errors`, without the suffix ``Error``."""
     message: str
 
 
 class RepairedClip(_Finding):
-    """A clip that can be read, but not all of it, or not as its header says."""
+    """A clip that can be read, but not completely, or not as its header claims."""
 
     path: str
     warnings: tuple[str, ...] = Field(min_length=1)
@@ -52,7 +52,7 @@ OddKind = Literal["frame rate", "varying frame rate", "size", "length", "few fra
 
 
 class OddClip(_Finding):
-    """A clip that is unlike the others, or unlike a video."""
+    """An outlier: a clip that differs from the others, or that hardly is a video."""
 
     path: str
     kind: OddKind
@@ -60,54 +60,54 @@ class OddClip(_Finding):
 
 
 class ClassCount(_Finding):
-    """How much there is of one class."""
+    """The amount of data of one class."""
 
     label: str
     num_clips: int
     num_usable: int
     num_train: int
-    """This and the next two are 0 without a split."""
+    """This and the next two values are 0 without a split."""
     num_validation: int
     num_test: int
     duration_seconds: float
-    """Of its usable clips."""
+    """Total duration of its usable clips."""
 
 
 class ExactDuplicates(_Finding):
-    """Files that hold the same bytes."""
+    """Files with identical content."""
 
     paths: tuple[str, ...] = Field(min_length=2)
     labels: tuple[str, ...]
-    """The classes that they stand for: more than one is a mistake in the labels."""
+    """Their classes. More than one means that a label is wrong."""
 
 
 class NearDuplicatePair(_Finding):
-    """Two files of which one shows what the other one shows, or a part of it."""
+    """Two files, one of which shows the same as the other, or a part of it."""
 
     first: str
     second: str
     labels: tuple[str, ...]
-    """The classes that they stand for."""
+    """Their classes."""
     is_mirrored: bool
     offset_seconds: float
-    """When in the second clip the first one begins; negative where it begins before it."""
+    """The time in the second clip at which the first one begins; negative if the first one begins earlier."""
     shared_seconds: float
     difference: float
-    """Where they differ most, compared with what moves: 0 is the same."""
+    """Largest local difference in relation to the strength of the motion; 0 means identical."""
 
 
 class Leak(_Finding):
-    """Something that stands on two sides of a split."""
+    """A group, or copies of one clip, on two sides of a split."""
 
     kind: Literal["group", "exact duplicate", "near-duplicate"]
     first: str
-    """A clip on the one side."""
+    """A clip on one side."""
     first_part: Part
     second: str
-    """A clip on the other."""
+    """A clip on the other side."""
     second_part: Part
     group: str | None = None
-    """Its name, where it is a group that leaks."""
+    """The name of the group, if a group leaks."""
 
     def __str__(self) -> str:
         what = f"group {self.group}" if self.kind == "group" else self.kind
@@ -124,17 +124,17 @@ class SplitCounts(_Finding):
 
 
 class CheckReport(_Finding):
-    """All that `videoclf check` found."""
+    """The findings of `videoclf check`."""
 
     format_version: Literal[1] = 1
     source: str
-    """The folder or list."""
+    """The folder or list that was checked."""
     is_clean: bool
-    """Whether every clip is usable and nothing leaks; the exit code is 0 then."""
+    """Whether every clip is usable and nothing leaks. The exit code is then 0."""
     num_clips: int
     num_usable: int
     duration_seconds: float
-    """Of all usable clips."""
+    """Total duration of all usable clips."""
     split: SplitCounts | None
     has_near_duplicates_checked: bool
     clips: tuple[CheckedClip, ...]
@@ -146,8 +146,8 @@ class CheckReport(_Finding):
     near_duplicates: tuple[NearDuplicatePair, ...]
     leaks: tuple[Leak, ...]
     notes: tuple[str, ...]
-    """Sentences about the whole: balance, missing groups, what was not checked."""
+    """Sentences about the dataset: class balance, missing groups, what was not checked."""
 
     def to_json_line(self) -> str:
-        """One line of JSON, as docs/check.schema.json describes it."""
+        """The report as one line of JSON, following docs/check.schema.json."""
         return json.dumps(self.model_dump(mode="json"))  # ASCII: also for file names that are no UTF-8

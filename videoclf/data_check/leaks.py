@@ -1,4 +1,4 @@
-"""What stands on two sides of a split: groups, and clips that are copies of each other."""
+"""Finds groups, and copies of clips, on two sides of a split."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _MAX_NAMED = 3
 
 
 def parts_of(split: Split) -> dict[Path, Part]:
-    """Where each clip of a split stands."""
+    """The part of each clip of a split."""
     sides: tuple[Sequence[LabelledClip], ...] = (split.train, split.validation, split.test)
     return {clip.path: part for part, clips in zip(PARTS, sides, strict=True) for clip in clips}
 
 
 def leaking_groups(split: Split) -> list[Leak]:
-    """A leak for each group and each two parts in which it has clips."""
+    """One leak for each group and each two parts in which it has clips."""
     first_of: dict[str, dict[Part, Path]] = {}
     sides: tuple[Sequence[LabelledClip], ...] = (split.train, split.validation, split.test)
     for part, clips in zip(PARTS, sides, strict=True):
@@ -46,7 +46,7 @@ def leaking_groups(split: Split) -> list[Leak]:
 
 
 def leaking_exact_duplicates(sets: Iterable[tuple[Path, ...]], part_of: Mapping[Path, Part]) -> list[Leak]:
-    """A leak for each set of equal files and each two parts in which it has some: its first clip in each."""
+    """One leak for each set of identical files and each two parts that contain some of them: the first in each."""
     leaks = []
     for paths in sets:
         first_in: dict[Part, Path] = {}
@@ -64,7 +64,7 @@ def leaking_exact_duplicates(sets: Iterable[tuple[Path, ...]], part_of: Mapping[
 
 
 def leaking_near_duplicates(pairs: Iterable[tuple[Path, Path]], part_of: Mapping[Path, Part]) -> list[Leak]:
-    """A leak for each pair whose clips stand in two parts."""
+    """One leak for each pair whose clips are in two parts."""
     return [
         Leak(
             kind="near-duplicate",
@@ -79,20 +79,20 @@ def refuse(leaks: Sequence[Leak], split: Split, dataset: Dataset) -> None:
     """Raise if anything leaks.
 
     Raises:
-        SplitLeaksError: names the first leaks, and what to do.
+        SplitLeaksError: with the first leaks and what to do.
     """
     if not leaks:
         return
-    grouping = f" --group-regex {shlex.quote(dataset.group_pattern)}" if dataset.group_pattern else ""
+    grouping = f" --group-regex {shlex.quote(dataset.group_regex)}" if dataset.group_regex else ""
     raise SplitLeaksError(
         f"{describe(leaks, option('split', split.spec), dataset.source)}. Group them ({option('group_regex')}), "
-        f"remove the copies, or go on with {option('allow_leaks')}",
-        hint=f"all of them: videoclf check {shlex.quote(dataset.source)} --split {shlex.quote(split.spec)}{grouping}",
+        f"remove the copies, or continue with {option('allow_leaks')}",
+        hint=f"to list all: videoclf check {shlex.quote(dataset.source)} --split {shlex.quote(split.spec)}{grouping}",
     )
 
 
-def describe(leaks: Sequence[Leak], parted: str, source: str) -> str:
-    """One line that names the first few; ``parted``: how the clips were parted."""
+def describe(leaks: Sequence[Leak], split_name: str, source: str) -> str:
+    """One line with the first few leaks of a split."""
     more = f"; and {len(leaks) - _MAX_NAMED} more" if len(leaks) > _MAX_NAMED else ""
     named = "; ".join(str(leak) for leak in leaks[:_MAX_NAMED])
-    return f"{source}: {parted} leaks, so its figures would be too high: {named}{more}"
+    return f"{source}: {split_name} leaks, so its figures would be too high: {named}{more}"

@@ -1,4 +1,4 @@
-"""Near-duplicates: candidates by their signatures, then a second look at the files themselves."""
+"""Finds near-duplicates: candidate pairs by their fingerprints, then a comparison of the frames."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from videoclf.data_check.clip_similarity import Comparison, compare
-from videoclf.data_check.duplicate_search import Candidate, find_candidates
+from videoclf.data_check.clip_similarity import ClipSimilarity, compare_clips
+from videoclf.data_check.duplicate_search import CandidatePair, find_candidate_pairs
 from videoclf.data_check.motion_fingerprint import (
     COMPARED_SECONDS,
     SMALL_FPS,
-    Signature,
+    MotionFingerprint,
     SmallFrames,
     read_small_frames,
 )
@@ -20,25 +20,25 @@ from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import ClipRequest, ReadWindow, read_clips
 
 _MAX_HELD_CLIPS = 200
-"""Clips whose small frames are in memory at once; of 7 seconds, 2 MB each with their blurred copy."""
+"""Clips whose small frames are in memory at the same time; 2 MB for a clip of 7 seconds, blurred copy included."""
 
 
 @dataclass(frozen=True)
 class NearDuplicate:
-    """Two clips that show the same."""
+    """Two clips that show the same, or one a part of the other."""
 
     first: int
-    """Index of a clip."""
+    """The index of a clip."""
     second: int
-    """Index of another, above `first`."""
+    """The index of another clip, above `first`."""
     is_mirrored: bool
-    """Whether left and right are exchanged in one of them."""
-    comparison: Comparison
+    """Whether one of them is mirrored."""
+    similarity: ClipSimilarity
 
 
 def find_near_duplicates(
     paths: Sequence[Path],
-    signatures: Sequence[Signature | None],
+    fingerprints: Sequence[MotionFingerprint | None],
     *,
     num_threads: int,
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
@@ -46,45 +46,45 @@ def find_near_duplicates(
     on_pair: Callable[[], object] = lambda: None,
     is_wanted: Callable[[int, int], bool] = lambda _first, _second: True,
 ) -> list[NearDuplicate]:
-    """The pairs of clips of which one is a copy of the other, or of a part of it.
+    """Find pairs of clips of which one is a copy of the other, or of a part of it.
 
     Args:
         paths: the clips.
-        signatures: theirs; None where a clip could not be read.
-        num_threads: videos decoded at once.
-        reading: who decodes, and how.
-        on_start: called with the number of pairs to compare.
-        on_pair: called after each.
-        is_wanted: whether a pair, by its indices, matters; others are not compared.
+        fingerprints: of the clips; None if a clip could not be read.
+        num_threads: number of videos decoded at the same time.
+        reading: the decoder and its options.
+        on_start: called with the number of candidate pairs.
+        on_pair: called after each pair.
+        is_wanted: whether to compare a pair, given by its indices.
     """
-    candidates = find_candidates(signatures, is_wanted)
+    candidates = find_candidate_pairs(fingerprints, is_wanted)
     on_start(len(candidates))
     found: dict[tuple[int, int], NearDuplicate] = {}
     for candidate, first, second in _with_frames(candidates, _read(_to_read(candidates), paths, num_threads, reading)):
         if first is not None and second is not None:
             shown = second.mirrored() if candidate.is_mirrored else second
-            comparison = compare(first, shown, candidate.near_offsets)
+            similarity = compare_clips(first, shown, candidate.near_offsets)
             pair = (candidate.first, candidate.second)
-            if comparison is not None and comparison.is_copy and not _is_known_better(found.get(pair), comparison):
-                found[pair] = NearDuplicate(*pair, candidate.is_mirrored, comparison)
+            if similarity is not None and similarity.is_copy and not _is_known_better(found.get(pair), similarity):
+                found[pair] = NearDuplicate(*pair, candidate.is_mirrored, similarity)
         on_pair()
     return sorted(found.values(), key=lambda pair: (pair.first, pair.second))
 
 
-def _is_known_better(known: NearDuplicate | None, comparison: Comparison) -> bool:
-    return known is not None and known.comparison.difference <= comparison.difference
+def _is_known_better(known: NearDuplicate | None, similarity: ClipSimilarity) -> bool:
+    return known is not None and known.similarity.difference <= similarity.difference
 
 
 def _with_frames(
-    candidates: Sequence[Candidate], arriving: Iterator[SmallFrames | None]
-) -> Iterator[tuple[Candidate, SmallFrames | None, SmallFrames | None]]:
-    """Each candidate with the frames of both clips; of all clips, the latest used are held.
+    candidates: Sequence[CandidatePair], arriving: Iterator[SmallFrames | None]
+) -> Iterator[tuple[CandidatePair, SmallFrames | None, SmallFrames | None]]:
+    """Each candidate pair with the frames of both clips. The most recently used clips are held in memory.
 
     Args:
-        candidates: what to compare.
-        arriving: the frames of the clips of `_to_read`, one after the other.
+        candidates: the pairs to compare.
+        arriving: the frames of the clips that `_to_read` lists, in that order.
 
-    What is to be read is known beforehand, since it depends on the candidates alone: so the reader's threads decode
+    Which clips are read depends only on the candidates, so it is known in advance, and the reader's threads decode
     ahead while pairs are compared.
     """
     held: OrderedDict[int, SmallFrames | None] = OrderedDict()
@@ -94,8 +94,8 @@ def _with_frames(
         yield candidate, held[candidate.first], held[candidate.second]
 
 
-def _to_read(candidates: Iterable[Candidate]) -> Iterator[int]:
-    """The clips in the order in which `_with_frames` will miss them."""
+def _to_read(candidates: Iterable[CandidatePair]) -> Iterator[int]:
+    """The clips in the order in which `_with_frames` needs them to be read."""
     held: OrderedDict[int, SmallFrames | None] = OrderedDict()
     for candidate in candidates:
         for clip in (candidate.first, candidate.second):
@@ -106,7 +106,7 @@ def _to_read(candidates: Iterable[Candidate]) -> Iterator[int]:
 
 
 def _use(held: OrderedDict[int, SmallFrames | None], clip: int, load: Callable[[], SmallFrames | None]) -> None:
-    """Have a clip among those held, as the latest; the one that was not used for longest makes room."""
+    """Load a clip unless it is held, and drop the least recently used one if there are too many."""
     if clip not in held:
         held[clip] = load()
     held.move_to_end(clip)
@@ -117,7 +117,7 @@ def _use(held: OrderedDict[int, SmallFrames | None], clip: int, load: Callable[[
 def _read(
     clips: Iterator[int], paths: Sequence[Path], num_threads: int, reading: ReadOptions
 ) -> Iterator[SmallFrames | None]:
-    """The small frames of each clip's first window; None where it cannot be read (any more)."""
+    """The small frames of each clip's first window; None if it cannot be read (any more)."""
     requests = (ClipRequest(paths[clip], SMALL_FPS, round(COMPARED_SECONDS * SMALL_FPS)) for clip in clips)
     frames: SmallFrames | None = None
     for item in read_clips(requests, read_small_frames, num_threads=num_threads, options=reading):

@@ -1,4 +1,4 @@
-"""Clips that are unlike the others, and classes that are unlike in number."""
+"""Finds clips that differ from the others, and classes of very different sizes."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ import numpy as np
 
 from videoclf.data.clip_list import Part
 from videoclf.data_check.findings import ClassCount, OddClip, OddKind
-from videoclf.data_check.scan import SurveyedClip
+from videoclf.data_check.scan import ScannedClip
+from videoclf.errors import counted
 from videoclf.media.frames import VideoInfo
 
 _USUAL_SHARE = 0.8
-"""What so many clips have in common is usual, and others are odd; where less is in common, nothing is."""
+"""A value that this share of the clips has in common is usual, and clips with another one are outliers."""
 _LENGTH_FACTOR = 5.0
-"""Times longer or shorter than the median."""
+"""A clip that is longer or shorter than the median by more than this factor is an outlier."""
 _FEW_FRAMES = 8
 _QUIET_LEVELS = 2.5
-"""A picture whose every place changes less than this (grey levels, over 0.27 s, blurred) shows nothing that moves."""
+"""If every place of the frame changes by less (in grey levels, over 0.27 s, blurred), nothing moves."""
 _BLANK_LEVELS = 2.0
-"""Standard deviation of a still picture's grey levels."""
+"""Standard deviation of the grey levels, below which a frame is of one colour."""
 _FEW_CLIPS = 5
 _IMBALANCE = 5.0
-"""Times that the largest class is larger than the smallest."""
+"""Of the largest class to the smallest: a larger factor is reported."""
 
 
-def find_odd_clips(surveyed: Sequence[SurveyedClip]) -> list[OddClip]:
-    """Every clip that is unlike the others or unlike a video, with the reason; a clip may have several."""
-    known = [(each, each.info) for each in surveyed if each.is_usable and each.info is not None]
+def find_outliers(scanned: Sequence[ScannedClip]) -> list[OddClip]:
+    """Clips that differ from the others, or that hardly are videos, with the reason. A clip may have several."""
+    known = [(each, each.info) for each in scanned if each.is_usable and each.info is not None]
     if not known:
         return []
     usual_fps = _usual([_rounded_fps(info) for _, info in known])
@@ -39,10 +40,10 @@ def find_odd_clips(surveyed: Sequence[SurveyedClip]) -> list[OddClip]:
         OddClip(path=str(each.clip.path), kind=kind, message=message)
         for each, info in known
         for kind, message in (
-            *_odd_rate(info, usual_fps),
-            *_odd_size(info, usual_size),
-            *_odd_length(info, median_seconds),
-            *_odd_picture(each),
+            *_rate_outliers(info, usual_fps),
+            *_size_outliers(info, usual_size),
+            *_length_outliers(info, median_seconds),
+            *_picture_outliers(each),
         )
     ]
 
@@ -56,40 +57,40 @@ def _rounded_fps(info: VideoInfo) -> float:
     return round(info.average_fps, 1)
 
 
-def _odd_rate(info: VideoInfo, usual_fps: object | None) -> Iterator[tuple[OddKind, str]]:
+def _rate_outliers(info: VideoInfo, usual_fps: object | None) -> Iterator[tuple[OddKind, str]]:
     if info.has_variable_fps:
-        yield "varying frame rate", f"frames are spaced unevenly, {info.average_fps:.2f} a second on average"
+        yield "varying frame rate", f"frames are unevenly spaced, {info.average_fps:.2f} a second on average"
     if usual_fps is not None and _rounded_fps(info) != usual_fps:
         yield "frame rate", f"{info.average_fps:.2f} frames a second; most have {usual_fps}"
 
 
-def _odd_size(info: VideoInfo, usual_size: object | None) -> Iterator[tuple[OddKind, str]]:
+def _size_outliers(info: VideoInfo, usual_size: object | None) -> Iterator[tuple[OddKind, str]]:
     if isinstance(usual_size, tuple) and (info.width, info.height) != usual_size:
         yield "size", f"{info.width}×{info.height}; most are {usual_size[0]}×{usual_size[1]}"
 
 
-def _odd_length(info: VideoInfo, median_seconds: float) -> Iterator[tuple[OddKind, str]]:
+def _length_outliers(info: VideoInfo, median_seconds: float) -> Iterator[tuple[OddKind, str]]:
     num_frames = round(info.duration_seconds * info.average_fps)
     if num_frames < _FEW_FRAMES:
-        yield "few frames", f"{num_frames} frames only ({info.duration_seconds:.2f} s)"
+        yield "few frames", f"only {counted(num_frames, 'frame')} ({info.duration_seconds:.2f} s)"
     elif not median_seconds / _LENGTH_FACTOR <= info.duration_seconds <= median_seconds * _LENGTH_FACTOR:
         yield "length", f"{info.duration_seconds:.1f} s; the median is {median_seconds:.1f} s"
 
 
-def _odd_picture(surveyed: SurveyedClip) -> Iterator[tuple[OddKind, str]]:
-    signature = surveyed.signature
-    if signature is None:
+def _picture_outliers(scanned: ScannedClip) -> Iterator[tuple[OddKind, str]]:
+    fingerprint = scanned.fingerprint
+    if fingerprint is None:
         return
-    if signature.picture.std() < _BLANK_LEVELS:
-        yield "blank", "its picture is of one colour"
-    elif len(signature.change) and np.abs(signature.change).max() < _QUIET_LEVELS:
-        yield "nothing moves", "its picture hardly changes from beginning to end"
+    if fingerprint.picture.std() < _BLANK_LEVELS:
+        yield "blank", "the frame is of one colour"
+    elif len(fingerprint.change) and np.abs(fingerprint.change).max() < _QUIET_LEVELS:
+        yield "nothing moves", "the frame hardly changes from beginning to end"
 
 
-def count_classes(surveyed: Sequence[SurveyedClip], part_of: Callable[[SurveyedClip], Part | None]) -> list[ClassCount]:
-    """How much there is of each class, sorted by name."""
-    by_label: dict[str, list[SurveyedClip]] = {}
-    for each in surveyed:
+def count_classes(scanned: Sequence[ScannedClip], part_of: Callable[[ScannedClip], Part | None]) -> list[ClassCount]:
+    """The amount of data of each class, sorted by name."""
+    by_label: dict[str, list[ScannedClip]] = {}
+    for each in scanned:
         by_label.setdefault(each.clip.label, []).append(each)
     counts = []
     for label, clips in sorted(by_label.items()):
@@ -110,14 +111,14 @@ def count_classes(surveyed: Sequence[SurveyedClip], part_of: Callable[[SurveyedC
 
 
 def describe_balance(classes: Sequence[ClassCount]) -> list[str]:
-    """Sentences on what is wrong with the numbers of the classes; none where nothing is."""
+    """Notes on classes that are too small, too few, or of very different sizes."""
     notes = []
     if len(classes) == 1:
-        notes.append(f"there is one class only, {classes[0].label!r}: nothing can be learnt from it; add another")
+        notes.append(f"there is only one class, {classes[0].label!r}, so nothing can be learned; add another")
     least, most = (pick(classes, key=lambda each: each.num_usable) for pick in (min, max))
     if len(classes) > 1 and most.num_usable > _IMBALANCE * least.num_usable:
         notes.append(
-            f"classes are unlike in number: {most.num_usable} usable clips of {most.label!r}, "
+            f"classes are imbalanced: {most.num_usable} usable clips of {most.label!r}, "
             f"{least.num_usable} of {least.label!r}"
         )
     few = [each.label for each in classes if each.num_usable < _FEW_CLIPS]

@@ -1,4 +1,4 @@
-"""``check.html``: what a check found, with thumbnails, in one file that needs nothing else; and ``check.json``."""
+"""Writes ``check.html``, the findings with thumbnails in a single file that loads nothing else, and ``check.json``."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from videoclf.html_page import page_environment
 from videoclf.media.thumbnail import data_uri
 
 MAX_SHOWN = 50
-"""Rows of each kind: with their thumbnails, all kinds together stay below 3 MB. check.json names them all."""
+"""Rows of each kind: with their thumbnails, all kinds together stay below 3 MB. check.json lists all."""
 
 HTML_NAME = "check.html"
 JSON_NAME = "check.json"
 
 
 def write_check(folder: Path, found: Check) -> None:
-    """Write ``check.html`` and ``check.json`` into a folder, which is made if it is not there.
+    """Write ``check.html`` and ``check.json`` to a folder, which is created if it does not exist.
 
     Raises:
         RunFolderUnusableError: the folder cannot be written.
@@ -31,13 +31,13 @@ def write_check(folder: Path, found: Check) -> None:
 
 
 def render(found: Check) -> str:
-    """The page."""
+    """Render the page."""
     template = page_environment("videoclf.data_check").get_template("report.html.j2")
     report = found.report
     return template.render(
         report=report,
         facts=describe_clips(report),
-        odd_kinds=Counter(clip.kind for clip in report.odd),
+        outlier_kinds=Counter(clip.kind for clip in report.odd),
         largest_class=max((each.num_clips for each in report.classes), default=1),
         thumbnail=lambda path: data_uri(found.thumbnails.get(path, b"")),
         name=lambda path: _name(path, report.source),
@@ -46,7 +46,7 @@ def render(found: Check) -> str:
 
 
 def describe_clips(report: CheckReport) -> list[tuple[str, str]]:
-    """What the clips are on the whole: a heading and a line each."""
+    """A summary of the clips' properties: headings and lines."""
     opened = [clip for clip in report.clips if clip.codec is not None]
     if not opened:
         return []
@@ -54,7 +54,7 @@ def describe_clips(report: CheckReport) -> list[tuple[str, str]]:
     return [
         ("length", f"{seconds[0]:.2f} to {seconds[-1]:.2f} s, median {seconds[len(seconds) // 2]:.2f} s"),
         ("size", _most_common(f"{clip.width}×{clip.height}" for clip in opened)),
-        ("frames a second", _most_common(f"{round(clip.fps or 0, 1):g}" for clip in opened)),
+        ("frame rate", _most_common(f"{round(clip.fps or 0, 1):g} fps" for clip in opened)),
         ("codec", _most_common(clip.codec or "" for clip in opened)),
     ]
 
@@ -66,7 +66,7 @@ def _most_common(values: Iterable[str]) -> str:
 
 
 def _name(path: str, source: str) -> str:
-    """The path below the folder that was checked."""
+    """The path relative to the folder that was checked."""
     try:
         return str(Path(path).relative_to(source))
     except ValueError:

@@ -1,4 +1,4 @@
-"""One pass over the files: what each is, what is wrong with it, a thumbnail, and what near-duplicate search needs."""
+"""Scans the files once: properties, damage, a thumbnail, and the fingerprint for the near-duplicate search."""
 
 from __future__ import annotations
 
@@ -8,94 +8,100 @@ from dataclasses import dataclass
 import numpy as np
 
 from videoclf.data.dataset import LabelledClip
-from videoclf.data_check.motion_fingerprint import CHANGE_FPS, COMPARED_SECONDS, Signature, make_signature, shrink
+from videoclf.data_check.motion_fingerprint import (
+    CHANGE_FPS,
+    COMPARED_SECONDS,
+    MotionFingerprint,
+    make_fingerprint,
+    shrink,
+)
 from videoclf.errors import MediaError
 from videoclf.media.frames import UInt8Array, VideoInfo
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import Chunks, ClipRequest, ReadWindow, read_clips
 from videoclf.media.thumbnail import thumbnail
 
-SURVEY_FPS = 2 * CHANGE_FPS
-"""Moments a second that are asked for: the reader then decodes a file to its last 1/15 s, and turns no more frames into
-RGB than that."""
+SCAN_FPS = 2 * CHANGE_FPS
+"""Requested frames a second: the reader decodes a file to its last 1/15 s, and converts no more frames than these to
+RGB."""
 
 _THUMBNAIL_LONG_SIDE_PX = 128
 
 
 @dataclass(frozen=True, repr=False)
-class SurveyedClip:
-    """One clip as it was found."""
+class ScannedClip:
+    """The result of scanning one clip."""
 
     clip: LabelledClip
     size_bytes: int
-    """0 where there is no file."""
+    """0 if there is no file."""
     info: VideoInfo | None
-    """None where the file could not be opened."""
+    """None if the file could not be opened."""
     failure: MediaError | None
-    """Why it gives no frames, or not the rest of them."""
+    """Why it gives no frames, or not all of them."""
     warnings: tuple[str, ...]
-    """What the reader passed over, where it does give frames."""
-    num_moments: int
-    """Moments that were served, at `SURVEY_FPS`."""
+    """What the reader skipped, if the clip gives frames."""
+    num_samples: int
+    """The number of frames that the reader gave, at `SCAN_FPS`."""
     thumbnail: bytes
-    """A JPEG of its middle; empty where there are no frames."""
-    signature: Signature | None
-    """None where there are no frames, or where none was wanted."""
+    """A JPEG of a frame from the middle; empty if there are no frames."""
+    fingerprint: MotionFingerprint | None
+    """None if there are no frames, or if fingerprints are not needed."""
 
     @property
     def is_usable(self) -> bool:
-        """Whether it can be trained on."""
+        """Whether it can be used for training."""
         return self.failure is None
 
     def __repr__(self) -> str:
-        return f"SurveyedClip({self.clip.path}: {self.failure or self.info})"
+        return f"ScannedClip({self.clip.path}: {self.failure or self.info})"
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What the transform makes of one window."""
+class _ScannedWindow:
+    """The transform's result for one window."""
 
-    num_moments: int
+    num_samples: int
     thumbnail: bytes
-    signature: Signature | None
+    fingerprint: MotionFingerprint | None
 
 
-def survey(
+def scan(
     clips: Sequence[LabelledClip],
     *,
     num_threads: int = DEFAULT_NUM_THREADS,
-    has_signatures: bool = True,
+    with_fingerprints: bool = True,
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
-    on_clip: Callable[[SurveyedClip], object] = lambda _clip: None,
-) -> list[SurveyedClip]:
-    """Decode every clip from its beginning to its end.
+    on_clip: Callable[[ScannedClip], object] = lambda _clip: None,
+) -> list[ScannedClip]:
+    """Decode every clip from beginning to end.
 
     Args:
-        clips: what to look at.
-        num_threads: videos decoded at once.
-        has_signatures: whether to make signatures; without, it is a little faster and takes less memory.
-        reading: who decodes, and how.
-        on_clip: called after each, in order.
+        clips: the clips to scan.
+        num_threads: number of videos decoded at the same time.
+        with_fingerprints: whether to compute fingerprints. Without them, it is slightly faster and takes less memory.
+        reading: the decoder and its options.
+        on_clip: called after each clip, in order.
     """
-    requests = [ClipRequest(clip.path, SURVEY_FPS, round(COMPARED_SECONDS * SURVEY_FPS)) for clip in clips]
-    looker = _look_and_sign if has_signatures else _look
-    found: list[SurveyedClip] = []
-    seen: list[_Seen] = []
-    for item in read_clips(requests, looker, num_threads=num_threads, options=reading):
+    requests = [ClipRequest(clip.path, SCAN_FPS, round(COMPARED_SECONDS * SCAN_FPS)) for clip in clips]
+    transform = _scan_with_fingerprint if with_fingerprints else _scan_only
+    found: list[ScannedClip] = []
+    seen: list[_ScannedWindow] = []
+    for item in read_clips(requests, transform, num_threads=num_threads, options=reading):
         if isinstance(item, ReadWindow):
             seen.append(item.value)
             continue
         clip = clips[item.request_index]
         found.append(
-            SurveyedClip(
+            ScannedClip(
                 clip=clip,
                 size_bytes=_size_bytes(clip),
                 info=item.info,
                 failure=item.failure,
                 warnings=item.warnings,
-                num_moments=sum(window.num_moments for window in seen),
+                num_samples=sum(window.num_samples for window in seen),
                 thumbnail=seen[len(seen) // 2].thumbnail if seen else b"",
-                signature=seen[0].signature if seen else None,
+                fingerprint=seen[0].fingerprint if seen else None,
             )
         )
         seen = []
@@ -107,23 +113,23 @@ def _size_bytes(clip: LabelledClip) -> int:
     try:
         return clip.path.stat().st_size
     except (OSError, ValueError):
-        return 0  # the reader has said what is wrong with it
+        return 0  # the reader reports why
 
 
-def _look(chunks: Chunks) -> _Seen:
-    num_moments, picture = 0, b""
+def _scan_only(chunks: Chunks) -> _ScannedWindow:
+    num_samples, picture = 0, b""
     for chunk in chunks:
-        num_moments += len(chunk)
+        num_samples += len(chunk)
         picture = picture or thumbnail(chunk.rgb[len(chunk) // 2], long_side_px=_THUMBNAIL_LONG_SIDE_PX)
-    return _Seen(num_moments, picture, None)
+    return _ScannedWindow(num_samples, picture, None)
 
 
-def _look_and_sign(chunks: Chunks) -> _Seen:
+def _scan_with_fingerprint(chunks: Chunks) -> _ScannedWindow:
     pictures: list[UInt8Array] = []
     picture = b""
-    num_moments = 0
+    num_samples = 0
     for chunk in chunks:
         picture = picture or thumbnail(chunk.rgb[len(chunk) // 2], long_side_px=_THUMBNAIL_LONG_SIDE_PX)
-        pictures += [shrink(rgb) for rgb in chunk.rgb[num_moments % 2 :: 2]]
-        num_moments += len(chunk)
-    return _Seen(num_moments, picture, make_signature(np.stack(pictures)))
+        pictures += [shrink(rgb) for rgb in chunk.rgb[num_samples % 2 :: 2]]
+        num_samples += len(chunk)
+    return _ScannedWindow(num_samples, picture, make_fingerprint(np.stack(pictures)))

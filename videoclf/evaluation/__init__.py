@@ -1,1 +1,1 @@
-"""From predictions to figures: metrics, calibration, confidence intervals."""
+"""Metrics of predictions, calibration of scores, and confidence intervals."""

@@ -1,4 +1,4 @@
-"""How far figures would move with other clips: percentile bootstrap, 95 %. (Efron & Tibshirani 1993)"""
+"""95 % confidence intervals by percentile bootstrap over the clips. (Efron & Tibshirani 1993)"""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ Float64Array = npt.NDArray[np.float64]
 
 
 class Interval(BaseModel):
-    """Holds the figure of 95 of 100 resamples. Where every clip is right, or there is but one, it is a single point: no
-    resample is other than the sample, and the interval says less than it seems to."""
+    """A 95 % confidence interval: the middle 95 % of a metric's bootstrap resamples.
+
+    If all clips are correct, or if there is only one clip, the interval is a single point, because every resample then
+    equals the sample. Such an interval is too optimistic.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -27,7 +30,7 @@ class Interval(BaseModel):
 
     @classmethod
     def of(cls, figures: Float64Array) -> Interval:
-        """The middle 95 % of a figure's resamples."""
+        """The middle 95 % of a metric's resamples."""
         low, high = np.percentile(figures, (2.5, 97.5))
         return cls(low=float(low), high=float(high))
 
@@ -36,11 +39,12 @@ class Interval(BaseModel):
 
 
 def resampled_sums(rows_NK: npt.NDArray[np.generic], units: Sequence[str] | None = None) -> Float64Array:
-    """Sums of the rows over resamples of the clips: as many, drawn with replacement.
+    """Sum rows over bootstrap resamples of the clips. A resample has as many clips, drawn with replacement.
 
     Args:
-        rows_NK: what each clip adds, such as 1 where it is right.
-        units: of each clip, what it is drawn with: clips of one unit come together or not at all. None: each by itself.
+        rows_NK: what each clip contributes to the sums, such as 1 if it is correct.
+        units: the resampling unit of each clip, such as its group: clips of one unit are drawn together. None: each
+            clip is a unit of its own.
 
     Returns:
         `NUM_RESAMPLES` × K sums.
@@ -60,23 +64,23 @@ def resampled_sums(rows_NK: npt.NDArray[np.generic], units: Sequence[str] | None
 
 
 def accuracy_intervals(
-    is_right_N: npt.NDArray[np.bool_],
+    is_correct_N: npt.NDArray[np.bool_],
     is_of_class_NC: npt.NDArray[np.bool_],
     is_found_NC: npt.NDArray[np.bool_],
     units: Sequence[str] | None = None,
 ) -> tuple[Interval, Interval]:
-    """Of top-1, and of the mean over the classes (those that a resample holds) of the share of their clips found.
+    """Intervals of top-1 accuracy and of mean per-class accuracy (over the classes that occur in a resample).
 
     Args:
-        is_right_N: whether a clip's likeliest class is right.
-        is_of_class_NC: whether a clip is of a class.
-        is_found_NC: whether it is, and was said to be.
+        is_correct_N: whether the most probable class of a clip is correct.
+        is_of_class_NC: whether a clip belongs to a class.
+        is_found_NC: whether it belongs to the class and that class was predicted.
         units: see `resampled_sums`.
     """
     num_classes = is_of_class_NC.shape[1]
-    ones = np.ones_like(is_right_N)
-    sums = resampled_sums(np.column_stack([ones, is_right_N, is_of_class_NC, is_found_NC]), units)
-    num_clips, num_right, of_class, found = np.split(sums, [1, 2, 2 + num_classes], axis=1)
+    ones = np.ones_like(is_correct_N)
+    sums = resampled_sums(np.column_stack([ones, is_correct_N, is_of_class_NC, is_found_NC]), units)
+    num_clips, num_correct, of_class, found = np.split(sums, [1, 2, 2 + num_classes], axis=1)
     recall = np.divide(found, of_class, out=np.zeros_like(found), where=of_class > 0)
     mean_class_accuracy = recall.sum(axis=1) / (of_class > 0).sum(axis=1)
-    return Interval.of(num_right / num_clips), Interval.of(mean_class_accuracy)
+    return Interval.of(num_correct / num_clips), Interval.of(mean_class_accuracy)

@@ -1,4 +1,4 @@
-"""Scores that mean what they say, and the score below which a model says that it does not know."""
+"""Temperature scaling, and the threshold below which a prediction is marked as uncertain."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from videoclf.recipe.training import Objective
 Float64Array = npt.NDArray[np.float64]
 
 KEPT_SHARE = 0.9
-"""Of clips of known classes, this share is to lie above the threshold."""
+"""The share of clips of known classes whose score should reach the threshold."""
 
 _MAX_THRESHOLD = 0.9
-"""A calibrated score above this is never called uncertain, however sure the model was of its validation clips."""
+"""A calibrated score above this is never uncertain, however confident the model was on its validation clips."""
 
 _TEMPERATURES = np.geomspace(0.05, 8, 177)
 
@@ -31,17 +31,17 @@ def calibrate(
     targets: Targets,
     objective: Objective = "softmax",
 ) -> Calibration:
-    """Choose temperature (Guo et al. 2017) and threshold on clips that were not trained on.
+    """Choose the temperature (Guo et al. 2017) and the threshold on clips that were not trained on.
 
-    The temperature is the one, of a grid of 177 between 1/20 and 8, under which the clips' negative log-likelihood is
-    least. Their classes count as (N + 1) / (N + 2) certain (Platt 1999): where all of a few clips are right, no
-    temperature would otherwise be low enough. The threshold is the score that nine of ten clips reach, and 0.9 at most.
+    The temperature minimizes the negative log-likelihood of the clips over a grid of 177 values between 1/20 and 8.
+    The targets are smoothed to (N + 1) / (N + 2) (Platt 1999): if all of a few clips are correct, the lowest
+    temperature would otherwise always be chosen. The threshold is the score that nine of ten clips reach, 0.9 at most.
 
     Args:
-        window_logits: for each clip its windows' logits, ``C`` each.
-        num_frames: for each clip its windows' lengths.
-        targets: for each clip the index of its class, or (``sigmoid``) the indices of its labels.
-        objective: the recipe's. With ``sigmoid`` labels count from 0.5 on, so the threshold is 0.5 at most.
+        window_logits: the logits of each clip's windows, ``C`` each.
+        num_frames: the lengths of each clip's windows.
+        targets: the class index of each clip or, with ``sigmoid``, its label indices.
+        objective: of the recipe. With ``sigmoid`` a label is predicted from 0.5 on, so the threshold is 0.5 at most.
     """
     clips = list(zip(window_logits, num_frames, targets, strict=True))
     logits_WC = np.stack([window for windows, _, _ in clips for window in windows])

@@ -1,4 +1,4 @@
-"""What was said of single clips, beside the truth: the surest mistakes, and where the model was least sure."""
+"""Predictions of single clips with their true labels: the most confident errors, the lowest-confidence clips."""
 
 from __future__ import annotations
 
@@ -14,75 +14,75 @@ from videoclf.recipe.training import Objective
 
 
 @dataclass(frozen=True)
-class JudgedClip:
-    """A clip that was classified."""
+class ClipResult:
+    """The result of one clip that was classified."""
 
     source: str
     """Its path."""
     truth: tuple[str, ...]
-    """Its label; where a clip may have several, each of them."""
+    """Its true label; with several labels a clip, each of them."""
     ranked: tuple[LabelScore, ...]
-    """What it was called, the likeliest first: two labels at least, where the model knows as many."""
+    """The predicted labels, most probable first: at least two, if the model knows as many."""
 
     @property
     def name(self) -> str:
-        """Of its file."""
+        """The name of its file."""
         return Path(self.source).name
 
     @property
-    def is_right(self) -> bool:
-        """Whether the likeliest label is true."""
+    def is_correct(self) -> bool:
+        """Whether the most probable label is true."""
         return self.ranked[0].label in self.truth
 
     @property
     def score(self) -> float:
-        """Of the likeliest label."""
+        """The score of the most probable label."""
         return self.ranked[0].score
 
 
 def truths_of(clips: Iterable[LabelledClip], objective: Objective) -> list[tuple[str, ...]]:
-    """Each clip's labels: the parts of ``walk|talk`` only where a clip may have several."""
+    """The true labels of each clip. ``walk|talk`` is two labels with ``sigmoid``, and a single one otherwise."""
     return [clip.names if objective == "sigmoid" else (clip.label,) for clip in clips]
 
 
 def label_names(clips: Iterable[LabelledClip], objective: Objective) -> tuple[str, ...]:
-    """What a model of them is to know, sorted: their classes or, where a clip may have several labels, each of them."""
+    """The labels that a model of these clips has to know, sorted: their classes or, with ``sigmoid``, each label."""
     return tuple(sorted({name for truth in truths_of(clips, objective) for name in truth}))
 
 
 def warn_of_joined_labels(clips: Iterable[LabelledClip], objective: Objective) -> list[str]:
-    """A line where clips have several labels, and the recipe takes ``walk|talk`` for a class of its own."""
+    """A warning if clips have several labels but the recipe treats ``walk|talk`` as a class of its own."""
     joined = [] if objective == "sigmoid" else [clip for clip in clips if len(clip.names) > 1]
     if not joined:
         return []
     return [
         f"{counted(len(joined), 'clip')} with several labels, the first {joined[0].label!r}: each such "
-        "combination counts as a class of its own; to have every label scored by itself: "
+        "combination is a class of its own; to score every label separately: "
         f"{option('set', 'training.objective=sigmoid')}"
     ]
 
 
-def judged_clips(outcomes: Sequence[Prediction | Failure], truths: Sequence[tuple[str, ...]]) -> list[JudgedClip]:
-    """The clips that could be read."""
+def clip_results(outcomes: Sequence[Prediction | Failure], truths: Sequence[tuple[str, ...]]) -> list[ClipResult]:
+    """The results of the clips that could be read."""
     return [
-        JudgedClip(outcome.source, truth, outcome.labels[:2])
+        ClipResult(outcome.source, truth, outcome.labels[:2])
         for outcome, truth in zip(outcomes, truths, strict=True)
         if isinstance(outcome, Prediction)
     ]
 
 
-def surest_mistakes(clips: Iterable[JudgedClip], num: int) -> list[JudgedClip]:
-    """Wrong clips, the highest score first; one that was judged several times (with several seeds) stands once."""
-    return _first_of_each(sorted((clip for clip in clips if not clip.is_right), key=lambda clip: -clip.score), num)
+def most_confident_errors(clips: Iterable[ClipResult], num: int) -> list[ClipResult]:
+    """Misclassified clips, highest score first. A clip that was evaluated with several seeds is listed once."""
+    return _first_of_each(sorted((clip for clip in clips if not clip.is_correct), key=lambda clip: -clip.score), num)
 
 
-def least_sure(clips: Iterable[JudgedClip], num: int) -> list[JudgedClip]:
-    """Right or wrong, the lowest score first; each once."""
+def lowest_confidence(clips: Iterable[ClipResult], num: int) -> list[ClipResult]:
+    """Clips with the lowest scores, correct or not, lowest first. Each is listed once."""
     return _first_of_each(sorted(clips, key=lambda clip: clip.score), num)
 
 
-def _first_of_each(clips: Iterable[JudgedClip], num: int) -> list[JudgedClip]:
-    first: dict[str, JudgedClip] = {}
+def _first_of_each(clips: Iterable[ClipResult], num: int) -> list[ClipResult]:
+    first: dict[str, ClipResult] = {}
     for clip in clips:
         first.setdefault(clip.source, clip)
     return list(first.values())[:num]

@@ -1,4 +1,4 @@
-"""Out-of-fold predictions of a cross-validation, pooled: figures by seed, and how far they spread."""
+"""Pooled out-of-fold predictions of a cross-validation: metrics of each seed, and their spread."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torchmetrics.functional.classification import binary_auroc
 
-from videoclf.evaluation.clip_results import JudgedClip
+from videoclf.evaluation.clip_results import ClipResult
 from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
 from videoclf.evaluation.multilabel import compute_multilabel_metrics
 from videoclf.inference.prediction import LabelScore
@@ -20,27 +20,29 @@ FORMAT_VERSION: Literal[1] = 1
 
 
 class ClipScores(BaseModel):
-    """What was said of one clip in the fold that did not train on it: a line of ``predictions.jsonl``."""
+    """The prediction of one clip in the fold that did not train on it: a line of ``predictions.jsonl``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, populate_by_name=True, serialize_by_alias=True, extra="forbid", allow_inf_nan=False
+    )
 
     format_version: Literal[1] = FORMAT_VERSION
     source: str
     label: str
-    """The truth, as the data set has it."""
+    """The true label, as in the dataset."""
     truth: tuple[str, ...] = ()
-    """The same, each label by itself where a clip may have several. (Empty in what was written before one could.)"""
+    """The true label; with several labels a clip, each of them. (Empty in files of versions without them.)"""
     group: str | None
     fold: str
     seed: int
     is_known: bool
     """Whether its class was trained on."""
-    called: str
-    """The likeliest class, or label."""
+    predicted: str = Field(alias="called")
+    """The most probable class or label."""
     score: float = Field(ge=0, le=1)
-    """Its probability, calibrated."""
+    """Its calibrated probability."""
     uncertain: bool
-    """The score lies below the fold's threshold."""
+    """Whether the score is below the fold's threshold."""
     scores: tuple[float, ...]
     """Calibrated probabilities, in the order of the labels in ``metrics.json``."""
     uncalibrated_scores: tuple[float, ...]
@@ -48,13 +50,18 @@ class ClipScores(BaseModel):
 
     @property
     def truths(self) -> tuple[str, ...]:
-        """What it may be called."""
+        """Its true labels."""
         return self.truth or (self.label,)
 
     @property
-    def is_right(self) -> bool:
-        """Whether the likeliest is true."""
-        return self.called in self.truths
+    def is_correct(self) -> bool:
+        """Whether the most probable label is true."""
+        return self.predicted in self.truths
+
+    @property
+    def called(self) -> str:
+        """The old name of `predicted`."""
+        return self.predicted
 
 
 class FoldRecord(BaseModel):
@@ -68,10 +75,10 @@ class FoldRecord(BaseModel):
     num_train: int
     num_validation: int
     validation_top1: float
-    """Of the weights that were kept, or, before a refit, would have been."""
+    """Of the chosen weights; with a refit, of those chosen before it."""
     validation_nll: float
     kept_epoch: int
-    """0 of a baseline that knows no epochs."""
+    """0 for a baseline without epochs."""
     temperature: float
     threshold: float
     seconds: float
@@ -84,24 +91,29 @@ class FoldRecord(BaseModel):
         return [clip for clip in self.clips if clip.is_known]
 
     @property
+    def num_correct(self) -> int:
+        """The number of known clips that are correct."""
+        return sum(clip.is_correct for clip in self.known)
+
+    @property
     def num_right(self) -> int:
-        """Of the known clips."""
-        return sum(clip.is_right for clip in self.known)
+        """The old name of `num_correct`."""
+        return self.num_correct
 
 
 class Spread(BaseModel):
-    """A figure over several seeds, or over folds."""
+    """A metric over several seeds, or over folds."""
 
     model_config = ConfigDict(frozen=True)
 
     mean: float
     deviation: float
-    """Of the sample (n - 1); 0 of a single value."""
+    """Sample standard deviation (n - 1); 0 for a single value."""
     values: tuple[float, ...]
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Mean and deviation of at least one value."""
+        """Mean and standard deviation of at least one value."""
         deviation = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
         return cls(mean=float(np.mean(values)), deviation=deviation, values=tuple(values))
 
@@ -111,31 +123,31 @@ class Spread(BaseModel):
 
 
 class Rejection(BaseModel):
-    """Known clips against clips of classes that were kept from training."""
+    """How well known clips are distinguished from clips of classes that were excluded from training."""
 
     model_config = ConfigDict(frozen=True)
 
     num_unknown: int
-    """Clips of unknown classes, a seed."""
+    """Clips of unknown classes for each seed."""
     auroc: Spread
-    """That a known clip has the higher best score than an unknown one, over seeds."""
+    """Probability that a known clip has a higher best score than an unknown one; over seeds."""
     accepted_unknown: Spread
-    """Share of the unknown clips whose score reaches their fold's threshold."""
+    """The share of unknown clips whose score reaches their fold's threshold."""
 
 
 class CrossvalMetrics(BaseModel):
-    """What ``metrics.json`` holds of a cross-validation. Spreads are over seeds, each pooled over all folds, except
-    where they say otherwise."""
+    """The metrics of a cross-validation, as in ``metrics.json``. Unless stated otherwise, spreads are over seeds, each
+    pooled over all folds."""
 
     model_config = ConfigDict(frozen=True)
 
     format_version: Literal[1] = FORMAT_VERSION
     data: str = ""
-    """The folder or list, as it was given; empty in what was written before it was kept."""
+    """The folder or list, as it was given; empty in files of versions that did not record it."""
     by: str = ""
-    """How the folds were made; empty in what was written before it was kept."""
+    """How the folds were made; empty in files of versions that did not record it."""
     baseline: str | None = None
-    """What stood in place of the network."""
+    """The baseline that was evaluated instead of the network, if any."""
     num_folds: int
     seeds: tuple[int, ...]
     labels: tuple[str, ...]
@@ -143,22 +155,22 @@ class CrossvalMetrics(BaseModel):
     top1: Spread
     mean_class_accuracy: Spread
     mean_average_precision: Spread | None = None
-    """Where a clip may have several labels; see `Metrics`."""
+    """With several labels a clip; see `Metrics`."""
     nll: Spread
     nll_uncalibrated: Spread
     ece: Spread
     ece_uncalibrated: Spread
     accepted: Spread
-    """Share of the known clips that are not called uncertain."""
+    """The share of known clips that are not uncertain."""
     top1_by_fold: Spread
-    """Over the folds in which a clip could be read, the seeds together."""
+    """Over the folds in which a clip could be read, with all seeds together."""
     validation_top1: Spread
-    """Of the validation parts: what recipes are chosen by."""
+    """Of the validation parts. Recipes are chosen by this metric."""
     validation_nll: Spread
     rejection: Rejection | None
     pooled: Metrics
-    """Of all seeds and folds together. For its intervals whole groups are drawn (a clip of no group by itself, with
-    all its seeds): clips of one group are alike, and drawing them one by one would make the figures seem surer."""
+    """All seeds and folds together. Its intervals resample whole groups (a clip without a group is resampled with all
+    its seeds): clips of one group are similar, so that resampling single clips would make the intervals too narrow."""
 
 
 def pool(
@@ -170,15 +182,15 @@ def pool(
     baseline: str | None = None,
     objective: Objective = "softmax",
 ) -> CrossvalMetrics:
-    """Figures of all folds and seeds.
+    """Compute the metrics of all folds and seeds.
 
     Args:
-        records: each fold with each seed, at least one.
+        records: one for each fold and seed, at least one in total.
         labels: the classes that were trained on, in the order of the scores.
-        data: where the clips came from, for the record.
+        data: the dataset, for the record.
         by: how the folds were made, for the record.
-        baseline: what stood in place of the network.
-        objective: the recipe's.
+        baseline: the baseline that was evaluated instead of the network, for the record.
+        objective: of the recipe.
     """
     seeds = sorted({record.seed for record in records})
     folds = sorted({record.fold for record in records})
@@ -203,7 +215,7 @@ def pool(
         ece=Spread.of([metrics.ece for metrics in calibrated]),
         ece_uncalibrated=Spread.of([metrics.ece for metrics in uncalibrated]),
         accepted=Spread.of([1 - float(np.mean([c.uncertain for r in chosen for c in r.known])) for chosen in of_seed]),
-        top1_by_fold=Spread.of([_share_right([r for r in known if r.fold == fold]) for fold in folds_known]),
+        top1_by_fold=Spread.of([_accuracy([r for r in known if r.fold == fold]) for fold in folds_known]),
         validation_top1=Spread.of([_weighted(chosen, "validation_top1") for chosen in of_seed]),
         validation_nll=Spread.of([_weighted(chosen, "validation_nll") for chosen in of_seed]),
         rejection=_rejection(of_seed),
@@ -211,10 +223,10 @@ def pool(
     )
 
 
-def judged_clips(records: Sequence[FoldRecord], labels: Sequence[str]) -> list[JudgedClip]:
-    """The clips of classes that were trained on, each as often as it was judged."""
+def clip_results(records: Sequence[FoldRecord], labels: Sequence[str]) -> list[ClipResult]:
+    """The results of clips whose classes were trained on, one for each seed."""
     return [
-        JudgedClip(clip.source, clip.truths, _best_two(clip, labels)) for record in records for clip in record.known
+        ClipResult(clip.source, clip.truths, _best_two(clip, labels)) for record in records for clip in record.known
     ]
 
 
@@ -237,12 +249,12 @@ def _metrics(
     return compute_metrics(rows, [target for (target,) in targets], labels, failed, units)
 
 
-def _share_right(records: Sequence[FoldRecord]) -> float:
-    return sum(record.num_right for record in records) / sum(len(record.known) for record in records)
+def _accuracy(records: Sequence[FoldRecord]) -> float:
+    return sum(record.num_correct for record in records) / sum(len(record.known) for record in records)
 
 
 def _weighted(records: Sequence[FoldRecord], name: str) -> float:
-    """The mean of a figure of the validation parts, each weighing as much as it has clips."""
+    """The mean of a metric of the validation parts, weighted by their numbers of clips."""
     values = [getattr(record, name) for record in records]
     return float(np.average(values, weights=[record.num_validation for record in records]))
 

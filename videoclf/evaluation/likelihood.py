@@ -1,4 +1,4 @@
-"""How likely a model held what is true, of clips with one class or with several labels."""
+"""Likelihood and top-1 accuracy of predictions, for one class or several labels a clip."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy.typing as npt
 from videoclf.recipe.training import Objective
 
 LABEL_THRESHOLD = 0.5
-"""With several labels a clip, one is said to be there from this score on."""
+"""With several labels a clip, a label is predicted from this score on."""
 
 Targets = Sequence[int | tuple[int, ...]]
-"""Of each clip: the index of its class (``softmax``), or those of its labels, one at least (``sigmoid``)."""
+"""For each clip: the index of its class (``softmax``), or the indices of its labels, at least one (``sigmoid``)."""
 
 
 def truth_matrix(targets: Targets, num_labels: int) -> npt.NDArray[np.int64]:
-    """``N×C``, 1 where a clip is of a class or has a label."""
+    """``N×C``, 1 where a clip has the class or label."""
     truth = np.zeros((len(targets), num_labels), np.int64)
     for index, target in enumerate(targets):
         truth[index, list(target) if isinstance(target, tuple) else [target]] = 1
@@ -25,25 +25,25 @@ def truth_matrix(targets: Targets, num_labels: int) -> npt.NDArray[np.int64]:
 
 
 def mean_nll(probabilities: npt.NDArray[np.float64], targets: Targets, objective: Objective) -> float:
-    """Mean negative log-likelihood, in nats: of the clips' classes or, with ``sigmoid``, of each label being there or
-    not (binary cross entropy, the mean over clips and labels).
+    """Mean negative log-likelihood in nats: of the clips' classes or, with ``sigmoid``, of the presence or absence of
+    each label (binary cross-entropy, the mean over clips and labels).
 
     Args:
         probabilities: ``N×C``.
-        targets: of each clip.
-        objective: which of the two.
+        targets: see `Targets`.
+        objective: ``softmax`` or ``sigmoid``.
     """
     if len(targets) != len(probabilities):
         raise ValueError(f"expected a target for each of {len(probabilities)} clips, got {len(targets)}")
     truth = truth_matrix(targets, probabilities.shape[1])
     if objective == "softmax":
-        right = probabilities[truth == 1]
+        likelihood = probabilities[truth == 1]
     else:
-        right = np.where(truth == 1, probabilities, 1 - probabilities)
-    return float(-np.log(np.maximum(right, 1e-12)).mean())
+        likelihood = np.where(truth == 1, probabilities, 1 - probabilities)
+    return float(-np.log(np.maximum(likelihood, 1e-12)).mean())
 
 
-def share_right(probabilities: npt.NDArray[np.float64], targets: Targets) -> float:
-    """Of the clips, how many have a best class or label that is true of them."""
+def top1_accuracy(probabilities: npt.NDArray[np.float64], targets: Targets) -> float:
+    """The share of clips whose most probable class or label is true."""
     truth = truth_matrix(targets, probabilities.shape[1])
     return float(truth[np.arange(len(truth)), probabilities.argmax(axis=1)].mean())

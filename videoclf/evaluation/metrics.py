@@ -1,4 +1,4 @@
-"""How good predictions are. (torchmetrics underneath.)"""
+"""Classification metrics, computed with torchmetrics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torchmetrics.functional.classification import (
     multiclass_accuracy,
     multiclass_calibration_error,
@@ -24,25 +24,37 @@ _NUM_BINS = 15
 
 
 class ClassMetrics(BaseModel):
-    """One class; where no clip of it was tested, or none was called so, the figure concerned is 0."""
+    """Metrics of one class. Recall is 0 if the class has no clips, precision is 0 if it was never predicted."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
     num_clips: int
-    num_right: int
+    num_correct: int = Field(alias="num_right")
+    """Files keep the older key."""
     precision: float
     recall: float
     f1: float
 
+    @property
+    def num_right(self) -> int:
+        """The old name of `num_correct`."""
+        return self.num_correct
+
 
 class ScoreBin(BaseModel):
-    """Clips whose best score lies in one range: a point of the reliability plot."""
+    """The clips whose best score is in one bin: a point of the reliability diagram."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
     num_clips: int
     mean_score: float
-    share_right: float
+    accuracy: float = Field(alias="share_right")
+    """The share of these clips that is correct."""
+
+    @property
+    def share_right(self) -> float:
+        """The old name of `accuracy`."""
+        return self.accuracy
 
 
 class FailedClip(BaseModel):
@@ -55,47 +67,53 @@ class FailedClip(BaseModel):
 
 
 class Metrics(BaseModel):
-    """What ``metrics.json`` holds of a set of clips. Clips that failed count in `num_failed` and nowhere else."""
+    """The metrics of a set of clips, as in ``metrics.json``. Clips that failed count in `num_failed` only."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
     num_clips: int
-    """Clips classified."""
+    """Clips that were classified."""
     num_failed: int
-    num_right: int
+    num_correct: int = Field(alias="num_right")
+    """Clips whose most probable class is correct."""
     top1: float
-    """Share of the clips whose likeliest class is right."""
+    """The share of these clips."""
     top1_interval: Interval | None = None
-    """None in what was written before there were intervals, as for the mean over classes."""
+    """None in files of versions without intervals, like `mean_class_accuracy_interval`."""
     top5: float
-    """Share whose class is among the five likeliest (of all classes, where there are fewer)."""
+    """The share of clips whose class is among the five most probable (among all classes, if there are fewer)."""
     mean_class_accuracy: float
-    """Mean over the classes that occur of the share of their clips that is right."""
+    """Mean per-class accuracy: the mean of the recalls of the classes that occur."""
     mean_class_accuracy_interval: Interval | None = None
     ece: float
-    """Expected calibration error: how far scores are from the share that is right, in 15 bins. (Naeini et al. 2015)"""
+    """Expected calibration error: the mean gap between score and accuracy over 15 bins. (Naeini et al. 2015)"""
     reliability: tuple[ScoreBin, ...] = ()
-    """Of these bins, those that hold clips, from the lowest scores up."""
+    """Those of these bins that contain clips, in order of increasing score."""
     nll: float
-    """Mean negative log-likelihood of the right class, in nats."""
+    """Mean negative log-likelihood of the true class, in nats."""
     mean_average_precision: float | None = None
-    """Where a clip may have several labels: the mean over the labels that occur of their average precision. The other
-    figures then mean what `compute_multilabel_metrics` says."""
+    """With several labels a clip: the mean of the average precisions of the labels that occur. The other metrics are
+    then defined as in `compute_multilabel_metrics`."""
     per_class: dict[str, ClassMetrics]
     confusion: tuple[tuple[int, ...], ...]
-    """``[true class][called class]`` counts, in the order of `per_class`."""
+    """Confusion matrix: counts by ``[true class][predicted class]``, in the order of `per_class`."""
     failed: tuple[FailedClip, ...]
     num_trained_on: int = 0
-    """Of the clips, failed ones among them, those that the model was trained or validated on: they say nothing of new
+    """The number of clips (failed ones included) that the model was trained or validated on. They say nothing about new
     videos."""
     without_trained_on: Metrics | None = None
-    """The figures without them; None where there are none, or nothing else."""
+    """The metrics without these clips; None if there are no such clips, or no others."""
+
+    @property
+    def num_right(self) -> int:
+        """The old name of `num_correct`."""
+        return self.num_correct
 
     def describe_intervals(self) -> str:
-        """The line below the figures."""
+        """Both 95 % intervals in one line."""
         return (
             f"95 % intervals: top-1 {self.top1_interval or 'unknown'} · "
-            f"mean over classes {self.mean_class_accuracy_interval or 'unknown'}"
+            f"mean per-class accuracy {self.mean_class_accuracy_interval or 'unknown'}"
         )
 
 
@@ -106,14 +124,14 @@ def compute_metrics(
     failed: Sequence[FailedClip] = (),
     units: Sequence[str] | None = None,
 ) -> Metrics:
-    """Figures of predictions against the truth.
+    """Compute the metrics of predictions.
 
     Args:
         probabilities: ``N×C``, N at least 1.
         targets: ``N`` indices into the labels.
         labels: ``C`` names.
-        failed: clips that gave no prediction.
-        units: of each clip what it is drawn with for the intervals, such as its group; see `resampled_sums`.
+        failed: clips without a prediction.
+        units: the resampling unit of each clip for the intervals, such as its group; see `resampled_sums`.
     """
     if probabilities.shape != (len(targets), len(labels)) or not targets:
         raise ValueError(
@@ -124,12 +142,12 @@ def compute_metrics(
     num_classes = len(labels)
     confusion = multiclass_confusion_matrix(scores, target, num_classes)
     num_clips_by_class = confusion.sum(dim=1)
-    num_right_by_class = confusion.diagonal()
+    num_correct_by_class = confusion.diagonal()
     recall = multiclass_recall(scores, target, num_classes, average="none")
     by_class = zip(
         labels,
         num_clips_by_class.tolist(),
-        num_right_by_class.tolist(),
+        num_correct_by_class.tolist(),
         multiclass_precision(scores, target, num_classes, average="none").tolist(),
         recall.tolist(),
         multiclass_f1_score(scores, target, num_classes, average="none").tolist(),
@@ -137,14 +155,16 @@ def compute_metrics(
     )
     top5 = multiclass_accuracy(scores, target, num_classes, top_k=min(5, num_classes), average="micro")
     likelihood = scores[torch.arange(len(targets)), target].clamp_min(1e-12)
-    is_right = (scores.argmax(dim=1) == target).numpy()
+    is_correct = (scores.argmax(dim=1) == target).numpy()
     is_of_class = np.eye(num_classes, dtype=bool)[targets]
-    top1_interval, class_interval = accuracy_intervals(is_right, is_of_class, is_of_class & is_right[:, None], units)
+    top1_interval, class_interval = accuracy_intervals(
+        is_correct, is_of_class, is_of_class & is_correct[:, None], units
+    )
     return Metrics(
         num_clips=len(targets),
         num_failed=len(failed),
-        num_right=int(num_right_by_class.sum()),
-        top1=float(num_right_by_class.sum() / len(targets)),
+        num_correct=int(num_correct_by_class.sum()),
+        top1=float(num_correct_by_class.sum() / len(targets)),
         top1_interval=top1_interval,
         top5=float(top5),
         mean_class_accuracy=float(recall[num_clips_by_class > 0].mean()),
@@ -153,8 +173,8 @@ def compute_metrics(
         reliability=_reliability(probabilities, targets),
         nll=float(-likelihood.log().mean()),
         per_class={
-            label: ClassMetrics(num_clips=n, num_right=right, precision=p, recall=r, f1=f)
-            for label, n, right, p, r, f in by_class
+            label: ClassMetrics(num_clips=n, num_correct=correct, precision=p, recall=r, f1=f)
+            for label, n, correct, p, r, f in by_class
         },
         confusion=tuple(map(tuple, confusion.tolist())),
         failed=tuple(failed),
@@ -163,13 +183,13 @@ def compute_metrics(
 
 def _reliability(probabilities: npt.NDArray[np.float64], targets: Sequence[int]) -> tuple[ScoreBin, ...]:
     best = probabilities.max(axis=1)
-    is_right = probabilities.argmax(axis=1) == np.array(targets)
+    is_correct = probabilities.argmax(axis=1) == np.array(targets)
     bin_of = np.clip(np.ceil(best * _NUM_BINS) - 1, 0, _NUM_BINS - 1)  # a score on an edge belongs to the bin below
     return tuple(
         ScoreBin(
             num_clips=int(chosen.sum()),
             mean_score=float(best[chosen].mean()),
-            share_right=float(is_right[chosen].mean()),
+            accuracy=float(is_correct[chosen].mean()),
         )
         for chosen in (bin_of == number for number in range(_NUM_BINS))
         if chosen.any()

@@ -1,4 +1,4 @@
-"""How good predictions are where a clip may have several labels. (torchmetrics underneath.)"""
+"""Metrics for clips with several labels, computed with torchmetrics."""
 
 from __future__ import annotations
 
@@ -27,18 +27,19 @@ def compute_multilabel_metrics(
     failed: Sequence[FailedClip] = (),
     units: Sequence[str] | None = None,
 ) -> Metrics:
-    """Figures of predictions against the truth, where each label is scored by itself.
+    """Compute the metrics of predictions in which each label is scored separately.
 
-    A clip is right (`top1`) if its best label is one of its own; `top5`, if one of its five best is. In the confusion
-    matrix it stands in the row of its best label if that is true, else of the likeliest of its own. Precision, recall
-    and F1 of a label count it as given from 0.5 on; `num_clips` is how many have it, `num_right` how many of these were
-    given it, and `mean_class_accuracy` the mean recall.
+    A clip is correct (`top1`) if its most probable label is one of its own, and correct for `top5` if one of the five
+    most probable is. In the confusion matrix it is in the row of its most probable label if that is true, otherwise in
+    the row of the most probable of its own. For precision, recall and F1, a label is predicted from 0.5 on. Of a label,
+    `num_clips` is the number of clips that have it, `num_correct` the number of these for which it is predicted.
+    `mean_class_accuracy` is the mean recall.
 
     Args:
         probabilities: ``N×C``, N at least 1.
-        targets: of each clip the indices of its labels, one at least.
+        targets: the label indices of each clip, at least one.
         labels: ``C`` names.
-        failed: clips that gave no prediction.
+        failed: clips without a prediction.
         units: as for `compute_metrics`.
     """
     if probabilities.shape != (len(targets), len(labels)) or not targets:
@@ -47,10 +48,10 @@ def compute_multilabel_metrics(
         )
     truth = truth_matrix(targets, len(labels))
     best = probabilities.argmax(axis=1)
-    is_right = truth[np.arange(len(truth)), best] == 1
+    is_correct = truth[np.arange(len(truth)), best] == 1
     own_best = np.where(truth == 1, probabilities, -1).argmax(axis=1)
     confusion = np.zeros((len(labels), len(labels)), np.int64)
-    np.add.at(confusion, (np.where(is_right, best, own_best), best), 1)
+    np.add.at(confusion, (np.where(is_correct, best, own_best), best), 1)
     five_best = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
     scores, target = torch.from_numpy(probabilities).clamp(0, 1), torch.from_numpy(truth)
     recall = multilabel_recall(scores, target, len(labels), LABEL_THRESHOLD, average="none")
@@ -66,13 +67,13 @@ def compute_multilabel_metrics(
         strict=True,
     )
     average_precisions = [binary_average_precision(scores[:, i], target[:, i]) for i in occurring.nonzero().flatten()]
-    num_right = int(confusion.trace())
-    top1_interval, class_interval = accuracy_intervals(is_right, truth == 1, is_found, units)
+    num_correct = int(confusion.trace())
+    top1_interval, class_interval = accuracy_intervals(is_correct, truth == 1, is_found, units)
     return Metrics(
         num_clips=len(targets),
         num_failed=len(failed),
-        num_right=num_right,
-        top1=num_right / len(targets),
+        num_correct=num_correct,
+        top1=num_correct / len(targets),
         top1_interval=top1_interval,
         top5=float(np.take_along_axis(truth, five_best, axis=1).any(axis=1).mean()),
         mean_class_accuracy=float(recall[occurring].mean()),
@@ -81,8 +82,8 @@ def compute_multilabel_metrics(
         nll=mean_nll(probabilities, targets, "sigmoid"),
         mean_average_precision=float(torch.stack(average_precisions).mean()),
         per_class={
-            label: ClassMetrics(num_clips=n, num_right=right, precision=p, recall=r, f1=f)
-            for label, n, right, p, r, f in by_label
+            label: ClassMetrics(num_clips=n, num_correct=correct, precision=p, recall=r, f1=f)
+            for label, n, correct, p, r, f in by_label
         },
         confusion=tuple(map(tuple, confusion.tolist())),
         failed=tuple(failed),

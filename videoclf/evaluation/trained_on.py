@@ -1,4 +1,4 @@
-"""Which of the clips that a model is measured on it was trained on: by content, or by the paths that its run noted."""
+"""Finds evaluation clips that the model was trained on: by content, or by the paths that its run recorded."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from videoclf.recipe.trained_clips import clip_hash
 
 @dataclass(frozen=True)
 class RunSplit:
-    """What a run's folder remembers of its clips."""
+    """The split of a run, as its folder records it."""
 
     spec: str
     """As ``--split`` takes it."""
-    group_pattern: str | None
-    """``--group-regex``, where it was given."""
+    group_regex: str | None
+    """The value of ``--group-regex``, if it was given."""
     trained_paths: frozenset[str]
-    """Absolute paths of the clips that trained, or chose epoch, temperature and threshold."""
+    """Absolute paths of the clips for training, and for choosing epoch, temperature and threshold."""
     test_names: frozenset[str]
-    """Folder and file name of each clip of the test part: it may have moved, or be looked at from another folder."""
+    """Folder and file name of each test clip: the dataset may have moved, or be given by another path."""
     is_finished: bool
-    """If not, its model is the best so far, and its scores are not calibrated."""
+    """If not, its model is the best one so far, and its scores are not calibrated."""
 
 
 def read_run_split(model: Path) -> RunSplit | None:
-    """Of the run that a model file or folder belongs to; None where it belongs to none.
+    """Read the split of the run that a model file or folder belongs to; None if it belongs to none.
 
     Raises:
         ResultsInvalidError: the run's split.json is damaged.
@@ -54,19 +54,20 @@ def read_run_split(model: Path) -> RunSplit | None:
 
 
 def short_name(clip: Path) -> str:
-    """Of a clip wherever its data set lies: ``walk/ira_walk.avi``."""
+    """A clip's name independent of where its dataset is: ``walk/ira_walk.avi``."""
     return "/".join(clip.parts[-2:])
 
 
 def find_trained_on(model: Model, clips: Sequence[LabelledClip]) -> list[bool]:
-    """Of each clip whether the model was trained on it (or validated, which chooses epoch, temperature and threshold).
+    """Say for each clip whether the model was trained or validated on it.
 
-    The model file says it by content, wherever a clip lies now. Where it says nothing (files written before it was
-    kept, runs that were interrupted), the run beside it says it by path, if there is one.
+    (Validation chooses epoch, temperature and threshold.) The model file identifies clips by content, wherever they are
+    now. If it lists none (files of older versions, runs that were interrupted), its run identifies them by path, if
+    there is one.
 
     Args:
-        model: as it was loaded.
-        clips: each is read whole, if the file knows any.
+        model: the loaded model.
+        clips: each file is read completely, if the model file lists any clips.
 
     Raises:
         ModelFileInvalidError, ResultsInvalidError: the file, or the run's split.json, is damaged.
@@ -79,7 +80,7 @@ def find_trained_on(model: Model, clips: Sequence[LabelledClip]) -> list[bool]:
 
 
 def hash_clips(clips: Sequence[LabelledClip]) -> list[str]:
-    """What a model file says of clips; of those that can be read."""
+    """The hashes by which a model file identifies clips; clips that cannot be read are left out."""
     return [clip_hash(digest) for digest in _digests(clips) if digest is not None]
 
 

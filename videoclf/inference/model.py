@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from videoclf.errors import UsageInvalidError
-from videoclf.inference.engines.exported_engine import ExportedEngine
+from videoclf.first_keywords import accepts_first_keywords
+from videoclf.inference.engines.exported_engine import PortableEngine
 from videoclf.inference.engines.protocol import Engine, Float32Array
 from videoclf.inference.options import EXPORT_SUFFIXES, EngineName
 from videoclf.inference.pipeline import clip_request, predict_clips
@@ -17,6 +18,7 @@ from videoclf.inference.prediction import Failure, Prediction
 from videoclf.inference.selection import open_engine
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import ReadWindow, read_clips
+from videoclf.progress import ProgressLike, as_progress
 from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.trained_clips import read_trained_clips
@@ -28,36 +30,37 @@ if TYPE_CHECKING:
     from videoclf.modeling.backbones.protocol import Backbone
 
 
+@accepts_first_keywords(place="device_map", notice="progress")
 def load(
     model: str | Path | None = None,
     *,
     engine: str = "auto",
     device: str = "auto",
-    place: str | None = None,
+    device_map: str | None = None,
     backbone: Backbone | None = None,
-    notice: Callable[[str], None] = lambda _text: None,
+    progress: ProgressLike = None,
 ) -> Model:
     """Load a model that is ready to predict.
 
     Args:
         model: nothing (the embedded default), a name from ``videoclf models``, a model file, a run's folder, or a file
             that ``videoclf export`` wrote. Only the ``kinetics400-`` names are downloaded, once.
-            engine: ``torch``, ``openvino`` (needs the extra ``cpu``; the model is converted once, and cached), ``onnx``
-                (for exported files), or ``auto``: see `EngineName`. Logits agree within 1e-4.
-            device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ...
-        place: in place of a device, which part of the network lies on which, such as
+        engine: ``torch``, ``openvino`` (needs the extra ``cpu``; the model is converted once, and kept), ``onnx`` (for
+            exported files), or ``auto``: see `EngineName`. Logits agree within 1e-4.
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, ...
+        device_map: in place of a device, which part of the network lies on which, such as
             ``backbone[:7]=cuda:0,backbone[7:]=cuda:1,temporal=cuda:1,head=cuda:1``; see
-            `videoclf.modeling.device_map.parse_device_map`.
-        backbone: for a model that was trained with a custom backbone: one with the same architecture.
-        notice: is told, in one line each, what takes some time and what could not be done the fast way.
+            `videoclf.modeling.device_map.parse_placement`.
+        backbone: for a model that was trained with a backbone of your own: one of the same make.
+        progress: receives notices, one line each: what takes some time, and what cannot be done the fast way.
 
     Raises:
         ModelFileInvalidError: there is no such model, or the file is damaged, foreign or newer.
         WeightsUnavailableError: the weights cannot be downloaded.
         DeviceUnavailableError: this machine has no such device.
         MemoryExhaustedError: the network does not fit on the GPU.
-        EngineUnavailableError: the requested engine is not installed, or cannot run the model.
-        UsageInvalidError: there is no such engine, or it cannot run such a file, or not on that device; a ``place``
+        EngineUnavailableError: the engine asked for is not installed, or cannot run the model.
+        UsageInvalidError: no such engine, or one that cannot run such a file, or not on that device; a ``device_map``
             that means nothing, or not for this network.
     """
     if engine not in set(EngineName):
@@ -65,7 +68,12 @@ def load(
             "there is no such engine", source=f"engine {engine!r}", hint=f"use {', '.join(EngineName)}"
         )
     opened, header = open_engine(
-        model, engine=EngineName(engine), device=device, place=place, backbone=backbone, notice=notice
+        model,
+        engine=EngineName(engine),
+        device=device,
+        device_map=device_map,
+        backbone=backbone,
+        notice=as_progress(progress).notice,
     )
     is_downloaded = str(model) in downloadable_names()
     return Model(opened, header, source=None if is_downloaded else find_model(model))
@@ -119,11 +127,12 @@ class Model:
             raise outcome.exception
         return outcome
 
+    @accepts_first_keywords(num_threads="workers")
     def predict_many(
         self,
         paths: Iterable[str | Path],
         *,
-        num_threads: int = DEFAULT_NUM_THREADS,
+        workers: int = DEFAULT_NUM_THREADS,
         reading: ReadOptions = DEFAULT_READ_OPTIONS,
     ) -> Iterator[Prediction | Failure]:
         """Predict the classes of many videos, in order. A video that cannot be read gives a `Failure`, and the others
@@ -131,12 +140,12 @@ class Model:
 
         Args:
             paths: taken as they are needed; may be endless.
-            num_threads: videos decoded at once.
-            reading: decoder, frame selection, isolation and limits.
+            workers: videos decoded at once.
+            reading: who decodes, and how.
         """
         if isinstance(paths, str | Path):
             raise TypeError(f"expected several paths, got the single {paths!r}; use predict for one")
-        return predict_clips(self._engine, self.header, map(Path, paths), num_threads=num_threads, reading=reading)
+        return predict_clips(self._engine, self.header, map(Path, paths), num_threads=workers, reading=reading)
 
     def features(self, path: str | Path) -> Tensor:
         """Compute the backbone's features of a video's frames: ``T'×D`` float32, window by window.

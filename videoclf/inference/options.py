@@ -17,5 +17,12 @@ class EngineName(StrEnum):
     ONNX = "onnx"
 
 
-EXPORT_SUFFIXES = {".onnx": EngineName.ONNX, ".xml": EngineName.OPENVINO}
-"""Suffixes of exported files, and the backends that read them."""
+class ExportFormat(StrEnum):
+    """The format of an exported file, under the name of the engine that runs it."""
+
+    ONNX = EngineName.ONNX.value
+    OPENVINO = EngineName.OPENVINO.value
+
+
+EXPORT_SUFFIXES = {".onnx": ExportFormat.ONNX, ".xml": ExportFormat.OPENVINO}
+"""Of exported files."""

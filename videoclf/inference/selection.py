@@ -26,7 +26,7 @@ def open_engine(
     *,
     engine: EngineName = EngineName.AUTO,
     device: str = "auto",
-    place: str | None = None,
+    device_map: str | None = None,
     backbone: Any = None,
     notice: Callable[[str], None] = lambda _text: None,
 ) -> tuple[Engine[Any], ModelHeader]:
@@ -39,14 +39,14 @@ def open_engine(
         UsageInvalidError: the engine cannot read such a file, or does not run on the device.
     """
     exported_for = EXPORT_SUFFIXES.get(Path(model or "").suffix.lower())
-    if place is not None and (engine not in {EngineName.AUTO, EngineName.TORCH} or exported_for is not None):
+    if device_map is not None and (engine not in {EngineName.AUTO, EngineName.TORCH} or exported_for is not None):
         raise UsageInvalidError(
             "only torch can run the parts of a network on several devices",
             source=option("device_map"),
             hint=f"use {option('engine', 'torch')}",
         )
     if exported_for is not None:
-        return _exported(_open_exported(Path(model or ""), exported_for, engine, device))
+        return _portable(_open_exported(Path(model or ""), EngineName(exported_for), engine, device))
     if engine is EngineName.ONNX:
         raise UsageInvalidError(
             "runs only exported files",
@@ -60,7 +60,7 @@ def open_engine(
                 "cannot run a custom backbone", source=option("engine", "openvino"), hint="use torch"
             )
     unfit: list[str] = []  # why OpenVINO is not used; said once there is an engine that is
-    is_automatic = engine is EngineName.AUTO and backbone is None and place is None and _openvino_is_faster(device)
+    is_automatic = engine is EngineName.AUTO and backbone is None and device_map is None and _openvino_is_faster(device)
     if engine is EngineName.OPENVINO or is_automatic:
         from videoclf.inference.export.conversions import open_converted
 
@@ -73,7 +73,7 @@ def open_engine(
     from videoclf.modeling.torch_threads import beside_lost_threads
 
     torch_engine, header, slow_because = beside_lost_threads(
-        _open_torch, model, engine, device, place, backbone, notice
+        _open_torch, model, engine, device, device_map, backbone, notice
     )
     for reason in (*unfit, *slow_because):
         notice(reason)
@@ -84,7 +84,7 @@ def _open_torch(
     model: str | Path | None,
     engine: EngineName,
     device: str,
-    place: str | None,
+    device_map: str | None,
     backbone: Any,
     notice: Callable[[str], None],
 ) -> tuple[Engine[Any], ModelHeader, list[str]]:
@@ -94,7 +94,7 @@ def _open_torch(
     from videoclf.modeling.open_model import open_model
 
     unfit: list[str] = []
-    is_for_a_gpu = engine is EngineName.AUTO and place is None and find_device(device).type == "cuda"
+    is_for_a_gpu = engine is EngineName.AUTO and device_map is None and find_device(device).type == "cuda"
     classifier, header = open_model(model, backbone=backbone)
     if is_for_a_gpu:
         from videoclf.inference.engines.cuda.engine import GpuEngine
@@ -108,7 +108,7 @@ def _open_torch(
             unfit.append(f"{device}: the GPU engine fails here ({one_line(error)[:200]}); plain torch is used instead")
         else:
             return gpu_engine, header, unfit
-    return TorchEngine(classifier, header.recipe, device, place=place), header, unfit
+    return TorchEngine(classifier, header.recipe, device, device_map=device_map), header, unfit
 
 
 def _try(engine: Engine[Any]) -> None:

@@ -32,7 +32,7 @@ def store_channels(
     red, green, blue,
     red_after, green_after, blue_after,
     scale0, scale1, scale2, shift0, shift1, shift2,
-    RGB_AT: tl.constexpr, MOMENTS_AT: tl.constexpr, DIFFERENCE_AT: tl.constexpr,
+    RGB_AT: tl.constexpr, GRAY_TRIPLET_AT: tl.constexpr, DIFFERENCE_AT: tl.constexpr,
 ):  # fmt: skip
     """What `channel_arrangement_reference.arrange_channels` does, for a tile of one frame in registers. The position of
     a view is -1 if it is not wanted. A clip's first and last frame replace the neighbour that they lack."""
@@ -41,16 +41,16 @@ def store_channels(
             at + 3 * RGB_AT * channel_stride, channel_stride, is_stored, red, green, blue,
             scale0, scale1, scale2, shift0, shift1, shift2,
         )  # fmt: skip
-    if MOMENTS_AT >= 0 or DIFFERENCE_AT >= 0:
+    if GRAY_TRIPLET_AT >= 0 or DIFFERENCE_AT >= 0:
         red_before = tl.where(has_before, red_before, red)
         green_before = tl.where(has_before, green_before, green)
         blue_before = tl.where(has_before, blue_before, blue)
         red_after = tl.where(has_after, red_after, red)
         green_after = tl.where(has_after, green_after, green)
         blue_after = tl.where(has_after, blue_after, blue)
-    if MOMENTS_AT >= 0:
+    if GRAY_TRIPLET_AT >= 0:
         _store_view(
-            at + 3 * MOMENTS_AT * channel_stride, channel_stride, is_stored,
+            at + 3 * GRAY_TRIPLET_AT * channel_stride, channel_stride, is_stored,
             _grey(red_before, green_before, blue_before), _grey(red, green, blue),
             _grey(red_after, green_after, blue_after), scale0, scale1, scale2, shift0, shift1, shift2,
         )  # fmt: skip

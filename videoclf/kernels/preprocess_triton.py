@@ -139,7 +139,7 @@ def preprocess_kernel(
     shift1,
     shift2,
     RGB_AT: tl.constexpr,
-    MOMENTS_AT: tl.constexpr,
+    GRAY_TRIPLET_AT: tl.constexpr,
     DIFFERENCE_AT: tl.constexpr,
     IS_YUV: tl.constexpr,
     FRAMES_A_RUN: tl.constexpr,
@@ -162,7 +162,7 @@ def preprocess_kernel(
     is_stored = (y < height)[:, None] & (x < width)[None, :]
     tile = out + y[:, None] * row_stride + x[None, :] * column_stride
 
-    REACH: tl.constexpr = 0 if MOMENTS_AT < 0 and DIFFERENCE_AT < 0 else 1
+    REACH: tl.constexpr = 0 if GRAY_TRIPLET_AT < 0 and DIFFERENCE_AT < 0 else 1
     first = tl.program_id(1) * FRAMES_A_RUN
     last = tl.minimum(first + FRAMES_A_RUN, num_frames) - 1
     red = tl.zeros((TILE_ROWS, TILE_COLUMNS), tl.float32)
@@ -184,7 +184,7 @@ def preprocess_kernel(
                 tile + shown.to(tl.int64) * frame_stride, channel_stride, is_stored,
                 shown > tl.load(row), shown < tl.load(row + 1),
                 red_before, green_before, blue_before, red, green, blue, r, g, b,
-                scale0, scale1, scale2, shift0, shift1, shift2, RGB_AT, MOMENTS_AT, DIFFERENCE_AT,
+                scale0, scale1, scale2, shift0, shift1, shift2, RGB_AT, GRAY_TRIPLET_AT, DIFFERENCE_AT,
             )  # fmt: skip
         if REACH == 1:
             red_before, green_before, blue_before = red, green, blue

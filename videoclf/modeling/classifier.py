@@ -73,8 +73,8 @@ def build_classifier(recipe: Recipe, num_classes: int, backbone: Backbone | None
     head = nn.Sequential(nn.Dropout(recipe.temporal.dropout), nn.Linear(temporal.output_size, num_classes))
     if recipe.backbone.frozen:
         built.requires_grad_(False)
-    elif recipe.backbone.unfrozen_stages is not None:
-        freeze_lower_stages(built, recipe.backbone.unfrozen_stages)
+    elif recipe.backbone.trainable_stages is not None:
+        freeze_lower_stages(built, recipe.backbone.trainable_stages)
     return VideoClassifier(built, temporal, head)
 
 
@@ -89,7 +89,11 @@ def build_backbone(recipe: Recipe) -> Backbone:
     if facts.kind == "2d":
         built = build_backbone2d(facts, num_views=num_views, has_temporal_shift=recipe.backbone.temporal_shift)
         spec = recipe.backbone
-        return built if spec.tap_below is None else with_intermediate_features(built, spec.tap_below, spec.tap_grid)
+        return (
+            built
+            if spec.intermediate_stage_from_top is None
+            else with_tap(built, spec.intermediate_stage_from_top, spec.intermediate_grid)
+        )
     if facts.kind == "3d":
         return build_backbone3d(facts, temporal_stride=recipe.backbone.temporal_stride, num_views=num_views)
     raise RecipeInvalidError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from videoclf.recipe.section import Section
@@ -13,6 +15,8 @@ class Augment(Section):
     Frames are augmented before the recipe's ``channels`` are computed, all frames of a clip alike, so motion stays the
     same. (``training.horizontal_flip`` and ``training.min_crop_share`` change clips too.)
     """
+
+    FIRST_NAMES: ClassVar = {"stored_views": "cached_views"}
 
     crop_scale_min: float = Field(1.0, gt=0, le=1)
     """A random part of the frame, with at least this share of its area and 3:4 to 4:3 of its aspect ratio, is enlarged
@@ -42,7 +46,7 @@ class Augment(Section):
     speed: float = Field(0.0, ge=0, le=3)
     """The clip is played faster or slower by up to this much: 0.25 means 0.8 to 1.25 times as fast."""
 
-    stored_views: int = Field(4, ge=1, le=64)
+    cached_views: int = Field(4, ge=1, le=64, serialization_alias="stored_views")
     """Behind a frozen backbone, whose features are computed once: how many versions with varied pictures are kept of
     every clip, beside the clip as it is; each costs as much time and space again."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,6 +18,12 @@ from videoclf.recipe.section import Section
 
 class Backbone(Section):
     """The network that turns frames into feature vectors: each separately (2D), or all of a clip together (3D)."""
+
+    FIRST_NAMES: ClassVar = {
+        "tap_below": "intermediate_stage_from_top",
+        "tap_grid": "intermediate_grid",
+        "unfrozen_stages": "trainable_stages",
+    }
 
     name: str = Field("mobilenet_v2", max_length=200)
     """2D: torchvision's ResNet, MobileNet, EfficientNet, ConvNeXt and RegNet families (``resnet50``,
@@ -42,14 +48,15 @@ class Backbone(Section):
     frozen: bool = False
     """True: the backbone is not trained. Its features are then computed once and cached, instead of once an epoch."""
 
-    tap_below: int | None = Field(None, ge=1, le=100)
+    intermediate_stage_from_top: int | None = Field(None, ge=1, le=100, serialization_alias="tap_below")
     """2D only, of torchvision's names: beside the top's features stand those of the stage with so many above it (5 of
     MobileNetV2's nineteen: its thirteenth block). Unset: the top's alone."""
 
-    tap_grid: int = Field(3, ge=1, le=8)
-    """Cells a side of the grid over which the tapped stage's maps are averaged: where in the picture, coarsely."""
+    intermediate_grid: int = Field(3, ge=1, le=8, serialization_alias="tap_grid")
+    """Cells a side of the grid over which the intermediate stage's maps are averaged: a coarse position in the
+    frame."""
 
-    unfrozen_stages: int | None = Field(None, ge=1, le=100)
+    trainable_stages: int | None = Field(None, ge=1, le=100, serialization_alias="unfrozen_stages")
     """Only so many stages of the backbone are trained, counted from its top; the others, their batch norms too, stay as
     they are. Unset: all are trained. (ResNets have five, the stem included, MobileNetV2 nineteen; see
     docs/recipes.md.)"""
@@ -72,17 +79,23 @@ class Backbone(Section):
                 f"temporal_shift = true: {self.name} cannot be shifted; mobilenet_v2, and resnet, resnext and "
                 "wide_resnet names can"
             )
-        if self.unfrozen_stages is not None and facts.source in WITHOUT_STAGES:
+        if self.trainable_stages is not None and facts.source in WITHOUT_STAGES:
             raise ValueError(
-                f"unfrozen_stages = {self.unfrozen_stages}: {self.name} has no stages known here; unset it"
+                f"trainable_stages = {self.trainable_stages}: {self.name} has no stages known here; unset it"
             )
-        if self.tap_below is not None and (facts.kind != "2d" or facts.source in WITHOUT_STAGES):
-            raise ValueError(f"tap_below = {self.tap_below}: {self.name} has no 2D stages known here; unset it")
-        if self.tap_below is not None and self.temporal_shift:
-            raise ValueError(f"tap_below = {self.tap_below} and temporal_shift = true exclude each other; unset one")
-        if self.unfrozen_stages is not None and self.frozen:
+        if self.intermediate_stage_from_top is not None and (facts.kind != "2d" or facts.source in WITHOUT_STAGES):
             raise ValueError(
-                f"frozen = true and unfrozen_stages = {self.unfrozen_stages} exclude each other; unset one"
+                f"intermediate_stage_from_top = {self.intermediate_stage_from_top}: {self.name} has no 2D "
+                "stages known here; unset it"
+            )
+        if self.intermediate_stage_from_top is not None and self.temporal_shift:
+            raise ValueError(
+                f"intermediate_stage_from_top = {self.intermediate_stage_from_top} and temporal_shift = true "
+                "exclude each other; unset one"
+            )
+        if self.trainable_stages is not None and self.frozen:
+            raise ValueError(
+                f"frozen = true and trainable_stages = {self.trainable_stages} exclude each other; unset one"
             )
         if self.weights == "kinetics400" and self.name not in TORCHVISION_3D:
             raise ValueError(

@@ -20,7 +20,8 @@ from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.training import Objective
 from videoclf.recipe.validation_errors import describe_validation, shortened
 
-FORMAT_VERSION: Literal[1] = 1
+FORMAT_VERSION: Literal[2] = 2
+"""2: keys of the recipe have other names than in 1; files of both are read."""
 METADATA_KEY = "videoclf"
 
 
@@ -41,7 +42,7 @@ class ModelHeader(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[2] = FORMAT_VERSION
     name: str = Field(min_length=1, max_length=200)
     """The model's name in predictions."""
 
@@ -131,7 +132,7 @@ def parse_header(text: str, path: Path) -> ModelHeader:
             hint="upgrade with: pip install --upgrade videoclf",
         )
     try:
-        return ModelHeader.model_validate(tree)
+        return ModelHeader.model_validate({**tree, "format_version": FORMAT_VERSION})
     except ValidationError as error:
         raise ModelFileInvalidError(
             f"its header is refused: {describe_validation(error, ModelHeader)}",

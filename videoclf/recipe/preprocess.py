@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializationInfo, field_serializer, field_validator, model_validator
 
 from videoclf.recipe.section import Section
 
 _Mean = Annotated[float, Field(ge=-100, le=100)]
 _Deviation = Annotated[float, Field(ge=1e-3, le=1000)]
+
+Channels = Literal["rgb", "gray_triplet", "difference"]
+_FIRST_NAMES = {"moments": "gray_triplet"}
+"""Of channels, in older versions."""
+_FIRST_OF = {now: first for first, now in _FIRST_NAMES.items()}
 
 
 class Preprocess(Section):
@@ -28,9 +33,9 @@ class Preprocess(Section):
     crop_margin: float = Field(1.0, ge=1, le=4)
     """``crop`` only: how much larger than height×width the frame is before the centre is cut out (1.143: 256 → 224)."""
 
-    channels: tuple[Literal["rgb", "moments", "difference"], ...] = Field(("rgb",), min_length=1, max_length=3)
+    channels: tuple[Channels, ...] = Field(("rgb",), min_length=1, max_length=3)
     """What the network is shown of each frame, three channels at a time; a 2D network sees motion as colour.
-    ``moments``: the grey images of the sampled frame before, of the frame itself and of the one after.
+    ``gray_triplet``: the grey images of the sampled frame before, of the frame itself and of the one after.
     ``difference``: half the difference between the frame after and the one before, in RGB, around middle grey.
     (At a clip's ends the frame itself stands in for a neighbour.) With several, the backbone runs once for each, and
     the features are concatenated."""
@@ -41,8 +46,24 @@ class Preprocess(Section):
     std: tuple[_Deviation, _Deviation, _Deviation] = (0.229, 0.224, 0.225)
     """Each channel is then divided by it."""
 
+    @field_validator("channels", mode="before")
+    @classmethod
+    def _channels_under_todays_names(cls, channels: Any) -> Any:
+        return todays_channels(channels)
+
+    @field_serializer("channels")
+    def _first_names_where_hashed(self, channels: tuple[Channels, ...], info: SerializationInfo) -> tuple[str, ...]:
+        return tuple(_FIRST_OF.get(name, name) for name in channels) if info.by_alias else channels
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(set(self.channels)) != len(self.channels):
             raise ValueError(f"channels names one twice: {list(self.channels)}")
         return self
+
+
+def todays_channels(channels: Any) -> Any:
+    """The same channels, those of older versions under the names that they have now; anything else is left alone."""
+    if not isinstance(channels, list | tuple):
+        return channels
+    return type(channels)(_FIRST_NAMES.get(each, each) if isinstance(each, str) else each for each in channels)

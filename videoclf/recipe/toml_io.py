@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,20 @@ from pydantic import ValidationError
 from videoclf.errors import RecipeInvalidError, one_line
 from videoclf.option_names import option
 from videoclf.recipe.recipe import Recipe
+from videoclf.recipe.renamed import Renamed
 from videoclf.recipe.validation_errors import describe_validation, known_keys, section_model
 
 
-def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
-    """Read the recipe in a TOML file. ``section.key=value`` overrides are applied before it is checked;
-    ``section.key=`` removes the file's value, so that the default applies.
+def load_recipe(
+    path: Path, overrides: list[str] | None = None, *, notice: Callable[[str], object] = lambda _text: None
+) -> Recipe:
+    """The recipe in a TOML file, with ``section.key=value`` overrides applied before it is checked; ``section.key=``
+    removes the file's value, so that the default applies.
+
+    Args:
+        path: of the file.
+        overrides: are applied in this order.
+        notice: gets one line where file or overrides use keys of older versions.
 
     Raises:
         RecipeInvalidError: the message names the file, the key, the value and what is allowed.
@@ -29,37 +38,60 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     except (ValueError, RecursionError) as error:
         raise RecipeInvalidError(f"is not TOML ({one_line(error)})", source=path, hint="see docs/recipes.md") from error
     source = f"{path} with {option('set', *overrides)}" if overrides else str(path)
-    return parse_recipe(tree, overrides or [], source=source)
+    return parse_recipe(tree, overrides or [], source=source, notice=notice)
 
 
-def parse_recipe(tree: dict[str, Any], overrides: list[str], *, source: str) -> Recipe:
-    """Apply overrides to a tree of plain values and check it as a recipe; ``source`` names it in messages.
+def parse_recipe(
+    tree: dict[str, Any],
+    overrides: list[str],
+    *,
+    source: str,
+    notice: Callable[[str], object] = lambda _text: None,
+) -> Recipe:
+    """Check a tree of plain values, overrides applied, as a recipe; ``source`` names it in messages.
+
+    Args:
+        tree: sections by name; stays as it is.
+        overrides: see `load_recipe`.
+        source: of the tree.
+        notice: see `load_recipe`.
 
     Raises:
         RecipeInvalidError: the message names the source, the key, the value and what is allowed.
     """
-    for override in overrides:
-        _apply_override(tree, override)
+    renamed = Renamed()
     try:
-        return Recipe.model_validate(tree)
+        tree = renamed.under_todays_names(tree)
+        for override in overrides:
+            _apply_override(tree, override, renamed)
+        recipe = Recipe.model_validate(tree)
     except ValidationError as error:
         raise RecipeInvalidError(describe_validation(error, Recipe), source=source) from error
+    except ValueError as error:
+        raise RecipeInvalidError(str(error), source=source) from error
+    if renamed.found:
+        named = ", ".join(f"{first} is {now} now" for first, now in renamed.found.items())
+        notice(f"{source}: names of an older version are used: {named}; they are still read")
+    return recipe
 
 
-def _apply_override(tree: dict[str, Any], override: str) -> None:
+def _apply_override(tree: dict[str, Any], override: str, renamed: Renamed) -> None:
     key, separator, text = override.partition("=")
     parts = key.strip().split(".")
     if not separator or not all(parts):
         raise RecipeInvalidError(
             f"expected KEY=VALUE, for instance {option('set', 'training.epochs=20')}", source=option("set", override)
         )
+    if len(parts) == 2:
+        parts[1] = renamed.key(parts[0], parts[1])
     section = tree
     for part in parts[:-1]:
         section = section.setdefault(part, {})
         if not isinstance(section, dict):
             raise RecipeInvalidError(f"{part!r} is a value, not a section", source=option("set", override))
     if text.strip():
-        section[parts[-1]] = _literal(text.strip())
+        value = _literal(text.strip())
+        section[parts[-1]] = renamed.value(parts[0], parts[1], value) if len(parts) == 2 else value
         return
     owner = section_model(Recipe, parts[:-1])  # what is taken away is not there for the recipe's check to complain of
     if owner is None or parts[-1] not in owner.model_fields:

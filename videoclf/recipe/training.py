@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,8 @@ Objective = Literal["softmax", "sigmoid"]
 class Training(Section):
     """How a model is trained."""
 
+    FIRST_NAMES: ClassVar = {"keep": "checkpoint_choice"}
+
     objective: Objective = "softmax"
     """``softmax``: a clip has one class, and scores add up to 1. ``sigmoid``: a clip may have several labels (in a list
     ``walk|talk``), each learned and scored separately, from 0 to 1."""
@@ -25,7 +27,7 @@ class Training(Section):
     patience: int = Field(10, ge=1, le=10_000)
     """Training stops after this many epochs without a better validation result (lower loss)."""
 
-    keep: Literal["best", "last"] = "best"
+    checkpoint_choice: Literal["best", "last"] = Field("best", serialization_alias="keep")
     """Which weights are kept: of the epoch with the best validation, or of the last (then there is no early end, and
     validation chooses temperature and threshold only: better where it has a dozen clips)."""
 

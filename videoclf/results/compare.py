@@ -1,4 +1,4 @@
-"""Runs side by side; and, where two judged the same clips, how sure the difference between them is."""
+"""Compares runs, and runs that were evaluated on the same clips also clip by clip."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from videoclf.errors import UsageInvalidError
 from videoclf.evaluation.bootstrap import Interval, resampled_sums
@@ -16,14 +16,14 @@ from videoclf.results.reader import Result, read_result
 
 
 class ComparedRun(BaseModel):
-    """One run; its figures are those of `Metrics`, of a cross-validation those of all seeds together."""
+    """One run with its metrics, as in `Metrics`; of a cross-validation, with all seeds together."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
     run: str
     """Its folder, as it was given."""
-    judged_on: str
-    """The data, and which part of them."""
+    evaluated_on: str = Field(alias="judged_on")
+    """The dataset, and which part of it."""
     num_clips: int
     num_failed: int
     top1: float
@@ -34,60 +34,67 @@ class ComparedRun(BaseModel):
     ece: float
     nll: float
     recipe: dict[str, Any]
-    """The keys (``section.key``) in which the runs differ; one that is missing has no value here, or is of a run that
-    keeps no recipe."""
+    """The recipe keys (``section.key``) in which the runs differ. A key is missing if this run's recipe has no value
+    for it, or if its folder contains no recipe."""
+
+    @property
+    def judged_on(self) -> str:
+        """The old name of `evaluated_on`."""
+        return self.evaluated_on
 
 
 class PairedDifference(BaseModel):
-    """Two runs on the clips that both judged. The interval resamples these clips (in whole groups, where one of the
-    runs keeps them): where it does not hold 0, the clips alone do not explain the difference. Seeds it knows only as
-    far as the runs had several."""
+    """The difference of two runs on the clips that both were evaluated on.
+
+    The interval resamples these clips (in whole groups, if one of the runs records them). If it does not contain 0, the
+    choice of clips alone does not explain the difference. It covers different seeds only if the runs had several.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     first: int
-    """Number of a run, counted from 1."""
+    """The number of a run, counted from 1."""
     second: int
     num_clips: int
     difference: float
-    """Top-1 of the second minus that of the first."""
+    """Top-1 of the second run minus top-1 of the first."""
     interval: Interval
     num_only_first: int
-    """Clips that only the first got right (with several seeds: more often than the second)."""
+    """Clips that only the first run classified correctly (with several seeds: more often than the second)."""
     num_only_second: int
 
 
 class Comparison(BaseModel):
-    """Runs in the order they were named."""
+    """Several runs, in the order in which they were given."""
 
     model_config = ConfigDict(frozen=True)
 
     format_version: Literal[1] = 1
     runs: tuple[ComparedRun, ...]
     pairs: tuple[PairedDifference, ...]
-    """Every two runs that share clips."""
+    """One for each two runs with clips in common."""
     warnings: tuple[str, ...] = ()
-    """A line for each two runs that were not tested on the same clips."""
+    """One for each run that was not tested on the same clips as the first."""
 
     @property
     def differing_keys(self) -> list[str]:
-        """Of the recipes, sorted."""
+        """The recipe keys in which the runs differ, sorted."""
         return sorted({key for run in self.runs for key in run.recipe})
 
 
 def compare(runs: Sequence[str | Path]) -> Comparison:
-    """Put the results of several runs side by side.
+    """Compare the results of several runs.
 
     Args:
-        runs: folders that `train`, `evaluate` (with ``out``) or `crossval` left, two at least.
+        runs: at least two folders written by `train`, `evaluate` (with ``out``) or `crossval`.
 
     Raises:
         UsageInvalidError: fewer than two runs.
-        ResultsInvalidError: a folder without figures, or with files that are cut short, foreign or newer.
+        ResultsInvalidError: a folder without results, or with files that are truncated, of another program or newer.
     """
     if len(runs) < 2:
         raise UsageInvalidError(
-            "needs two runs at least", source=f"compare {' '.join(map(str, runs))}", hint="name another folder"
+            "needs at least two runs", source=f"compare {' '.join(map(str, runs))}", hint="name another folder"
         )
     results = [read_result(run) for run in runs]
     keys = _differing_keys([result.recipe for result in results if result.recipe])
@@ -100,7 +107,7 @@ def compare(runs: Sequence[str | Path]) -> Comparison:
 
 
 def _warn_of_other_clips(results: Sequence[Result]) -> list[str]:
-    """Each run against the first one: a line for those that were tested on others."""
+    """A warning for each run that was not tested on the clips of the first one."""
     warnings = []
     first = results[0]
     for number, other in enumerate(results[1:], 2):
@@ -110,13 +117,13 @@ def _warn_of_other_clips(results: Sequence[Result]) -> list[str]:
         if first.clips and other.clips:
             only = f"{len(shared)} in common, {len(first.clips) - len(shared)} only in 1, "
             only += f"{len(other.clips) - len(shared)} only in {number}"
-        elif first.metrics.num_clips != other.metrics.num_clips or first.judged_on != other.judged_on:
-            only = f"{first.judged_on}, and {other.judged_on}"
+        elif first.metrics.num_clips != other.metrics.num_clips or first.evaluated_on != other.evaluated_on:
+            only = f"{first.evaluated_on}; {other.evaluated_on}"
         else:
             continue
         warnings.append(
-            f"1 and {number} were tested on different clips ({only}): figures beside each other say little; "
-            + ("see the difference on the common ones" if shared else "evaluate both on the same clips")
+            f"1 and {number} were tested on different clips ({only}), so their figures are not comparable; "
+            + ("see the difference on the common clips" if shared else "evaluate both on the same clips")
         )
     return warnings
 
@@ -130,7 +137,7 @@ def _describe(result: Result, keys: Sequence[str]) -> ComparedRun:
     metrics = result.metrics
     return ComparedRun(
         run=result.folder,
-        judged_on=result.judged_on,
+        evaluated_on=result.evaluated_on,
         num_clips=metrics.num_clips,
         num_failed=metrics.num_failed,
         top1=metrics.top1,
@@ -148,7 +155,7 @@ def _pair(first_number: int, second_number: int, first: Result, second: Result) 
     shared = [(source, first.clips[source], second.clips[source]) for source in first.clips if source in second.clips]
     if not shared:
         return None
-    gains = np.array([b.share_right - a.share_right for _, a, b in shared])
+    gains = np.array([b.share_correct - a.share_correct for _, a, b in shared])
     units = [a.group or b.group or source for source, a, b in shared]
     sums = resampled_sums(np.column_stack([gains, np.ones_like(gains)]), units)
     return PairedDifference(

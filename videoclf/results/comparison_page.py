@@ -1,4 +1,4 @@
-"""A comparison as rows of text, and as a page."""
+"""A comparison of runs as rows of text, and as an HTML page."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from videoclf.results.page import render, svg
 
 
 def rows_of(comparison: Comparison) -> list[tuple[str, list[str]]]:
-    """A heading and a cell a run, line by line; the recipe's keys that differ stand at the end."""
+    """The rows of the table: a heading, and a cell for each run. The recipe keys that differ come last."""
     runs = comparison.runs
     rows = [
         ("clips", [str(run.num_clips) for run in runs]),
         ("top-1", [f"{run.top1:.3f}" for run in runs]),
         ("top-1, 95 %", [str(run.top1_interval or "–") for run in runs]),
         ("top-5", [f"{run.top5:.3f}" for run in runs]),
-        ("mean over classes", [f"{run.mean_class_accuracy:.3f}" for run in runs]),
-        ("mean over classes, 95 %", [str(run.mean_class_accuracy_interval or "–") for run in runs]),
+        ("mean per-class accuracy", [f"{run.mean_class_accuracy:.3f}" for run in runs]),
+        ("mean per-class accuracy, 95 %", [str(run.mean_class_accuracy_interval or "–") for run in runs]),
         ("calibration error", [f"{run.ece:.3f}" for run in runs]),
         ("negative log-likelihood", [f"{run.nll:.3f}" for run in runs]),
     ]
     if any(run.num_failed for run in runs):
-        rows.insert(1, ("clips failed", [str(run.num_failed) for run in runs]))
+        rows.insert(1, ("failed clips", [str(run.num_failed) for run in runs]))
     return rows + [(key, [_value(run, key) for run in runs]) for key in comparison.differing_keys]
 
 
 def describe_pair(pair: PairedDifference) -> str:
-    """One line: run 2 against run 1."""
+    """The difference of two runs in one line."""
     return (
-        f"{pair.second} against {pair.first} on {pair.num_clips} clips: top-1 {pair.difference:+.3f} "
+        f"{pair.second} vs. {pair.first} on {pair.num_clips} clips: top-1 {pair.difference:+.3f} "
         f"(95 %: {pair.interval.low:+.3f} to {pair.interval.high:+.3f}); "
-        f"only {pair.second} right {pair.num_only_second}, only {pair.first} right {pair.num_only_first}"
+        f"correct only in {pair.second}: {pair.num_only_second}, only in {pair.first}: {pair.num_only_first}"
     )
 
 
@@ -63,7 +63,7 @@ def _value(run: ComparedRun, key: str) -> str:
 
 
 def _intervals(comparison: Comparison) -> str:
-    """A line a run, from the interval's one end to the other, a dot on top-1."""
+    """For each run a line over its 95 % interval, and a dot at top-1."""
     num_runs = len(comparison.runs)
     figure = Figure(figsize=(8, 1.1 + 0.35 * num_runs), layout="constrained")
     axes = figure.subplots()
@@ -71,6 +71,7 @@ def _intervals(comparison: Comparison) -> str:
         if run.top1_interval is not None:
             axes.plot([run.top1_interval.low, run.top1_interval.high], [number, number], color="C0", linewidth=2)
         axes.plot(run.top1, number, "o", color="C0")
-    axes.set(xlabel="top-1 (line: 95 %)", ylabel="run", ylim=(num_runs + 0.5, 0.5), yticks=range(1, num_runs + 1))
+    axes.set(ylabel="run", ylim=(num_runs + 0.5, 0.5), yticks=range(1, num_runs + 1))
+    axes.set(xlabel="top-1 accuracy (line: 95 % interval)")
     axes.grid(axis="x", alpha=0.3)
     return svg(figure)

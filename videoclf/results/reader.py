@@ -1,4 +1,4 @@
-"""What `train`, `evaluate` and `crossval` left in a folder, read back."""
+"""Reads the results that `train`, `evaluate` and `crossval` write."""
 
 from __future__ import annotations
 
@@ -9,53 +9,54 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from videoclf.errors import ResultsInvalidError, counted, one_line
 from videoclf.evaluation.cross_validated import ClipScores, CrossvalMetrics
 from videoclf.evaluation.metrics import Metrics
 from videoclf.inference.prediction import LabelScore
 from videoclf.option_names import option
+from videoclf.recipe.renamed import Renamed
 from videoclf.recipe.validation_errors import describe_validation
 
 UNKNOWN_DATA = "unknown data"
-"""Of what was written before the data were named."""
+"""For files of versions that did not record the dataset."""
 
 
 def holds_run(folder: Path) -> bool:
-    """Whether a training has begun there, or only its model was left."""
+    """Whether the folder contains a training run, or at least its model."""
     return any((folder / name).exists() for name in ("split.json", "model.safetensors"))
 
 
 @dataclass
 class ClipRecord:
-    """What a run said of one clip."""
+    """The predictions of a run for one clip."""
 
     group: str | None
-    """None where it is not known: only a cross-validation keeps it."""
-    were_right: list[bool] = field(default_factory=list)
-    """Once a seed."""
+    """None if it is unknown: only cross-validations record it."""
+    were_correct: list[bool] = field(default_factory=list)
+    """Whether the prediction was correct, for each seed."""
 
     @property
-    def share_right(self) -> float:
-        """Over the seeds."""
-        return sum(self.were_right) / len(self.were_right)
+    def share_correct(self) -> float:
+        """The share of seeds whose prediction was correct."""
+        return sum(self.were_correct) / len(self.were_correct)
 
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """The figures of one folder."""
+    """The results in one folder."""
 
     folder: str
     """As it was given."""
-    judged_on: str
-    """The data, and which part of them."""
+    evaluated_on: str
+    """The dataset, and which part of it."""
     metrics: Metrics
-    """Of a cross-validation, of all its seeds together."""
+    """For a cross-validation, of all seeds together."""
     recipe: dict[str, Any]
-    """By ``section.key``; empty where the folder holds none."""
+    """Values by ``section.key``; empty if the folder contains no recipe."""
     clips: dict[str, ClipRecord]
-    """By absolute path; empty where predictions were not kept, or without the truth."""
+    """By absolute path; empty if the folder contains no predictions, or no true labels."""
 
     def __repr__(self) -> str:
         return f"Result({self.folder}: top-1 {self.metrics.top1:.3f} of {self.metrics.num_clips} clips)"
@@ -66,34 +67,34 @@ class _Split(BaseModel):
 
 
 class _RunMetrics(Metrics):
-    """``metrics.json`` of `train` and `evaluate`; what came later than the first of them may be missing."""
+    """``metrics.json`` of `train` and `evaluate`; keys of later versions may be missing."""
 
     format_version: Literal[1] = 1
     data: str = UNKNOWN_DATA
-    judged_on: Literal["test", "validation", "training", "all"] = "all"
+    evaluated_on: Literal["test", "validation", "training", "all"] = Field("all", alias="judged_on")
     split: _Split = _Split()
 
     def describe(self) -> str:
-        """The data, and which part of them."""
-        part = "all clips" if self.judged_on == "all" else f"{self.judged_on} of {self.split.spec}"
+        """The dataset, and which part of it."""
+        part = "all clips" if self.evaluated_on == "all" else f"{self.evaluated_on} of {self.split.spec}"
         known = f", {self.num_trained_on} of them trained on" if self.num_trained_on else ""
         return f"{self.data}, {part}{known}"
 
 
-class _SaidOfClip(BaseModel):
-    """A line of `train` and `evaluate`."""
+class _ClipPrediction(BaseModel):
+    """A line of ``predictions.jsonl`` of `train` and `evaluate`."""
 
     source: str
     truth: tuple[str, ...] = ()
     labels: tuple[LabelScore, ...] = ()
-    """Empty of a clip that could not be read."""
+    """Empty for a clip that could not be read."""
 
 
 def read_result(folder: str | Path) -> Result:
-    """What a folder holds.
+    """Read the results in a folder.
 
     Raises:
-        ResultsInvalidError: no figures, or files that are cut short, foreign or newer.
+        ResultsInvalidError: no results, or files that are truncated, of another program or newer.
     """
     path = Path(folder)
     tree = _read_metrics(path / "metrics.json")
@@ -103,16 +104,16 @@ def read_result(folder: str | Path) -> Result:
             folds = CrossvalMetrics.model_validate(tree)
             by = f" by {folds.by}" if folds.by else ""
             about = [folds.data or UNKNOWN_DATA, f"{folds.num_folds} folds{by}", counted(len(folds.seeds), "seed")]
-            judged_on = ", ".join([*about, *filter(None, [folds.baseline])])
-            return Result(str(folder), judged_on, folds.pooled, recipe, _read_clips(path, _judged_in_fold))
+            evaluated_on = ", ".join([*about, *filter(None, [folds.baseline])])
+            return Result(str(folder), evaluated_on, folds.pooled, recipe, _read_clips(path, _parse_fold_line))
         run = _RunMetrics.model_validate(tree)
     except ValidationError as error:
         raise ResultsInvalidError(
-            f"is not what train, evaluate or crossval writes ({describe_validation(error, Metrics)})",
+            f"was not written by train, evaluate or crossval ({describe_validation(error, Metrics)})",
             source=path / "metrics.json",
-            hint="name the folder of one of these",
+            hint="name a folder that one of them wrote",
         ) from error
-    return Result(str(folder), run.describe(), run, recipe, _read_clips(path, _judged))
+    return Result(str(folder), run.describe(), run, recipe, _read_clips(path, _parse_line))
 
 
 def _read_metrics(path: Path) -> dict[str, Any]:
@@ -123,20 +124,20 @@ def _read_metrics(path: Path) -> dict[str, Any]:
             raise ResultsInvalidError(
                 "its cross-validation is not finished",
                 source=path.parent,
-                hint="run the same crossval again, it goes on",
+                hint="run the same crossval command again to continue it",
             ) from error
         raise ResultsInvalidError(
-            "holds no metrics.json",
+            "contains no metrics.json",
             source=path.parent,
-            hint=f"name the folder of a train, evaluate {option('out')} or crossval",
+            hint=f"name a folder written by train, evaluate {option('out')} or crossval",
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise ResultsInvalidError(
-            f"cannot be read as JSON ({one_line(error)})", source=path, hint="make it again"
+            f"cannot be read as JSON ({one_line(error)})", source=path, hint="write it again"
         ) from error
     if not isinstance(tree, dict):
         raise ResultsInvalidError(
-            "is not what train, evaluate or crossval writes", source=path, hint="name the folder of one of these"
+            "was not written by train, evaluate or crossval", source=path, hint="name a folder that one of them wrote"
         )
     return tree
 
@@ -148,10 +149,18 @@ def _read_recipe(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError, RecursionError) as error:
         raise ResultsInvalidError(
-            f"is not TOML ({one_line(error)})", source=path, hint="put it right or remove it"
+            f"is not TOML ({one_line(error)})", source=path, hint="correct or remove it"
         ) from error
     tree.pop("description", None)
-    return dict(_flattened(tree))
+    return dict(_flattened(_under_todays_names(tree, path)))
+
+
+def _under_todays_names(tree: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Runs of older versions are compared with newer ones key by key."""
+    try:
+        return Renamed().under_todays_names(tree)
+    except ValueError as error:
+        raise ResultsInvalidError(str(error), source=path, hint="put it right or remove it") from error
 
 
 def _flattened(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -162,11 +171,11 @@ def _flattened(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{key}", value
 
 
-_Judgement = tuple[str, str | None, bool]
-"""Source, group, and whether it was right."""
+_Parsed = tuple[str, str | None, bool]
+"""The source, its group, and whether the prediction is correct."""
 
 
-def _read_clips(folder: Path, judge: Callable[[object], _Judgement | None]) -> dict[str, ClipRecord]:
+def _read_clips(folder: Path, parse: Callable[[object], _Parsed | None]) -> dict[str, ClipRecord]:
     path = folder / "predictions.jsonl"
     clips: dict[str, ClipRecord] = {}
     try:
@@ -179,29 +188,30 @@ def _read_clips(folder: Path, judge: Callable[[object], _Judgement | None]) -> d
         ) from error
     for number, line in enumerate(lines, 1):
         try:
-            judgement = judge(json.loads(line))  # pydantic's own parser refuses names that are no UTF-8
+            parsed = parse(json.loads(line))  # pydantic's own parser refuses names that are no UTF-8
         except (ValueError, RecursionError) as error:
-            cause = describe_validation(error, _SaidOfClip) if isinstance(error, ValidationError) else one_line(error)
+            model = _ClipPrediction
+            cause = describe_validation(error, model) if isinstance(error, ValidationError) else one_line(error)
             raise ResultsInvalidError(
-                f"is not what train, evaluate or crossval writes ({cause})",
+                f"was not written by train, evaluate or crossval ({cause})",
                 source=f"{path}, line {number}",
-                hint="remove the file, or make it again",
+                hint="remove the file, or write it again",
             ) from error
-        if judgement is not None:
-            source, group, is_right = judgement
-            clips.setdefault(str(Path(source).absolute()), ClipRecord(group)).were_right.append(is_right)
+        if parsed is not None:
+            source, group, is_correct = parsed
+            clips.setdefault(str(Path(source).absolute()), ClipRecord(group)).were_correct.append(is_correct)
     return clips
 
 
-def _judged(line: object) -> _Judgement | None:
-    """None where nothing was said, or, in older files, nothing of the truth."""
-    said = _SaidOfClip.model_validate(line)
-    if not said.labels or not said.truth:
+def _parse_line(line: object) -> _Parsed | None:
+    """None if there is no prediction or, in files of older versions, no true label."""
+    clip = _ClipPrediction.model_validate(line)
+    if not clip.labels or not clip.truth:
         return None
-    return said.source, None, said.labels[0].label in said.truth
+    return clip.source, None, clip.labels[0].label in clip.truth
 
 
-def _judged_in_fold(line: object) -> _Judgement | None:
-    """None of a clip whose class was kept from training."""
-    said = ClipScores.model_validate(line)
-    return (said.source, said.group, said.is_right) if said.is_known else None
+def _parse_fold_line(line: object) -> _Parsed | None:
+    """None for a clip whose class was excluded from training."""
+    clip = ClipScores.model_validate(line)
+    return (clip.source, clip.group, clip.is_correct) if clip.is_known else None

@@ -1,4 +1,4 @@
-"""``report.html``: the figures of a run or an evaluation, in one file that needs nothing else."""
+"""Writes ``report.html``: the results of a run or an evaluation, in a single file that loads nothing else."""
 
 from __future__ import annotations
 
@@ -9,62 +9,38 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from pydantic import BaseModel, ConfigDict
 
 from videoclf.data.dataset import LabelledClip
-from videoclf.evaluation.clip_results import JudgedClip, least_sure, surest_mistakes
+from videoclf.epoch_record import EpochRecord
+from videoclf.evaluation.clip_results import ClipResult, lowest_confidence, most_confident_errors
 from videoclf.evaluation.metrics import ClassMetrics, Metrics
 from videoclf.files import write_atomically
 from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.thumbnail import data_uri, middle_thumbnail
 from videoclf.results.page import render, svg
 
-MAX_MISTAKES = 20
+MAX_CONFUSIONS = 20
 MAX_CLIPS_SHOWN = 12
-"""Of the surest mistakes, and of the clips the model is least sure of: 24 pictures of some 4 kB."""
-_PICTURE_LONG_SIDE_PX = 160
+"""Of the most confident errors, and of the lowest-confidence clips: 24 thumbnails of some 4 kB."""
+_THUMBNAIL_LONG_SIDE_PX = 160
 MAX_MESSAGES = 50
-"""Notes, and clips that failed: of thousands, the first tell what is wrong."""
+"""Of notes, and of failed clips: of thousands, the first ones show what is wrong."""
 MAX_IN_LABEL_ORDER = 20
-"""More classes than can be looked over are sorted by recall."""
+"""More classes than this are sorted by recall."""
 MAX_NUMBERED = 40
-"""Up to so many classes, the matrix shows its counts; beyond, they are read by pointing at a cell."""
-
-
-class EpochRecord(BaseModel):
-    """One pass over the training clips."""
-
-    model_config = ConfigDict(frozen=True)
-
-    epoch: int
-    """Counted from 1."""
-    train_loss: float
-    """Mean cross-entropy of the training clips as they were trained on (augmented, dropout on), in nats."""
-    train_top1: float = 0.0
-    """Share of these clips whose likeliest class was right (of mixed clips, the class of the larger share)."""
-    validation_loss: float
-    """Mean negative log-likelihood of the validation clips, in nats."""
-    validation_top1: float
-    learning_rate: float
-    """At the epoch's end."""
-    seconds: float
-    """Training and validation."""
-    clips_per_second: float = 0.0
-    """Of the training part."""
-    waiting_share: float = 0.0
-    """Of the training part's time: how much of it the network waited for clips to be read, or for their features."""
+"""Up to this number of classes, the confusion matrix shows counts; with more, only a cell's tooltip does."""
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A line of the table of data."""
+    """A row of the table of the dataset's parts."""
 
     name: str
     num_clips: int
     num_groups: int
-    """0 where nothing says."""
+    """0 if the clips have no groups."""
     num_classes: int
-    clips_a_class: str
+    clips_per_class: str
     """From the smallest class to the largest."""
 
     @classmethod
@@ -77,18 +53,19 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """The clips of one class that were called one class, where there are any."""
+    """A non-zero cell of the confusion matrix: clips of one class that were predicted as one class."""
 
     true: int
-    """Index of the class, as `called`."""
-    called: int
+    """The index of the true class."""
+    predicted: int
+    """The index of the predicted class."""
     num_clips: int
     num_in_class: int
-    """Clips of the true class."""
+    """The number of clips of the true class."""
 
     @property
     def share(self) -> float:
-        """Of the true class's clips, in (0, 1]."""
+        """The share of the true class's clips, in (0, 1]."""
         return self.num_clips / self.num_in_class
 
 
@@ -98,7 +75,7 @@ def write_report(
     title: str,
     metrics: Metrics,
     epochs: Sequence[EpochRecord] = (),
-    clips: Sequence[JudgedClip] = (),
+    clips: Sequence[ClipResult] = (),
     parts: Mapping[str, Sequence[LabelledClip]] | None = None,
     notes: Sequence[str] = (),
     bottleneck: str = "",
@@ -111,30 +88,31 @@ def write_report(
     Args:
         path: the file.
         title: its heading.
-        metrics: of the clips that judge.
+        metrics: of the evaluated clips.
         epochs: of a training run, for the curves.
-        clips: those that judge, one by one: the surest mistakes and the least sure are shown, each with a picture.
-        parts: the clips that trained, chose and judged, by what the part is called. Empty ones are left out.
-        notes: sentences under the heading: where the data came from, what was left out. The first `MAX_MESSAGES`.
-        bottleneck: one line under the figures on what held the run up.
+        clips: the evaluated clips. The most confident errors and the lowest-confidence clips are shown with thumbnails.
+        parts: clips by the name of their part, such as train, validation and test. Empty parts are omitted.
+        notes: sentences below the heading: the dataset, what was left out. At most `MAX_MESSAGES` are shown.
+        bottleneck: one line below the metrics about what limited the speed of the run.
         environment: see `videoclf.results.environment.describe_environment`.
         recipe_toml: shown at the end, if given.
-        reading: how the pictures' clips are decoded.
+        reading: how clips are decoded for their thumbnails.
 
     Raises:
         RunFolderUnusableError: the file cannot be written.
     """
     cells = _cells(metrics.confusion)
-    mistakes = sorted((cell for cell in cells if cell.true != cell.called), key=lambda c: (-c.num_clips, -c.share))
-    mistaken_clips, unsure_clips = surest_mistakes(clips, MAX_CLIPS_SHOWN), least_sure(clips, MAX_CLIPS_SHOWN)
+    confusions = sorted((cell for cell in cells if cell.true != cell.predicted), key=lambda c: (-c.num_clips, -c.share))
+    confident_errors = most_confident_errors(clips, MAX_CLIPS_SHOWN)
+    uncertain_clips = lowest_confidence(clips, MAX_CLIPS_SHOWN)
     html = render(
         "report.html.j2",
         title=title,
         metrics=metrics,
         parts=[_Part.of(name, part) for name, part in (parts or {}).items() if part],
-        mistaken_clips=mistaken_clips,
-        unsure_clips=unsure_clips,
-        pictures=_pictures({clip.source for clip in (*mistaken_clips, *unsure_clips)}, reading),
+        confident_errors=confident_errors,
+        uncertain_clips=uncertain_clips,
+        thumbnails=_thumbnails({clip.source for clip in (*confident_errors, *uncertain_clips)}, reading),
         notes=notes,
         bottleneck=bottleneck,
         environment=environment or {},
@@ -144,20 +122,20 @@ def write_report(
         labels=list(metrics.per_class),
         rows=_rows(metrics),
         weakest_first=len(metrics.per_class) > MAX_IN_LABEL_ORDER,
-        right=[cell for cell in cells if cell.true == cell.called],
-        mistakes=mistakes,
+        correct=[cell for cell in cells if cell.true == cell.predicted],
+        confusions=confusions,
         side_px=_side_px(metrics.confusion),
         numbered=len(metrics.per_class) <= MAX_NUMBERED,
-        max_mistakes=MAX_MISTAKES,
+        max_confusions=MAX_CONFUSIONS,
         max_messages=MAX_MESSAGES,
     )
     write_atomically(path, html)
 
 
-def _pictures(sources: Iterable[str], reading: ReadOptions) -> dict[str, str]:
-    """The address that holds a picture of each clip; empty where it gives none."""
+def _thumbnails(sources: Iterable[str], reading: ReadOptions) -> dict[str, str]:
+    """A data URI of a thumbnail of each clip; empty if the clip gives no frames."""
     return {
-        source: data_uri(middle_thumbnail(Path(source), reading, long_side_px=_PICTURE_LONG_SIDE_PX))
+        source: data_uri(middle_thumbnail(Path(source), reading, long_side_px=_THUMBNAIL_LONG_SIDE_PX))
         for source in sources
     }
 
@@ -171,7 +149,7 @@ def _curves(epochs: Sequence[EpochRecord]) -> str:
     losses.set(ylabel="loss (nats)")
     accuracy.plot(x, [record.train_top1 for record in epochs], label="training", marker=".")
     accuracy.plot(x, [record.validation_top1 for record in epochs], label="validation", marker=".")
-    accuracy.set(ylabel="top-1", ylim=(0, 1.02))
+    accuracy.set(ylabel="top-1 accuracy", ylim=(0, 1.02))
     for axes in (losses, accuracy):
         axes.set(xlabel="epoch", xlim=(0.8, len(epochs) + 0.2))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no epoch 1.25
@@ -180,24 +158,22 @@ def _curves(epochs: Sequence[EpochRecord]) -> str:
 
 
 def _reliability(metrics: Metrics) -> str:
-    """A disc for each bin of scores, its area the number of clips; on the diagonal, scores mean what they say."""
+    """The reliability diagram: a disc for each bin of scores; its area shows the number of clips."""
     figure = Figure(figsize=(4.2, 3.4), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.5", linewidth=1, linestyle="--")
     most = max(each.num_clips for each in metrics.reliability)
     for each in metrics.reliability:
-        axes.plot(
-            each.mean_score, each.share_right, "o", color="C0", markersize=4 + 10 * (each.num_clips / most) ** 0.5
-        )
-    axes.set(xlabel="score of the likeliest class", ylabel="share right", xlim=(0, 1.04), ylim=(-0.04, 1.06))
+        axes.plot(each.mean_score, each.accuracy, "o", color="C0", markersize=4 + 10 * (each.num_clips / most) ** 0.5)
+    axes.set(xlabel="score of the predicted class", ylabel="accuracy", xlim=(0, 1.04), ylim=(-0.04, 1.06))
     return svg(figure)
 
 
 def _cells(confusion: Sequence[Sequence[int]]) -> list[_Cell]:
     return [
-        _Cell(true, called, num_clips, num_in_class)
+        _Cell(true, predicted, num_clips, num_in_class)
         for true, (row, num_in_class) in enumerate(zip(confusion, map(sum, confusion), strict=True))
-        for called, num_clips in enumerate(row)
+        for predicted, num_clips in enumerate(row)
         if num_clips
     ]
 
@@ -212,7 +188,7 @@ def _side_px(confusion: Sequence[Sequence[int]]) -> int:
 
 
 def _rows(metrics: Metrics) -> list[tuple[str, ClassMetrics]]:
-    """The classes in label order; of many the weakest first, and those without a clip last."""
+    """The classes in label order; if there are many, lowest recall first, and those without clips last."""
     rows = list(metrics.per_class.items())
     if len(rows) > MAX_IN_LABEL_ORDER:
         rows.sort(key=lambda row: (row[1].num_clips == 0, row[1].recall))

@@ -10,15 +10,16 @@ from videoclf.data.dataset import LabelledClip, load_dataset
 from videoclf.data.feature_cache import CacheSize, FeatureCache
 from videoclf.data.feature_store import FeatureStore
 from videoclf.errors import RecipeInvalidError
+from videoclf.first_keywords import accepts_first_keywords
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.modeling.device_map import find_device
 from videoclf.option_names import option
+from videoclf.progress import ProgressLike, as_progress
 from videoclf.recipe.recipe import Recipe
 from videoclf.training.examples.cached_features import FeatureExamples
 from videoclf.training.examples.decoded import Quarantine
 from videoclf.training.examples.feature_encoder import make_encoder
 from videoclf.training.examples.resizer import make_resizer
-from videoclf.training.observer import Observer, SilentObserver
 from videoclf.training.run.initialization import build_network, choose_recipe
 
 
@@ -44,6 +45,7 @@ class Extraction:
         return self.num_clips - self.num_computed - len(self.failed)
 
 
+@accepts_first_keywords(num_threads="workers", observer="progress")
 def extract(
     data: str | Path,
     *,
@@ -52,9 +54,9 @@ def extract(
     overrides: Sequence[str] = (),
     init: str | Path | None = None,
     device: str = "auto",
-    num_threads: int = DEFAULT_NUM_THREADS,
+    workers: int = DEFAULT_NUM_THREADS,
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
-    observer: Observer | None = None,
+    progress: ProgressLike = None,
 ) -> Extraction:
     """Fill a cache with the features of all clips that it lacks; `train` with that cache then decodes none of them.
 
@@ -67,17 +69,17 @@ def extract(
         overrides: ``section.key=value`` changes to it.
         init: a model file or name whose backbone is taken; what `train` is given with it.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...; training on another kind computes anew.
-        num_threads: videos decoded at once.
+        workers: videos decoded at once.
         reading: who decodes, and how.
-        observer: is told of the progress, and of clips that fail.
+        progress: is told of the progress, and of clips that fail.
 
     Raises:
         RecipeInvalidError: the backbone is not frozen, or the recipe cannot be used.
         RunFolderUnusableError: the cache cannot be written.
         VideoclfError: a dataset, model file, weights or device that cannot be used.
     """
-    watcher = observer or SilentObserver()
-    settings = choose_recipe(recipe, init, overrides)
+    watcher = as_progress(progress)
+    settings = choose_recipe(recipe, init, overrides, watcher.notice)
     if not settings.backbone.frozen:
         raise RecipeInvalidError(
             f"{settings.backbone.name} is trained here, so its features change with every step",
@@ -94,7 +96,7 @@ def extract(
     store = FeatureStore(cache, None, watcher.notice, is_read_through=True)
     resizer = make_resizer(settings.preprocess, torch_device, watcher.notice)
     encoder = make_encoder(classifier.to(torch_device), settings, resizer)
-    examples = FeatureExamples(encoder, quarantine, store, num_threads, watcher, reading)
+    examples = FeatureExamples(encoder, quarantine, store, workers, watcher, reading)
     watcher.stage("extracting", len(dataset.clips))
     for _ in examples.ensure(dataset.clips):
         pass

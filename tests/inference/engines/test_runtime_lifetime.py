@@ -22,19 +22,11 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(tmp_path_factory.mktemp("clip") / "clip.avi", 80)
 
 
-@pytest.fixture(scope="module")
-def onnx_file(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
-    videoclf.export(tiny_model, path)
-    return path
-
-
 @pytest.fixture(params=["torch", "onnx"])
 def model(request: pytest.FixtureRequest, tiny_model: Path) -> Model:
     if request.param == "torch":
         return videoclf.load(tiny_model, engine="torch", device="cpu")
-    pytest.importorskip("onnxruntime", reason="needs ONNX Runtime: pip install 'videoclf[onnx]'")
-    return videoclf.load(request.getfixturevalue("onnx_file"))
+    return videoclf.load(request.getfixturevalue("tiny_onnx"))
 
 
 def scores(model: Model, clip: Path) -> list[str]:
@@ -93,7 +85,7 @@ def test_where_openvino_stayed_with_the_parent_torch_does_the_work(tiny_model: P
 
     def load_and_predict() -> str:
         notices: list[str] = []
-        return f"{scores(videoclf.load(tiny_model, device='cpu', notice=notices.append), clip)} {notices}"
+        return f"{scores(videoclf.load(tiny_model, device='cpu', progress=notices.append), clip)} {notices}"
 
     there = in_a_forked_process(load_and_predict)
     assert there.startswith(str(before))
@@ -105,9 +97,7 @@ def test_a_forked_process_ends(engine: str, tiny_model: Path, clip: Path, reques
     """Freeing what the parent opened would wait for its threads, used here or not."""
     if engine == "openvino":
         openvino_or_skip()
-    else:
-        pytest.importorskip("onnxruntime", reason="needs ONNX Runtime: pip install 'videoclf[onnx]'")
-    path = tiny_model if engine == "openvino" else request.getfixturevalue("onnx_file")
+    path = tiny_model if engine == "openvino" else request.getfixturevalue("tiny_onnx")
     code = (
         "import gc, os, sys, videoclf\n"
         "models = [videoclf.load(sys.argv[1], engine=sys.argv[2])]\n"

@@ -111,7 +111,7 @@ def test_a_refusal_is_remembered_and_torch_does_the_work(
     asked = fake(monkeypatch, {"refusal.txt": b"OpenVINO cannot follow it"})
     notices: list[str] = []
     for _ in range(2):
-        model = videoclf.load(tiny_model, device="cpu", notice=notices.append)
+        model = videoclf.load(tiny_model, device="cpu", progress=notices.append)
     assert len(asked) == 1
     assert notices[-1] == "OpenVINO cannot follow it; torch does the work"
     assert model.predict(write_clip(tmp_path / "a.avi", 10)).num_frames == 4

@@ -11,6 +11,8 @@ from videoclf.modeling.backbones.clip_networks import ClipBackbone, build_backbo
 from videoclf.modeling.padding import pad_sequences
 from videoclf.recipe.backbone_names import TORCHVISION_3D, backbone_facts
 
+pytestmark = pytest.mark.usefixtures("large_memory")
+
 STRIDES = [(name, stride) for name, own in TORCHVISION_3D.items() for stride in (1, 2, 4, 8) if stride <= own]
 
 

@@ -14,13 +14,15 @@ from videoclf.modeling.classifier import build_backbone, build_classifier
 from videoclf.recipe.recipe import Recipe
 
 
-def recipe_of(name: str, tap_below: int | None, **more: object) -> Recipe:
-    return Recipe.model_validate({"backbone": {"name": name, "tap_below": tap_below, **more}})
+def recipe_of(name: str, intermediate_stage_from_top: int | None, **more: object) -> Recipe:
+    return Recipe.model_validate(
+        {"backbone": {"name": name, "intermediate_stage_from_top": intermediate_stage_from_top, **more}}
+    )
 
 
-def tapped_and_plain(name: str, tap_below: int) -> tuple[FrameBackbone, FrameBackbone]:
+def tapped_and_plain(name: str, intermediate_stage_from_top: int) -> tuple[FrameBackbone, FrameBackbone]:
     """The same weights in both: their names do not change."""
-    tapped, plain = build_backbone(recipe_of(name, tap_below)), build_backbone(recipe_of(name, None))
+    tapped, plain = build_backbone(recipe_of(name, intermediate_stage_from_top)), build_backbone(recipe_of(name, None))
     assert isinstance(tapped, FrameBackbone)
     assert isinstance(plain, FrameBackbone)
     plain.load_state_dict(tapped.state_dict())
@@ -56,7 +58,9 @@ def test_batch_norms_fold_as_ever() -> None:
 
 
 def test_more_stages_than_there_are_is_one_line() -> None:
-    with pytest.raises(RecipeInvalidError, match="tap_below = 19: the network has 19 stages; use at most 18"):
+    with pytest.raises(
+        RecipeInvalidError, match="intermediate_stage_from_top = 19: the network has 19 stages; ask for 18 at most"
+    ):
         build_backbone(recipe_of("mobilenet_v2", 19))
 
 

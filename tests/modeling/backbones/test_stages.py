@@ -44,7 +44,7 @@ def test_stages_hold_every_weight_once_in_order(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "mc3_18", "inflated:tiny"])
 def test_only_the_uppermost_stages_are_trained_and_the_rest_does_not_move(name: str) -> None:
-    model = build_classifier(recipe(name, unfrozen_stages=1), 3)
+    model = build_classifier(recipe(name, trainable_stages=1), 3)
     assert isinstance(model.backbone, Backbone)
     top = names_of(model.backbone, backbone_stages(model.backbone)[-1])
     assert {name for name, p in model.backbone.named_parameters() if p.requires_grad} == top
@@ -60,13 +60,11 @@ def test_only_the_uppermost_stages_are_trained_and_the_rest_does_not_move(name: 
 
 
 def test_more_stages_than_there_are_is_refused() -> None:
-    with pytest.raises(
-        RecipeInvalidError, match=r"unfrozen_stages = 6: the network has 5 stages; use a smaller number"
-    ):
-        build_classifier(recipe("resnet18", unfrozen_stages=6), 3)
+    with pytest.raises(RecipeInvalidError, match=r"trainable_stages = 6: the network has 5 stages; ask for fewer"):
+        build_classifier(recipe("resnet18", trainable_stages=6), 3)
 
 
 def test_all_stages_is_the_same_as_none_named() -> None:
-    model = build_classifier(recipe("tiny", unfrozen_stages=4), 3).train()
+    model = build_classifier(recipe("tiny", trainable_stages=4), 3).train()
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert all(module.training for module in model.modules())

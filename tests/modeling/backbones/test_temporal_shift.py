@@ -30,7 +30,7 @@ def recipe(name: str = "resnet18", **backbone: object) -> Recipe:
 
 
 def backbone_of(name: str, num_views: int = 1) -> FrameBackbone:
-    channels = ["rgb", "moments", "difference"][:num_views]
+    channels = ["rgb", "gray_triplet", "difference"][:num_views]
     spec = recipe(name).model_dump() | {"preprocess": {"channels": channels}}
     backbone = build_backbone(Recipe.model_validate(spec)).eval()
     assert isinstance(backbone, FrameBackbone)

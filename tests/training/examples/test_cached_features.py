@@ -22,11 +22,11 @@ from videoclf.media.options import DecoderName, Picking, ReadOptions
 from videoclf.media.video import Video
 from videoclf.modeling.batchnorm_folding import fold_batch_norms
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
+from videoclf.progress import SilentProgress
 from videoclf.recipe.recipe import Recipe
 from videoclf.training.examples.cached_features import FeatureExamples
 from videoclf.training.examples.decoded import Draw, Quarantine, VideoExamples, Views
 from videoclf.training.examples.feature_encoder import AugmentedViews, FeatureEncoder, hash_weights
-from videoclf.training.observer import SilentObserver
 
 RECIPE = Recipe.model_validate(
     {
@@ -39,7 +39,7 @@ RECIPE = Recipe.model_validate(
 READING = ReadOptions()
 
 
-class Notes(SilentObserver):
+class Notes(SilentProgress):
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.num_clips = 0
@@ -121,7 +121,7 @@ def test_they_are_what_the_backbone_makes_of_each_window(tmp_path: Path, clips: 
         (window,) = views
         return classifier.encode(window[None], torch.tensor([len(window)]))[0][0].detach()
 
-    videos = VideoExamples(RECIPE, Quarantine(SilentObserver()), 1, lambda: None)
+    videos = VideoExamples(RECIPE, Quarantine(SilentProgress()), 1, lambda: None)
     expected = [seen for _, seen in videos.for_validation(clips, encode)]
     assert [len(windows) for windows in expected] == [1, 2, 1]
     for mine, theirs in zip(validate(run, clips), expected, strict=True):
@@ -395,7 +395,7 @@ def changed(section: str, **values: object) -> Recipe:
         (lambda: settings_of(changed("sampling", max_frames=7)), {"max_frames"}),
         (lambda: settings_of(changed("sampling", order="shuffled")), {"order"}),
         (lambda: settings_of(changed("preprocess", crop_margin=1.5)), {"preprocess"}),
-        (lambda: settings_of(changed("preprocess", channels=("moments",))), {"preprocess"}),
+        (lambda: settings_of(changed("preprocess", channels=("gray_triplet",))), {"preprocess"}),
         (lambda: settings_of(changed("training", horizontal_flip=False)), {"view"}),
         (lambda: settings_of(changed("backbone", name="inflated:tiny")), {"backbone", "weights_sha256"}),
         (lambda: settings_of(seed=1), {"weights_sha256"}),

@@ -11,11 +11,11 @@ from torch import Tensor
 from tests.conftest import write_clip
 from videoclf.data.dataset import LabelledClip
 from videoclf.modeling.preprocess import arrange_channels
+from videoclf.progress import SilentProgress
 from videoclf.recipe.augment import Augment
 from videoclf.recipe.recipe import Recipe
 from videoclf.training.examples.decoded import Draw, Example, Quarantine, VariedSteps, VideoExamples, Views
 from videoclf.training.examples.resizer import DeviceResizer
-from videoclf.training.observer import SilentObserver
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def videos(augment: dict[str, Any], channels: tuple[str, ...] = ("rgb",), device
     preprocess = {"fit": "stretch", "height": 32, "width": 32, "channels": channels}
     recipe = Recipe.model_validate({"preprocess": preprocess, "sampling": {"fps": 10}, "augment": augment})
     resizer = device and DeviceResizer(recipe.preprocess, torch.device(device), lambda _text: None)
-    return VideoExamples(recipe, Quarantine(SilentObserver()), 2, lambda: None, resizer=resizer or None)
+    return VideoExamples(recipe, Quarantine(SilentProgress()), 2, lambda: None, resizer=resizer or None)
 
 
 def steps_of(examples: VideoExamples, clips: list[LabelledClip], seed: int = 0) -> list[Tensor]:
@@ -83,7 +83,7 @@ def test_validation_is_not_varied(clips: list[LabelledClip]) -> None:
 
 def test_where_the_recipe_says_so_validation_sees_the_mirror_image_too(clips: list[LabelledClip]) -> None:
     recipe = Recipe.model_validate({"preprocess": {"height": 32, "width": 32}, "testing": {"horizontal_flip": True}})
-    examples = VideoExamples(recipe, Quarantine(SilentObserver()), 2, lambda: None)
+    examples = VideoExamples(recipe, Quarantine(SilentProgress()), 2, lambda: None)
     for _, ((window, mirrored),) in examples.for_validation(clips, lambda views, _: views):
         assert torch.equal(mirrored, window.flip(-1))
 

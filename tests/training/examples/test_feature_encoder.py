@@ -24,7 +24,7 @@ def recipe_with(**augment: Any) -> Recipe:
 
 
 def test_varied_pictures_are_kept_as_further_views_of_a_clip() -> None:
-    recipe = recipe_with(brightness=0.5, stored_views=3)
+    recipe = recipe_with(brightness=0.5, cached_views=3)
     encoder = make_encoder(build_classifier(recipe, 2).eval(), recipe)
     views = encoder.encode(torch.rand(4, 3, 32, 32), content_sha256="ab", window=0, views=range(len(encoder.views)))
     assert len(views) == len(encoder.views) == 4
@@ -42,7 +42,7 @@ def test_what_changes_no_picture_makes_no_other_features(name: str) -> None:
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
 def test_a_gpu_prepares_what_the_cpu_does(device: str) -> None:
     """Within a grey level on a GPU; a CPU in its place has the same bits."""
-    recipe = recipe_with(brightness=0.5, stored_views=2)
+    recipe = recipe_with(brightness=0.5, cached_views=2)
     frames = torch.randint(0, 256, (20, 45, 61, 3), dtype=torch.uint8).numpy()
     chunks = [RgbFrames(part, np.arange(float(len(part))), "x") for part in (frames[:16], frames[16:])]
     here = make_encoder(build_classifier(recipe, 2).eval(), recipe)

@@ -7,9 +7,9 @@ import torch
 
 from videoclf.data.dataset import LabelledClip
 from videoclf.errors import RunFolderUnusableError
+from videoclf.progress import SilentProgress
 from videoclf.training.examples.decoded import Quarantine
 from videoclf.training.loop.checkpoints import Checkpoints, has_checkpoint
-from videoclf.training.observer import SilentObserver
 
 CLIP = LabelledClip(Path("a.avi"), "walk", None)
 
@@ -19,7 +19,7 @@ class Kept:
 
     def __init__(self, folder: Path, interval_seconds: float = 0, threads: str = "2") -> None:
         self.notes: list[str] = []
-        self.quarantine = Quarantine(SilentObserver())
+        self.quarantine = Quarantine(SilentProgress())
         environment = {"num_torch_threads": threads}
         self.checkpoints = Checkpoints(folder, self.quarantine, environment, self.notes.append, interval_seconds)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from videoclf.results.report import EpochRecord
+from videoclf.epoch_record import EpochRecord
 from videoclf.training.run.bottleneck import describe_bottleneck
 
 

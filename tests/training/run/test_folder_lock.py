@@ -17,7 +17,7 @@ import pytest
 import videoclf
 from videoclf.cross_validation.crossval import crossval
 from videoclf.errors import DatasetInvalidError, RunFolderUnusableError
-from videoclf.training.observer import SilentObserver
+from videoclf.progress import SilentProgress
 from videoclf.training.run.folder import RunFolder
 from videoclf.training.run.folder_lock import LOCK_NAME, alone_in, alone_in_out
 
@@ -132,11 +132,11 @@ def test_a_lock_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 def test_of_several_processes_the_first_holds_it_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     @alone_in_out
-    def work(*, out: Path, observer: SilentObserver) -> bool:
+    def work(*, out: Path, progress: SilentProgress) -> bool:
         return (out / LOCK_NAME).exists()
 
-    assert work(out=tmp_path, observer=SilentObserver())
+    assert work(out=tmp_path, progress=SilentProgress())
     with alone_in(tmp_path, print):  # as the first does
         for name, value in (("TORCHELASTIC_RUN_ID", "run"), ("LOCAL_WORLD_SIZE", "2"), ("RANK", "1")):
             monkeypatch.setenv(name, value)
-        assert work(out=tmp_path, observer=SilentObserver())
+        assert work(out=tmp_path, progress=SilentProgress())

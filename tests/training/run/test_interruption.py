@@ -5,20 +5,20 @@ import threading
 
 import pytest
 
-from videoclf.training.observer import SilentObserver
-from videoclf.training.run.interruption import Interrupted, InterruptibleObserver, interruptible
+from videoclf.progress import SilentProgress
+from videoclf.training.run.interruption import Interrupted, InterruptibleProgress, interruptible
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_is_answered_between_two_clips(number: int, exit_code: int) -> None:
     notes: list[str] = []
     with interruptible(notes.append) as check:
-        observer = InterruptibleObserver(SilentObserver(), check)
-        observer.advance()
+        progress = InterruptibleProgress(SilentProgress(), check)
+        progress.advance()
         signal.raise_signal(number)
         assert notes == ["stopping after this clip; once more stops at once"]
         with pytest.raises(Interrupted, match="the same command with resume=True goes on") as caught:
-            observer.advance()
+            progress.advance()
     assert caught.value.exit_code == exit_code
 
 

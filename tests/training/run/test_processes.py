@@ -21,15 +21,15 @@ import videoclf
 from tests.conftest import write_clip
 from tests.training.differences import largest_difference
 from videoclf.errors import DatasetInvalidError, DeviceUnavailableError, ProcessLostError, UsageInvalidError
+from videoclf.progress import Progress, SilentProgress
 from videoclf.training.loop.collectives import team_of
-from videoclf.training.observer import Observer, SilentObserver
 from videoclf.training.run.interruption import Interrupted, interruptible
 from videoclf.training.run.processes import in_processes, make_fabric
 
 CPU = torch.device("cpu")
 
 
-class Notes(SilentObserver):
+class Notes(SilentProgress):
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.stages: list[str] = []
@@ -41,38 +41,38 @@ class Notes(SilentObserver):
         self.stages.append(name)
 
 
-def agree(fabric: Fabric, observer: Observer, check: Callable[[], None]) -> tuple[list[int], list[float]]:
+def agree(fabric: Fabric, progress: Progress, check: Callable[[], None]) -> tuple[list[int], list[float]]:
     team = team_of(fabric)
-    observer.stage(f"process {team.rank}", 1)
-    observer.notice(f"from {team.rank}")
+    progress.stage(f"process {team.rank}", 1)
+    progress.notice(f"from {team.rank}")
     return team.gather(team.rank * 10), team.sum([1.0, team.rank]).tolist()
 
 
-def fail(fabric: Fabric, observer: Observer, check: Callable[[], None]) -> None:
+def fail(fabric: Fabric, progress: Progress, check: Callable[[], None]) -> None:
     team = team_of(fabric)
     if team.rank == 1:
         raise DatasetInvalidError("clips: gone; bring them back")
     team.gather(None)
 
 
-def die(fabric: Fabric, observer: Observer, check: Callable[[], None]) -> None:
+def die(fabric: Fabric, progress: Progress, check: Callable[[], None]) -> None:
     team = team_of(fabric)
     if team.rank == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     team.gather(None)
 
 
-def wait(fabric: Fabric, observer: Observer, check: Callable[[], None]) -> None:
+def wait(fabric: Fabric, progress: Progress, check: Callable[[], None]) -> None:
     team = team_of(fabric)
-    observer.stage("waiting", 1)  # heard once: of the first process
+    progress.stage("waiting", 1)  # heard once: of the first process
     while team.rank == 0:
         check()
         time.sleep(0.01)
     team.gather(None)
 
 
-def run(work: Callable[..., object], observer: Observer) -> object:
-    return in_processes(work, make_fabric(CPU, "32-true", 2), observer, lambda: None, lambda _event: None)
+def run(work: Callable[..., object], progress: Progress) -> object:
+    return in_processes(work, make_fabric(CPU, "32-true", 2), progress, lambda: None, lambda _event: None)
 
 
 def test_they_agree_and_all_are_heard() -> None:
@@ -84,19 +84,19 @@ def test_they_agree_and_all_are_heard() -> None:
 
 def test_what_one_of_them_raises_is_raised_here() -> None:
     with pytest.raises(DatasetInvalidError, match="clips: gone; bring them back"):
-        run(fail, SilentObserver())
+        run(fail, SilentProgress())
 
 
 def test_one_that_is_killed_is_missed(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(
         ProcessLostError, match=r"training process 1 ended without a message .*; .*resume=True continues"
     ):
-        run(die, SilentObserver())
+        run(die, SilentProgress())
     assert "Terminating process" not in capfd.readouterr().err  # torch's word of it: one line is enough
 
 
 def test_a_signal_to_the_parent_stops_them_all() -> None:
-    class Signalling(SilentObserver):
+    class Signalling(SilentProgress):
         def stage(self, name: str, total: int) -> None:
             if name == "waiting":
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)  # this is the listener's
@@ -155,7 +155,7 @@ def test_two_train_what_one_would_with_the_same_batches(data: Path, tmp_path: Pa
     one, two = (
         videoclf.train(
             data, out=tmp_path / name / "run", recipe="tiny", overrides=[*OVERRIDES, f"training.accumulate={batches}"],
-            num_devices=num_devices, split="leave-out:g04", device="cpu", observer=notes,
+            num_devices=num_devices, split="leave-out:g04", device="cpu", progress=notes,
         )
         for name, num_devices, batches in (("one", 1, 2), ("two", 2, 1))
     )  # fmt: skip
@@ -183,15 +183,15 @@ ORPHAN = """
 import os, sys, time
 from pathlib import Path
 import torch
-from videoclf.training.observer import SilentObserver
+from videoclf.progress import SilentProgress
 from videoclf.training.run.processes import in_processes, make_fabric
 
-def stay(fabric, observer, check):
+def stay(fabric, progress, check):
     Path(sys.argv[1], str(os.getpid())).touch()
     time.sleep(60)
 
 if __name__ == "__main__":
-    in_processes(stay, make_fabric(torch.device("cpu"), "32-true", 2), SilentObserver(), lambda: None, lambda _: None)
+    in_processes(stay, make_fabric(torch.device("cpu"), "32-true", 2), SilentProgress(), lambda: None, lambda _: None)
 """
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from videoclf.epoch_record import EpochRecord
 from videoclf.errors import DeviceUnavailableError
-from videoclf.results.report import EpochRecord
-from videoclf.training.observer import SilentObserver
-from videoclf.training.run.tensorboard import TensorBoardObserver
+from videoclf.progress import SilentProgress
+from videoclf.training.run.tensorboard import TensorBoardProgress
 
 
 @pytest.mark.filterwarnings("ignore")  # TensorBoard's own
@@ -16,9 +16,9 @@ def test_each_epochs_figures_are_written(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="needs the extra tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    observer = TensorBoardObserver(SilentObserver(), tmp_path)
+    progress = TensorBoardProgress(SilentProgress(), tmp_path)
     for epoch in (1, 2):
-        observer.epoch(
+        progress.epoch(
             EpochRecord(
                 epoch=epoch, train_loss=1 / epoch, validation_loss=1, validation_top1=0, learning_rate=1, seconds=1
             ),
@@ -32,4 +32,4 @@ def test_each_epochs_figures_are_written(tmp_path: Path) -> None:
 def test_without_tensorboard_a_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(DeviceUnavailableError, match=r"pip install 'videoclf\[tensorboard\]'"):
-        TensorBoardObserver(SilentObserver(), tmp_path)
+        TensorBoardProgress(SilentProgress(), tmp_path)

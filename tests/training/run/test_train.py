@@ -21,6 +21,7 @@ from tests.training.differences import largest_difference
 from videoclf.data.dataset import load_dataset
 from videoclf.data.splits import make_split
 from videoclf.data_check.check import find_leaks
+from videoclf.epoch_record import EpochRecord
 from videoclf.errors import (
     DatasetInvalidError,
     DeviceUnavailableError,
@@ -34,17 +35,16 @@ from videoclf.errors import (
 )
 from videoclf.media.video import Video
 from videoclf.modeling.backbones.clip_networks import ClipBackbone
+from videoclf.progress import SilentProgress
 from videoclf.recipe.header import read_header
 from videoclf.recipe.toml_io import load_recipe
-from videoclf.results.report import EpochRecord
-from videoclf.training.observer import SilentObserver
 from videoclf.training.run.folder import Run
 from videoclf.zoo import model_names
 
 SHORT = ("training.epochs=2", "sampling.fps=4")
 
 
-class Notes(SilentObserver):
+class Notes(SilentProgress):
     """Keeps the notices."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ def run(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run
     out = tmp_path_factory.mktemp("runs") / "first"
     split = "leave-out:g04"
     return videoclf.train(
-        small_data, out=out, recipe="tiny", overrides=SHORT, split=split, device="cpu", observer=notes
+        small_data, out=out, recipe="tiny", overrides=SHORT, split=split, device="cpu", progress=notes
     ), notes
 
 
@@ -139,7 +139,9 @@ def test_its_recipe_trains_the_same_again(run: tuple[Run, Notes], small_data: Pa
 
 def test_a_run_is_not_overwritten_unasked(run: tuple[Run, Notes], small_data: Path) -> None:
     before = run[0].model_path.read_bytes()
-    with pytest.raises(RunFolderUnusableError, match="holds a run already; choose another out, or add overwrite=True"):
+    with pytest.raises(
+        RunFolderUnusableError, match="already contains a run; choose another out, or add overwrite=True"
+    ):
         videoclf.train(small_data, out=run[0].folder, recipe="tiny", overrides=SHORT)
     assert run[0].model_path.read_bytes() == before
 
@@ -147,13 +149,13 @@ def test_a_run_is_not_overwritten_unasked(run: tuple[Run, Notes], small_data: Pa
 def test_overwriting_removes_all_of_the_old_run_first(run: tuple[Run, Notes], small_data: Path, tmp_path: Path) -> None:
     shutil.copytree(run[0].folder, tmp_path / "run")
 
-    class Interrupted(SilentObserver):
+    class Interrupted(SilentProgress):
         def stage(self, name: str, total: int) -> None:
             if name.startswith("epoch"):
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        videoclf.train(small_data, out=tmp_path / "run", recipe="tiny", overwrite=True, observer=Interrupted())
+        videoclf.train(small_data, out=tmp_path / "run", recipe="tiny", overwrite=True, progress=Interrupted())
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"recipe.toml", "split.json"}
 
 
@@ -181,10 +183,10 @@ def test_a_model_lends_its_weights_to_a_run_with_other_classes(
 def test_figures_of_clips_that_a_refit_learnt_from_are_told_as_that(small_data: Path, tmp_path: Path) -> None:
     notes = Notes()
     trained = videoclf.train(
-        small_data, out=tmp_path / "run", recipe="tiny", split="none", observer=notes,
+        small_data, out=tmp_path / "run", recipe="tiny", split="none", progress=notes,
         overrides=["backbone.frozen=true", "training.epochs=1", "training.refit=true"],
     )  # fmt: skip
-    assert trained.judged_on == "training"
+    assert trained.evaluated_on == "training"
     assert any("figures are of clips that the network was trained on" in text for text in notes.texts)
     assert "training_top1" in read_header(trained.model_path).figures
 
@@ -229,6 +231,7 @@ def test_a_backbone_of_ones_own_is_trained_kept_and_loaded(small_data: Path, tmp
     assert len(model.features(clip)) == -(-model.predict(clip).num_frames // 2)
 
 
+@pytest.mark.usefixtures("large_memory")
 def test_a_kinetics_model_by_name_is_a_start(small_data: Path, tmp_path: Path, plant_weights: PlantWeights) -> None:
     theirs = plant_weights("mc3_18")
     out = tmp_path / "run"
@@ -249,7 +252,7 @@ def test_what_the_official_lists_name_and_the_data_lack_is_kept_by_name(small_da
     notes = Notes()
     run = videoclf.train(
         small_data, out=tmp_path / "run", recipe="tiny", overrides=SHORT, split="official:1", split_files=lists,
-        observer=notes,
+        progress=notes,
     )  # fmt: skip
     missing = ["Long/v_Long_g05_c01", "Short/v_Short_g05_c01"]
     assert json.loads((run.folder / "split.json").read_text())["missing"] == missing
@@ -326,7 +329,7 @@ def test_a_leaking_split_may_be_allowed(leaking_data: Path, tmp_path: Path) -> N
     notes = Notes()
     videoclf.train(
         leaking_data, out=tmp_path / "run", recipe="tiny", overrides=SHORT, split="leave-out:g04", allow_leaks=True,
-        observer=notes,
+        progress=notes,
     )  # fmt: skip
     assert any("split='leave-out:g04' leaks" in text for text in notes.texts)
 
@@ -334,7 +337,7 @@ def test_a_leaking_split_may_be_allowed(leaking_data: Path, tmp_path: Path) -> N
 def test_of_many_clips_only_groups_and_equal_files_are_looked_for(
     leaking_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("videoclf.data_check.check.survey", None)  # would fail if it were called
+    monkeypatch.setattr("videoclf.data_check.check.scan", None)  # would fail if it were called
     parts = make_split(load_dataset(leaking_data), "leave-out:g04")
     assert find_leaks(parts, max_clips=9) == ([], False)
 
@@ -342,7 +345,7 @@ def test_of_many_clips_only_groups_and_equal_files_are_looked_for(
 @pytest.mark.skipif("actions16" not in model_names(), reason="needs the embedded default model")
 def test_the_default_recipe_starts_from_the_embedded_backbone(small_data: Path, tmp_path: Path) -> None:
     run = videoclf.train(small_data, out=tmp_path / "run", overrides=["training.epochs=1", "sampling.fps=3"])
-    mine = videoclf.load(run.folder).features(small_data / "Long" / "v_Long_g01_c01.avi")
+    mine = videoclf.load(run.folder, engine="torch").features(small_data / "Long" / "v_Long_g01_c01.avi")
     assert mine.shape[1] == 3 * (1280 + 9 * 96)
 
 
@@ -371,7 +374,7 @@ PLACED = (*SHORT, "training.batch_size=2", "training.accumulate=3", "temporal.in
     ("overrides", "place"),
     [
         (("training.weight_average=0.9",), "backbone[:2]=cpu:0,backbone[2:]=cpu:1,head=cpu:2"),
-        (("training.layer_decay=0.7", "backbone.unfrozen_stages=2"), "backbone[:2]=cpu:0,backbone[2:]=cpu:1"),
+        (("training.layer_decay=0.7", "backbone.trainable_stages=2"), "backbone[:2]=cpu:0,backbone[2:]=cpu:1"),
         (("backbone.frozen=true", "training.refit=true"), "backbone=cpu:0,temporal=cpu:1"),
     ],
 )
@@ -404,5 +407,5 @@ def test_parts_train_in_one_process(small_data: Path, tmp_path: Path) -> None:
         UsageInvalidError, match="device_map: the parts of one network work in one process; leave num_devices"
     ):
         videoclf.train(
-            small_data, out=tmp_path / "run", recipe="tiny", num_devices=2, place="backbone=cpu:0,temporal=cpu:1"
+            small_data, out=tmp_path / "run", recipe="tiny", num_devices=2, device_map="backbone=cpu:0,temporal=cpu:1"
         )

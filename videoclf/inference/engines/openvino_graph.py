@@ -26,6 +26,7 @@ from videoclf.inference.engines.graph_check import complaint_about_ir
 from videoclf.inference.engines.protocol import Float32Array
 from videoclf.inference.engines.runtime_lifetime import keep_for_ever
 from videoclf.media.options import num_cores
+from videoclf.option_names import option
 from videoclf.recipe.validation_errors import shortened
 
 MIN_VERSION = (2025, 0)
@@ -54,22 +55,23 @@ def import_openvino() -> Any:
     if _computed_in and os.getpid() not in _computed_in:
         # to open models anew is no way out: OpenVINO gives them idle threads of the parent's, and waits for ever
         raise EngineUnavailableError(
-            "OpenVINO was used before os.fork(), and its threads exist only in the parent",
-            hint="load the model in the child only (gunicorn: without --preload), or use --engine torch, which goes "
-            "on in a forked process",
+            "OpenVINO was used before os.fork(), and its threads stayed with the parent",
+            hint="load the model in the child only (gunicorn: without --preload), or use "
+            f"{option('engine', 'torch')}, which goes on in a forked process",
         )
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # hides it; there is a stub for it
     try:
         import openvino
     except ImportError as error:
         raise EngineUnavailableError(
-            f"OpenVINO cannot be used ({one_line(error)})", hint="pip install 'videoclf[cpu]', or use --engine torch"
+            f"OpenVINO cannot be used ({one_line(error)})",
+            hint=f"pip install 'videoclf[cpu]', or use {option('engine', 'torch')}",
         ) from error
     version = getattr(openvino, "__version__", "0")
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < MIN_VERSION:
         raise EngineUnavailableError(
             f"OpenVINO {one_line(version)} is too old",
-            hint="pip install --upgrade 'videoclf[cpu]', or use --engine torch",
+            hint=f"pip install --upgrade 'videoclf[cpu]', or use {option('engine', 'torch')}",
         )
     return openvino
 

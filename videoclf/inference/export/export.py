@@ -6,7 +6,7 @@ from pathlib import Path
 
 from videoclf.errors import UsageInvalidError
 from videoclf.files import refuse_to_replace, write_atomically
-from videoclf.inference.options import EXPORT_SUFFIXES, EngineName
+from videoclf.inference.options import EXPORT_SUFFIXES, ExportFormat
 from videoclf.option_names import option
 from videoclf.recipe.trained_clips import read_trained_clips
 from videoclf.zoo import downloadable_names, find_model
@@ -33,8 +33,10 @@ def export(model: str | Path | None, out: str | Path, *, overwrite: bool = False
     path = Path(out)
     target = EXPORT_SUFFIXES.get(path.suffix.lower())
     if target is None:
-        raise UsageInvalidError(f"its suffix must be {' or '.join(EXPORT_SUFFIXES)}", source=option("out", path))
-    files = [path] if target is EngineName.ONNX else [path, path.with_suffix(".bin")]
+        raise UsageInvalidError(
+            f"its suffix must say what it is for: {' or '.join(EXPORT_SUFFIXES)}", source=option("out", path)
+        )
+    files = [path] if target is ExportFormat.ONNX else [path, path.with_suffix(".bin")]
     refuse_to_replace(*files, overwrite=overwrite)
     from videoclf.inference.export.convert import to_onnx, to_openvino
     from videoclf.modeling.open_model import open_model
@@ -42,7 +44,7 @@ def export(model: str | Path | None, out: str | Path, *, overwrite: bool = False
 
     classifier, header = beside_lost_threads(open_model, model)
     trained_clips = () if str(model) in downloadable_names() else read_trained_clips(find_model(model))
-    if target is EngineName.ONNX:
+    if target is ExportFormat.ONNX:
         write_atomically(path, beside_lost_threads(to_onnx, classifier, header, trained_clips))
         return
     graph, weights = beside_lost_threads(to_openvino, classifier, header, trained_clips)

@@ -59,8 +59,8 @@ def with_intermediate_features(backbone: FrameBackbone, num_stages_above: int, g
     if num_stages_above >= len(stages):
         raise RecipeInvalidError(
             f"the network has {len(stages)} stages",
-            source=f"backbone.tap_below = {num_stages_above}",
-            hint=f"use at most {len(stages) - 1}",
+            source=f"backbone.intermediate_stage_from_top = {num_stages_above}",
+            hint=f"ask for {len(stages) - 1} at most",
         )
     tapped = stages[len(stages) - 1 - num_stages_above]
     num_channels = [layer.out_channels for layer in tapped.modules() if isinstance(layer, nn.Conv2d)][-1]

@@ -47,8 +47,8 @@ def freeze_lower_stages(backbone: FrameBackbone | ClipBackbone, num_unfrozen: in
     if num_unfrozen > len(stages):
         raise RecipeInvalidError(
             f"the network has {len(stages)} stages",
-            source=f"backbone.unfrozen_stages = {num_unfrozen}",
-            hint="use a smaller number",
+            source=f"backbone.trainable_stages = {num_unfrozen}",
+            hint="ask for fewer",
         )
     for stage in stages[: len(stages) - num_unfrozen]:
         stage.requires_grad_(False)

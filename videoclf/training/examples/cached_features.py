@@ -21,9 +21,9 @@ from videoclf.data.feature_store import FeatureStore
 from videoclf.inference.pipeline import clip_request
 from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import ClipRequest, ReadWindow, read_clips
+from videoclf.progress import Progress
 from videoclf.training.examples.decoded import Draw, Example, Quarantine, Views, crop_steps
 from videoclf.training.examples.feature_encoder import FeatureEncoder
-from videoclf.training.observer import Observer
 
 Seen = TypeVar("Seen")
 
@@ -40,7 +40,7 @@ class FeatureExamples:
         quarantine: takes clips that fail; nothing of them is stored.
         store: keeps features.
         num_threads: videos decoded at once.
-        observer: is told of each clip, wherever its features came from, and once, after the first validation, how many
+        progress: is told of each clip, wherever its features came from, and once, after the first validation, how many
             came from the cache.
         reading: who decodes, and how.
     """
@@ -51,14 +51,14 @@ class FeatureExamples:
         quarantine: Quarantine,
         store: FeatureStore,
         num_threads: int,
-        observer: Observer,
+        progress: Progress,
         reading: ReadOptions = DEFAULT_READ_OPTIONS,
     ) -> None:
         self._encoder = encoder
         self._quarantine = quarantine
         self._store = store
         self._num_threads = num_threads
-        self._observer = observer
+        self._progress = progress
         self._told: str | None = None
         self._reading = reading
         self._settings = encoder.settings(reading)
@@ -124,10 +124,10 @@ class FeatureExamples:
             self.tell()
 
     def tell(self) -> None:
-        """Tell the observer where the features came from, unless it has heard just that."""
+        """Tell the progress where the features came from, unless it has heard just that."""
         text = self.describe()
         if text != self._told:
-            self._observer.notice(text)
+            self._progress.notice(text)
         self._told = text
 
     def ensure(self, clips: Sequence[LabelledClip]) -> Iterator[tuple[EntryLayout, ...] | None]:
@@ -141,7 +141,7 @@ class FeatureExamples:
                 # it gives the clips that are missing in this very order, but for what another process stored meanwhile
                 if next(fresh, None) is None and self._find(clip) is None:
                     _exhaust(self._compute(iter([clip])))
-            self._observer.advance()
+            self._progress.advance()
             yield layouts
 
     def _find(self, clip: LabelledClip) -> _Layouts | None:

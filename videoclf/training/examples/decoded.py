@@ -18,11 +18,11 @@ from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.media.reader import Chunks, ClipRequest, ReadWindow, Transform, read_clips
 from videoclf.modeling.preprocess import arrange_channels
 from videoclf.option_names import option
+from videoclf.progress import Progress
 from videoclf.recipe.augment import Augment
 from videoclf.recipe.recipe import Recipe
 from videoclf.training.examples.augmentation import FrameAugmentation, draw_speed, vary_steps
 from videoclf.training.examples.resizer import CpuResizer, Resizer
-from videoclf.training.observer import Observer
 
 Seen = TypeVar("Seen")
 
@@ -80,16 +80,16 @@ class Quarantine:
     """Clips that could not be read: named once, then left out.
 
     Args:
-        observer: is told of each.
+        progress: is told of each.
         num_clips: of the data set; None: however many cannot be read, the rest goes on.
         max_share: of them that may be unreadable, if they are more than ten.
     """
 
     def __init__(
-        self, observer: Observer, num_clips: int | None = None, max_share: float = DEFAULT_MAX_UNREADABLE_SHARE
+        self, progress: Progress, num_clips: int | None = None, max_share: float = DEFAULT_MAX_UNREADABLE_SHARE
     ) -> None:
         self.reasons: dict[LabelledClip, str] = {}
-        self._observer = observer
+        self._progress = progress
         self._num_clips = num_clips
         self._max_share = max_share
 
@@ -102,7 +102,7 @@ class Quarantine:
         if clip in self.reasons:
             return
         self.reasons[clip] = reason
-        self._observer.notice(reason)
+        self._progress.notice(reason)
         num_failed = len(self.reasons)
         if self._num_clips is None or num_failed <= max(_MAX_UNREADABLE_OF_FEW, self._max_share * self._num_clips):
             return

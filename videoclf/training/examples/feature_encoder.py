@@ -100,8 +100,8 @@ class FeatureEncoder:
             fps=recipe.sampling.fps,
             max_frames=recipe.sampling.max_frames,
             order=recipe.sampling.order,
-            preprocess=recipe.preprocess.model_dump_json(),
-            backbone=recipe.backbone.model_dump_json(exclude={"weights", "frozen", "unfrozen_stages"}),
+            preprocess=recipe.preprocess.to_hashed_json(),
+            backbone=recipe.backbone.to_hashed_json(exclude={"weights", "frozen", "trainable_stages"}),
             weights_sha256=self._weights_sha256,
             engine=", ".join(
                 [*(f"{name} {version(name)}" for name in packages), *filter(None, [self.resizer.implementation])]
@@ -152,8 +152,8 @@ def make_encoder(
     """What makes the features of a frozen backbone, augmented views among them where the recipe varies pictures."""
     if not recipe.augment.augments_frames:
         return FeatureEncoder(classifier, recipe, None, resizer, placement)
-    pictures = recipe.augment.frame_augmentation
-    views = AugmentedViews(FrameAugmentation(pictures), recipe.augment.stored_views, pictures.model_dump_json())
+    pictures = recipe.augment.of_pictures
+    views = AugmentedViews(PictureAugmentation(pictures), recipe.augment.cached_views, pictures.to_hashed_json())
     return FeatureEncoder(classifier, recipe, views, resizer, placement)
 
 

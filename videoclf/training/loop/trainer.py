@@ -17,8 +17,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from videoclf.data.batching import make_pools
 from videoclf.data.dataset import LabelledClip, names_in
+from videoclf.epoch_record import EpochRecord
 from videoclf.errors import DatasetInvalidError, TrainingDivergedError
-from videoclf.evaluation.likelihood import Targets, mean_nll, share_right, truth_matrix
+from videoclf.evaluation.likelihood import Targets, mean_nll, top1_accuracy, truth_matrix
 from videoclf.inference.engines.protocol import Float32Array
 from videoclf.inference.pipeline import average_windows
 from videoclf.modeling.classifier import VideoClassifier
@@ -26,7 +27,6 @@ from videoclf.modeling.padding import pad_sequences
 from videoclf.modeling.temporal.gru import Standardise
 from videoclf.recipe.augment import Augment
 from videoclf.recipe.training import Objective, Training
-from videoclf.results.report import EpochRecord
 from videoclf.training.examples.class_balance import balanced_order
 from videoclf.training.examples.decoded import Draw, Example, Examples, Views
 from videoclf.training.examples.mixing import mix_clips
@@ -56,7 +56,7 @@ class ClipLogits:
         """Mean negative log-likelihood in nats, and the share whose best class (or label) is right."""
         windows = zip(self.window_logits, self.num_frames, strict=True)
         probabilities = np.array([average_windows(w, n, 1.0, self.objective) for w, n in windows])
-        return mean_nll(probabilities, targets, self.objective), share_right(probabilities, targets)
+        return mean_nll(probabilities, targets, self.objective), top1_accuracy(probabilities, targets)
 
 
 class Trainer:
@@ -153,14 +153,14 @@ class Trainer:
             epoch = self.place.epoch
             spent = self._train_epoch(train, chance)
             trained, speed, waiting = self.place, spent.clips_per_second, spent.waiting_share
-            if not is_watched and settings.keep == "last" and epoch < settings.epochs:
+            if not is_watched and settings.checkpoint_choice == "last" and epoch < settings.epochs:
                 self._check(epoch, trained.mean_loss)
                 self._best_epoch = epoch
                 self.place = Place(epoch=epoch + 1, num_steps=self.place.num_steps)
                 continue
             validation_loss, top1 = self._score(validation)
             self._check(epoch, trained.mean_loss, validation_loss)
-            is_kept = validation_loss < self._best_loss or settings.keep == "last"
+            is_kept = validation_loss < self._best_loss or settings.checkpoint_choice == "last"
             if is_kept:
                 self._best_epoch, self._best_loss = epoch, validation_loss
             self.place = Place(epoch=epoch + 1, num_steps=self.place.num_steps)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from videoclf.epoch_record import EpochRecord
 from videoclf.option_names import option
-from videoclf.results.report import EpochRecord
 
 _MUCH_WAITING = 0.3
 """Of the time: then it is worth a word."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from videoclf.data.splits import Split
+from videoclf.epoch_record import EpochRecord
 from videoclf.evaluation.calibration import calibrate
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.recipe.header import Calibration
 from videoclf.recipe.training import Training
-from videoclf.results.report import EpochRecord
 from videoclf.training.loop.checkpoints import Checkpoints, State
 from videoclf.training.loop.position import AfterStep, Place, Spent
 from videoclf.training.loop.trainer import Trainer

@@ -32,7 +32,7 @@ TENSORBOARD_FOLDER = "tensorboard"
 _FILES = (*_BEGIN, "log.csv", "model.safetensors", "predictions.jsonl", "metrics.json", _END)
 
 
-JudgedOn = Literal["test", "validation", "training"]
+EvaluatedOn = Literal["test", "validation", "training"]
 """``training``: the validation part too, where the network was trained again on it: no figure for new videos."""
 
 
@@ -44,11 +44,17 @@ class Run:
     model_path: Path
     metrics: Metrics
     """Of the test part or, where the split has none, of the validation part."""
-    judged_on: JudgedOn
+    evaluated_on: EvaluatedOn
+    """The part that the metrics are of."""
     num_unreadable: int
     """Clips of any part that could not be read."""
     peak_memory_bytes: int
     """While it was trained: of the (first) GPU, or of the (first) process."""
+
+    @property
+    def judged_on(self) -> EvaluatedOn:
+        """The old name of `evaluated_on`."""
+        return self.evaluated_on
 
 
 class RunFolder:
@@ -86,7 +92,7 @@ class RunFolder:
         """
         if self.is_finished:
             raise RunFolderUnusableError(
-                "holds a run already",
+                "already contains a run",
                 source=self.path,
                 hint=f"choose another {option('out')}, or add {option('overwrite')}",
             )
@@ -97,7 +103,7 @@ class RunFolder:
                 hint=f"{option('resume')} goes on with it, {option('overwrite')} replaces it",
             )
 
-    def begin(self, recipe: Recipe, parts: Split, first_weights: str, group_pattern: str | None = None) -> None:
+    def begin(self, recipe: Recipe, parts: Split, first_weights: str, group_regex: str | None = None) -> None:
         """Write what a run is about; all of an older run goes before anything of this one comes: never a mixture.
 
         Raises:
@@ -109,7 +115,7 @@ class RunFolder:
         for path in [*(self.path / name for name in _FILES), *curves]:
             remove_file(path)
         write_atomically(self.path / "recipe.toml", recipe_to_toml(recipe).encode())
-        write_atomically(self.path / "split.json", _split_json(parts, first_weights, group_pattern).encode())
+        write_atomically(self.path / "split.json", _split_json(parts, first_weights, group_regex).encode())
 
     def recipe(self, asked: Recipe | None, notice: Callable[[str], None]) -> Recipe:
         """Of the run that is to go on: it wins over what is asked for, with a notice. A finished run does not go on:
@@ -176,7 +182,7 @@ class RunFolder:
         path = self.path / "metrics.json"
         try:
             tree = json.loads(path.read_text(encoding="utf-8"))
-            metrics = Metrics.model_validate({name: tree[name] for name in Metrics.model_fields if name in tree})
+            metrics = Metrics.model_validate(tree)
             unreadable = {*tree["quarantined"], *(clip.source for clip in metrics.failed)}
             return Run(
                 self.path,
@@ -205,12 +211,12 @@ def _differing_keys(own: Recipe, asked: Recipe) -> str:
     return ", ".join(differing[:_MAX_KEYS]) + more
 
 
-def _split_json(parts: Split, first_weights: str, group_pattern: str | None) -> str:
+def _split_json(parts: Split, first_weights: str, group_regex: str | None) -> str:
     named = {part: [str(clip.path) for clip in getattr(parts, part)] for part in ("train", "validation", "test")}
     labels = [clip.label for clip in (*parts.train, *parts.validation, *parts.test)]
     begun = {
         "labels_sha256": hashlib.sha256(json.dumps(labels).encode()).hexdigest(),
         "first_weights": first_weights,
     }
-    how = {"spec": parts.spec, "group_pattern": group_pattern}
+    how = {"spec": parts.spec, "group_pattern": group_regex}
     return json.dumps({**how, **named, "missing": list(parts.missing), **begun}, indent=1)

@@ -9,11 +9,12 @@ import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, cast
 
 from videoclf.errors import RunFolderUnusableError, one_line, printable
 from videoclf.files import prepare_folder, refuse_unwritable, unwritable
 from videoclf.option_names import option
+from videoclf.progress import ProgressLike, as_progress
 from videoclf.training.run.processes import is_first_process
 
 LOCK_NAME = ".lock"
@@ -23,7 +24,7 @@ T = TypeVar("T")
 
 
 def alone_in_out(work: Callable[P, T]) -> Callable[P, T]:
-    """Of a function with the keyword arguments ``out`` and ``observer``: no other such work goes on in that folder.
+    """Of a function with the keyword arguments ``out`` and ``progress``: no other such work goes on in that folder.
 
     Of several processes that train one network the first holds the folder, for all. A folder that cannot be written is
     left to the function, which may only want to read it, or says so.
@@ -31,10 +32,10 @@ def alone_in_out(work: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(work)
     def alone(*arguments: P.args, **options: P.kwargs) -> T:
-        out, observer = options.get("out"), options.get("observer")
+        out, progress = options.get("out"), cast(ProgressLike, options.get("progress"))
         if not isinstance(out, str | Path) or not is_first_process() or not _can_be_written(Path(out)):
             return work(*arguments, **options)
-        with alone_in(Path(out), getattr(observer, "notice", lambda _text: None)):
+        with alone_in(Path(out), as_progress(progress).notice):
             return work(*arguments, **options)
 
     return alone

@@ -24,8 +24,19 @@ from videoclf.recipe.trained_clips import read_trained_clips
 from videoclf.zoo import DEFAULT_RECIPE_NAME, downloadable_names, find_model, find_recipe, model_names
 
 
-def choose_recipe(recipe: str | Path | Recipe | None, init: str | Path | None, overrides: Sequence[str]) -> Recipe:
+def choose_recipe(
+    recipe: str | Path | Recipe | None,
+    init: str | Path | None,
+    overrides: Sequence[str],
+    notice: Callable[[str], object] = lambda _text: None,
+) -> Recipe:
     """The recipe named, the one of the model to start from, or the default one, with overrides applied.
+
+    Args:
+        recipe: a name, a file, or the recipe itself.
+        init: the model to start from.
+        overrides: see `load_recipe`.
+        notice: gets one line where the user's file or overrides use keys of older versions.
 
     Raises:
         RecipeInvalidError: no such recipe, or overrides that it does not take.
@@ -34,7 +45,7 @@ def choose_recipe(recipe: str | Path | Recipe | None, init: str | Path | None, o
     if isinstance(overrides, str):
         raise TypeError(f"overrides must be a list of KEY=VALUE, got the single {overrides!r}")
     if isinstance(recipe, Recipe):
-        return parse_recipe(recipe.model_dump(), list(overrides), source="the recipe")
+        return parse_recipe(recipe.model_dump(), list(overrides), source="the recipe", notice=notice)
     if init is not None and any(override.startswith("backbone.weights") for override in overrides):
         raise RecipeInvalidError(
             f"{option('init')} and {option('set', 'backbone.weights=...')} both say where weights come from",
@@ -42,12 +53,12 @@ def choose_recipe(recipe: str | Path | Recipe | None, init: str | Path | None, o
         )
     if recipe is None and init is not None:
         if str(init) in downloadable_names():
-            return load_recipe(
-                find_recipe(init), [f"description=Started from {init}.", "backbone.weights=none", *overrides]
-            )
+            changes = [f"description=Started from {init}.", "backbone.weights=none", *overrides]
+            return load_recipe(find_recipe(init), changes, notice=notice)
         path = find_model(init)
-        return parse_recipe(read_header(path).recipe.model_dump(), list(overrides), source=f"{path}, its recipe")
-    return load_recipe(find_recipe(recipe or DEFAULT_RECIPE_NAME), list(overrides))
+        tree = read_header(path).recipe.model_dump()
+        return parse_recipe(tree, list(overrides), source=f"{path}, its recipe", notice=notice)
+    return load_recipe(find_recipe(recipe or DEFAULT_RECIPE_NAME), list(overrides), notice=notice)
 
 
 def with_custom_backbone(recipe: Recipe, backbone: Backbone) -> Recipe:

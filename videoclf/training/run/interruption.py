@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from videoclf.epoch_record import EpochRecord
 from videoclf.option_names import option
-from videoclf.results.report import EpochRecord
-from videoclf.training.observer import Observer
+from videoclf.progress import Progress
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -65,35 +65,35 @@ def interruptible(
             signal.signal(number, handler or signal.SIG_DFL)
 
 
-class InterruptibleObserver:
+class InterruptibleProgress:
     """Hands everything on, and looks for a signal after each clip.
 
     Args:
-        observer: is told.
+        progress: is told.
         check: raises what is to end the run.
     """
 
-    def __init__(self, observer: Observer, check: Callable[[], None]) -> None:
-        self._observer = observer
+    def __init__(self, progress: Progress, check: Callable[[], None]) -> None:
+        self._progress = progress
         self._check = check
 
     def stage(self, name: str, total: int) -> None:
         """Hands it on."""
-        self._observer.stage(name, total)
+        self._progress.stage(name, total)
 
     def advance(self) -> None:
         """Hands it on, and looks for a signal."""
-        self._observer.advance()
+        self._progress.advance()
         self._check()
 
     def step(self, *, loss: float, top1: float, waiting_share: float) -> None:
         """Hands it on."""
-        self._observer.step(loss=loss, top1=top1, waiting_share=waiting_share)
+        self._progress.step(loss=loss, top1=top1, waiting_share=waiting_share)
 
     def epoch(self, record: EpochRecord, *, is_best: bool) -> None:
         """Hands it on."""
-        self._observer.epoch(record, is_best=is_best)
+        self._progress.epoch(record, is_best=is_best)
 
     def notice(self, text: str) -> None:
         """Hands it on."""
-        self._observer.notice(text)
+        self._progress.notice(text)

@@ -19,19 +19,25 @@ from lightning_fabric import Fabric
 from torch import multiprocessing
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
+from videoclf.epoch_record import EpochRecord
 from videoclf.errors import DeviceUnavailableError, ProcessLostError, UsageInvalidError, VideoclfError, error_from_plain
 from videoclf.option_names import option
-from videoclf.results.report import EpochRecord
+from videoclf.progress import Progress, SilentProgress
 from videoclf.training.loop.collectives import team_of
-from videoclf.training.observer import Observer, SilentObserver
 from videoclf.training.run.interruption import Interrupted
 
 T = TypeVar("T")
 
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Precision = Literal["32", "bf16", "16"]
+"""Bits of the computation; weights stay in 32."""
 
-Work = Callable[[Fabric, Observer, Callable[[], None]], T]
-"""What each process does: with its Fabric, an observer to be told, and what to call after each clip, which raises what
+FabricPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
+"""As Lightning Fabric names it, and older versions of ours did."""
+
+_FABRIC: dict[Precision, FabricPrecision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+
+Work = Callable[[Fabric, Progress, Callable[[], None]], T]
+"""What each process does: with its Fabric, an progress to be told, and what to call after each clip, which raises what
 is to end it. Can be pickled."""
 
 _END: tuple[str, dict[str, Any]] = ("end", {})
@@ -42,7 +48,19 @@ for _name in ("lightning_fabric", "torch.multiprocessing.spawn"):
     logging.getLogger(_name).setLevel(logging.ERROR)
 
 
-def make_fabric(device: torch.device, precision: Precision, num_devices: int = 1) -> Fabric:
+def fabric_precision(precision: Precision | FabricPrecision) -> FabricPrecision:
+    """Fabric's name.
+
+    Raises:
+        UsageInvalidError: none of these.
+    """
+    for name, fabric in _FABRIC.items():
+        if precision in {name, fabric}:
+            return fabric
+    raise UsageInvalidError("unknown", source=option("precision", precision), hint=f"use {', '.join(_FABRIC)}")
+
+
+def make_fabric(device: torch.device, precision: FabricPrecision, num_devices: int = 1) -> Fabric:
     """One process a device, each computing so; under torchrun, as many as that has started.
 
     Raises:
@@ -85,14 +103,14 @@ def is_first_process() -> bool:
 
 
 def in_processes(
-    work: Work[T], fabric: Fabric, observer: Observer, check: Callable[[], None], stop: Callable[[Event], object]
+    work: Work[T], fabric: Fabric, progress: Progress, check: Callable[[], None], stop: Callable[[Event], object]
 ) -> T:
     """What the first process's work gives.
 
     Args:
         work: done by all.
         fabric: from `make_fabric`, not launched yet.
-        observer: is told of the first process's progress, and of what any of them has to say.
+        progress: is told of the first process's progress, and of what any of them has to say.
         check: raises, if this process was asked to stop.
         stop: is given an event that it is to set once this process is asked to stop.
 
@@ -103,13 +121,13 @@ def in_processes(
     """
     if _is_under_torchrun() or fabric.world_size == 1:
         fabric.launch()
-        return work(fabric, observer if fabric.is_global_zero else SilentObserver(), check)
+        return work(fabric, progress if fabric.is_global_zero else SilentProgress(), check)
     context = multiprocessing.get_context("spawn")
     channel, is_asked_to_stop = context.Queue(), context.Event()
     stop(is_asked_to_stop)
     results: list[T] = []
     failures: list[VideoclfError] = []
-    listener = threading.Thread(target=_listen, args=(channel, observer, results, failures), daemon=True)
+    listener = threading.Thread(target=_listen, args=(channel, progress, results, failures), daemon=True)
     listener.start()
     try:
         launch: Callable[..., None] = fabric.launch
@@ -177,7 +195,7 @@ def _in_child(fabric: Fabric, work: Work[Any], channel: Queue[Any], is_asked_to_
 
 
 class _Sender:
-    """An observer in a child process: what it is told, the parent's observer is told."""
+    """An progress in a child process: what it is told, the parent's progress is told."""
 
     def __init__(self, channel: Queue[Any], *, is_first: bool) -> None:
         self._channel = channel
@@ -203,7 +221,7 @@ class _Sender:
         self._channel.put(("notice", {"text": text}))
 
 
-def _listen(channel: Queue[Any], observer: Observer, results: list[Any], failures: list[VideoclfError]) -> None:
+def _listen(channel: Queue[Any], progress: Progress, results: list[Any], failures: list[VideoclfError]) -> None:
     while True:
         what, values = channel.get()
         if what == "end":
@@ -213,4 +231,4 @@ def _listen(channel: Queue[Any], observer: Observer, results: list[Any], failure
         elif what == "result":
             results.append(values["value"])
         else:
-            getattr(observer, what)(**values)
+            getattr(progress, what)(**values)

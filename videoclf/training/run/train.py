@@ -19,10 +19,11 @@ from videoclf.data.splits import Split, make_split
 from videoclf.data_check import leaks
 from videoclf.data_check.check import MAX_CLIPS_BEFORE_TRAINING, find_leaks
 from videoclf.errors import DatasetInvalidError, DeviceUnavailableError, UsageInvalidError
-from videoclf.evaluation.clip_results import judged_clips, label_names, truths_of, warn_of_joined_labels
+from videoclf.evaluation.clip_results import clip_results, label_names, truths_of, warn_of_joined_labels
 from videoclf.evaluation.metrics import Metrics
 from videoclf.evaluation.trained_on import hash_clips
 from videoclf.files import refuse_unwritable, write_atomically
+from videoclf.first_keywords import accepts_first_keywords
 from videoclf.inference.engines.torch_engine import TorchEngine, describe_device
 from videoclf.inference.model import Model
 from videoclf.inference.prediction import Failure
@@ -32,6 +33,7 @@ from videoclf.modeling.checkpoint import save_model
 from videoclf.modeling.device_map import check_device_map, choose_device_map
 from videoclf.modeling.open_model import open_model
 from videoclf.option_names import option
+from videoclf.progress import Progress, ProgressLike, SilentProgress, as_progress
 from videoclf.recipe.header import Calibration, ModelHeader
 from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.toml_io import recipe_to_toml
@@ -41,9 +43,8 @@ from videoclf.results.evaluate import metrics_of, write_predictions
 from videoclf.results.report import write_report
 from videoclf.training.examples.decoded import DEFAULT_MAX_UNREADABLE_SHARE
 from videoclf.training.loop.checkpoints import DEFAULT_INTERVAL_SECONDS, remove_checkpoints
-from videoclf.training.observer import Observer, SilentObserver
 from videoclf.training.run.bottleneck import describe_bottleneck
-from videoclf.training.run.folder import JudgedOn, Run, RunFolder
+from videoclf.training.run.folder import EvaluatedOn, Run, RunFolder
 from videoclf.training.run.folder_lock import alone_in_out
 from videoclf.training.run.initialization import (
     choose_recipe,
@@ -51,14 +52,20 @@ from videoclf.training.run.initialization import (
     inherited_clips,
     with_custom_backbone,
 )
-from videoclf.training.run.interruption import InterruptibleObserver, interruptible
-from videoclf.training.run.processes import Precision, from_first, in_processes, is_first_process, make_fabric
+from videoclf.training.run.interruption import InterruptibleProgress, interruptible
+from videoclf.training.run.processes import (
+    FabricPrecision,
+    Precision,
+    fabric_precision,
+    from_first,
+    in_processes,
+    is_first_process,
+    make_fabric,
+)
 from videoclf.training.run.worker import Job, Outcome, do_job
 
-FABRIC_PRECISION: dict[str, Precision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
-"""By the name that the command line knows."""
 
-
+@accepts_first_keywords(group_pattern="group_regex", num_threads="workers", place="device_map", observer="progress")
 @alone_in_out
 def train(
     data: str | Path,
@@ -70,12 +77,12 @@ def train(
     backbone: Backbone | None = None,
     split: str | None = None,
     split_files: str | Path | None = None,
-    group_pattern: str | None = None,
+    group_regex: str | None = None,
     device: str = "auto",
-    place: str | None = None,
+    device_map: str | None = None,
     num_devices: int = 1,
-    precision: Precision = "32-true",
-    num_threads: int = DEFAULT_NUM_THREADS,
+    precision: Precision | FabricPrecision = "32",
+    workers: int = DEFAULT_NUM_THREADS,
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
     feature_cache: FeatureCache | str | Path | None = "auto",
     overwrite: bool = False,
@@ -83,7 +90,7 @@ def train(
     checkpoint_seconds: float = DEFAULT_INTERVAL_SECONDS,
     max_unreadable: float = DEFAULT_MAX_UNREADABLE_SHARE,
     allow_leaks: bool = False,
-    observer: Observer | None = None,
+    progress: ProgressLike = None,
 ) -> Run:
     """Train a classifier on labelled clips; the best epoch by validation is kept, calibrated and tested once.
 
@@ -99,15 +106,15 @@ def train(
             ``custom``, and `videoclf.load` wants one of the same make.
         split: see `videoclf.data.splits.make_split`.
         split_files: folder of the official lists, where they do not lie beside the clips.
-        group_pattern: regular expression for groups in file names.
+        group_regex: regular expression for groups in file names.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
-        place: in place of a device, which part of the network lies on which, such as
+        device_map: in place of a device, which part of the network lies on which, such as
             ``backbone[:7]=cuda:0,backbone[7:]=cuda:1,temporal=cuda:1,head=cuda:1``; see
             `videoclf.modeling.device_map.parse_device_map`.
         num_devices: processes that train together, each on a GPU, or on a share of the CPU, of its own. Under
             torchrun, its processes do.
-        precision: of the computation, as Lightning Fabric names it.
-        num_threads: videos decoded at once.
+        precision: of the computation: ``32``, ``bf16`` or ``16``; Lightning Fabric's names are accepted too.
+        workers: videos decoded at once.
         reading: who decodes, and how.
         feature_cache: where a frozen backbone's features are kept from run to run: a cache, a folder, ``auto`` for
             `videoclf.data.feature_cache.default_cache_folder`; None keeps them for this run alone.
@@ -120,7 +127,7 @@ def train(
         max_unreadable: the share of the clips that may be unreadable (ten clips may in any case).
         allow_leaks: whether to go on, with a notice, where a group, or a clip and its copy, stands on two sides of the
             split. Copies that were encoded anew, cut or mirrored are looked for among up to 1,000 clips.
-        observer: is told of the progress.
+        progress: is told of the progress.
 
     Raises:
         RunFolderUnusableError: another training is at work in ``out``, or it holds a run that is not to be gone on
@@ -129,7 +136,7 @@ def train(
         VideoclfError: a recipe, dataset, model file, weights, device or folder that cannot be used. The best model
             so far stays in ``out``.
     """
-    outer = observer if observer is not None and is_first_process() else SilentObserver()
+    outer = as_progress(progress) if is_first_process() else SilentProgress()
     folder = RunFolder(Path(out))
     if resume and overwrite:
         raise UsageInvalidError(
@@ -141,28 +148,31 @@ def train(
     if not is_finished:
         refuse_unwritable(folder.path)
     is_resumed = resume and folder.has_begun
-    settings = choose_recipe(recipe, init, overrides)
+    settings = choose_recipe(recipe, init, overrides, outer.notice)
     if backbone is not None:
         settings = with_custom_backbone(settings, backbone)
     if is_resumed:
         is_asked = recipe is not None or init is not None or bool(overrides)
         settings = folder.recipe(settings if is_asked else None, outer.notice)
     if is_finished:
-        asked = make_split(load_dataset(data, group_pattern=group_pattern), split, split_files=split_files)
+        asked = make_split(load_dataset(data, group_regex=group_regex), split, split_files=split_files)
         folder.check(asked, identify_first_weights(settings, init))
         outer.notice(f"{folder.path}: the run is finished; nothing is left to do")
         return folder.read_run()
-    placement = choose_device_map(device, place)  # what can be refused without a look at the clips is refused before it
-    check_device_map(placement, settings, backbone)
-    check_precision(placement.first, precision)
-    fabric = make_fabric(placement.first, precision, num_devices)
-    if place is not None and fabric.world_size > 1:
+    placement = choose_placement(
+        device, device_map
+    )  # what can be refused without a look at the clips is refused before it
+    check_placement(placement, settings, backbone)
+    bits = fabric_precision(precision)
+    check_precision(placement.first, bits)
+    fabric = make_fabric(placement.first, bits, num_devices)
+    if device_map is not None and fabric.world_size > 1:
         raise UsageInvalidError(
             "the parts of one network work in one process",
             source=option("device_map"),
             hint=f"leave {option('devices')} and torchrun out",
         )
-    dataset = load_dataset(data, group_pattern=group_pattern)
+    dataset = load_dataset(data, group_regex=group_regex)
     parts = make_split(dataset, split, split_files=split_files)
     if is_resumed:
         folder.check(parts, identify_first_weights(settings, init))
@@ -171,10 +181,11 @@ def train(
         outer.notice(line)
     header = _header(Path(out), settings, dataset)
     job = Job(
-        recipe=settings, header=header, parts=parts, group_pattern=group_pattern, folder=folder.path,
+        recipe=settings, header=header, parts=parts, group_regex=group_regex, folder=folder.path,
         is_resumed=is_resumed, init=init, inherited_clips=inherited_clips(settings, init),
-        backbone=backbone, place=place, feature_cache=feature_cache, num_threads=max(1, num_threads // num_devices),
-        reading=reading, precision=precision, checkpoint_seconds=checkpoint_seconds, max_unreadable=max_unreadable,
+        backbone=backbone, device_map=device_map, feature_cache=feature_cache,
+        num_threads=max(1, workers // num_devices),
+        reading=reading, precision=bits, checkpoint_seconds=checkpoint_seconds, max_unreadable=max_unreadable,
     )  # fmt: skip
     children: list[Event] = []
 
@@ -183,58 +194,58 @@ def train(
             event.set()
 
     with interruptible(outer.notice, also=stop_children) as check:
-        watcher = InterruptibleObserver(outer, check)
+        watcher = InterruptibleProgress(outer, check)
         if is_first_process() and not is_resumed:
-            _look_for_leaks(parts, dataset, num_threads, reading, watcher, allow=allow_leaks)
+            _look_for_leaks(parts, dataset, workers, reading, watcher, allow=allow_leaks)
         outcome = in_processes(partial(do_job, job), fabric, outer, check, children.append)
         trained_on = [clip for clip in parts.train if clip not in outcome.unreadable]
         for label in sorted(set(header.labels) - set(label_names(trained_on, settings.training.objective))):
             outer.notice(f"class {label!r}: none of its clips could be read for training; the model will not know it")
-        return from_first(fabric, lambda: _judge(job, outcome, device, num_threads, watcher, source=str(data)))
+        return from_first(fabric, lambda: _judge(job, outcome, device, workers, watcher, source=str(data)))
 
 
-def _judge(job: Job, outcome: Outcome, device: str, num_threads: int, watcher: Observer, *, source: str) -> Run:
+def _judge(job: Job, outcome: Outcome, device: str, num_threads: int, watcher: Progress, *, source: str) -> Run:
     """Read the test part once (of a split without one, the validation part again, which a refit has learnt from), as a
     user of the finished model would see it, and write all that a run leaves."""
     folder, parts = job.folder, job.parts
     model_path = folder / "model.safetensors"
     classifier, header = open_model(model_path, backbone=copy.deepcopy(job.backbone))
-    judged_on: JudgedOn = "test" if parts.test else "training" if job.recipe.training.refit else "validation"
-    if judged_on == "training":
+    evaluated_on: EvaluatedOn = "test" if parts.test else "training" if job.recipe.training.refit else "validation"
+    if evaluated_on == "training":
         watcher.notice(
             "without a test part, the figures are of clips that the network was trained on in the end, and say nothing "
             "of new videos; before it was trained again with the validation clips, "
             f"{outcome.kept.validation_top1:.3f} of them were right"
         )
     judging = parts.test or parts.validation
-    watcher.stage(judged_on, len(judging))
-    model = Model(TorchEngine(classifier, header.recipe, device, place=job.place), header)
+    watcher.stage(evaluated_on, len(judging))
+    model = Model(TorchEngine(classifier, header.recipe, device, device_map=job.device_map), header)
     outcomes = []
-    for each in model.predict_many([clip.path for clip in judging], num_threads=num_threads, reading=job.reading):
+    for each in model.predict_many([clip.path for clip in judging], workers=num_threads, reading=job.reading):
         outcomes.append(each)
         if isinstance(each, Failure):
             watcher.notice(each.error.message)
         watcher.advance()
     metrics = metrics_of(outcomes, judging, header.labels, header.objective)
-    figures = {f"{judged_on}_top1": metrics.top1, f"{judged_on}_num_clips": float(metrics.num_clips)}
+    figures = {f"{evaluated_on}_top1": metrics.top1, f"{evaluated_on}_num_clips": float(metrics.num_clips)}
     save_model(model_path, classifier, header.model_copy(update={"figures": figures}), _trained_clips(job, outcome))
     truths = truths_of(judging, header.objective)
     write_predictions(folder / "predictions.jsonl", outcomes, truths)
-    summary = {"data": source} | _summary(metrics, judged_on, outcome, header.calibration, parts)
+    summary = {"data": source} | _summary(metrics, evaluated_on, outcome, header.calibration, parts)
     write_atomically(folder / "metrics.json", json.dumps(summary, indent=2).encode())
     write_report(
         folder / "report.html",
-        title=f"Run {header.name}: {judged_on}",
+        title=f"Run {header.name}: {evaluated_on}",
         metrics=metrics,
         epochs=outcome.records,
-        clips=judged_clips(outcomes, truths),
+        clips=clip_results(outcomes, truths),
         parts={"train": parts.train, "validation": parts.validation, "test": parts.test},
         notes=[f"Data: {source}, {parts.describe()}.", *parts.warnings, *outcome.unreadable.values()],
         bottleneck=describe_bottleneck(
             outcome.records, is_frozen=job.recipe.backbone.frozen, num_threads=job.num_threads
         ),
         environment=describe_environment(
-            describe_device(choose_device_map(device, job.place).first),
+            describe_device(choose_placement(device, job.device_map).first),
             precision=job.precision,
             num_threads=num_threads,
         ),
@@ -251,7 +262,7 @@ def _trained_clips(job: Job, outcome: Outcome) -> set[str]:
     return {*hash_clips(clips), *job.inherited_clips}
 
 
-def check_precision(device: torch.device, precision: Precision) -> None:
+def check_precision(device: torch.device, precision: FabricPrecision) -> None:
     """Whether a device computes in it.
 
     Raises:
@@ -264,9 +275,9 @@ def check_precision(device: torch.device, precision: Precision) -> None:
 
 
 def _look_for_leaks(
-    parts: Split, dataset: Dataset, num_threads: int, reading: ReadOptions, watcher: Observer, *, allow: bool
+    parts: Split, dataset: Dataset, num_threads: int, reading: ReadOptions, watcher: Progress, *, allow: bool
 ) -> None:
-    found, has_near_duplicates_checked = find_leaks(parts, num_threads=num_threads, reading=reading, progress=watcher)
+    found, has_near_duplicates_checked = find_leaks(parts, workers=num_threads, reading=reading, progress=watcher)
     if not allow:
         leaks.refuse(found, parts, dataset)
     elif found:
@@ -300,11 +311,11 @@ def _header(out: Path, recipe: Recipe, dataset: Dataset) -> ModelHeader:
 
 
 def _summary(
-    metrics: Metrics, judged_on: str, outcome: Outcome, calibration: Calibration, parts: Split
+    metrics: Metrics, evaluated_on: str, outcome: Outcome, calibration: Calibration, parts: Split
 ) -> dict[str, Any]:
     return {
         "format_version": 1,
-        "judged_on": judged_on,
+        "judged_on": evaluated_on,
         **metrics.model_dump(),
         "best_epoch": outcome.kept.model_dump(),
         "num_epochs": len(outcome.records),

@@ -13,7 +13,8 @@ from videoclf.data.feature_store import FeatureStore
 from videoclf.media.options import ReadOptions
 from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.classifier import VideoClassifier
-from videoclf.modeling.device_map import DeviceMap, apply_device_map, whole
+from videoclf.modeling.device_map import Placement, place_network, whole
+from videoclf.progress import Progress
 from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.training import Training
 from videoclf.training.examples.cached_features import FeatureExamples
@@ -22,7 +23,6 @@ from videoclf.training.examples.feature_encoder import make_encoder
 from videoclf.training.examples.resizer import make_resizer
 from videoclf.training.loop.collectives import Alone, Team
 from videoclf.training.loop.trainer import Trainer
-from videoclf.training.observer import Observer
 from videoclf.training.run.initialization import build_network
 
 
@@ -38,7 +38,7 @@ class TrainerFactory:
         folder: takes, for the length of the run, what is not kept longer; it must exist once there is something.
         num_threads: videos decoded at once.
         reading: who decodes, and how.
-        observer: is told of each clip.
+        progress: is told of each clip.
         init: see `build_network`.
         backbone: see `build_network`.
         team: the processes that train together.
@@ -56,7 +56,7 @@ class TrainerFactory:
         *,
         num_threads: int,
         reading: ReadOptions,
-        observer: Observer,
+        progress: Progress,
         init: str | Path | None = None,
         backbone: Backbone | None = None,
         team: Team = Alone(),  # noqa: B008  (holds nothing)
@@ -72,14 +72,14 @@ class TrainerFactory:
         first = self._build(recipe)
         self.examples: Examples
         self._features: FeatureExamples | None = None
-        resizer = make_resizer(recipe.preprocess, fabric.device, observer.notice)
+        resizer = make_resizer(recipe.preprocess, fabric.device, progress.notice)
         if recipe.backbone.frozen:
             encoder = make_encoder(copy.deepcopy(first), recipe, resizer, self._placement)
-            store = FeatureStore(cache, folder, observer.notice)
-            self._features = FeatureExamples(encoder, quarantine, store, num_threads, observer, reading)
+            store = FeatureStore(cache, folder, progress.notice)
+            self._features = FeatureExamples(encoder, quarantine, store, num_threads, progress, reading)
             self.examples = VariedSteps(self._features, recipe.augment)
         else:
-            self.examples = VideoExamples(recipe, quarantine, num_threads, observer.advance, reading, resizer)
+            self.examples = VideoExamples(recipe, quarantine, num_threads, progress.advance, reading, resizer)
         self._first: VideoClassifier | None = first
 
     def make(self, settings: Training | None = None) -> tuple[VideoClassifier, Trainer]:
@@ -102,7 +102,7 @@ class TrainerFactory:
         return trainer.scored, trainer
 
     def tell_of_features(self) -> None:
-        """Tell the observer where features came from, if there are more than it was told of."""
+        """Tell the progress where features came from, if there are more than it was told of."""
         if self._features is not None:
             self._features.tell()
 

@@ -19,6 +19,7 @@ from lightning_fabric import Fabric
 from videoclf.data.dataset import LabelledClip
 from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.splits import Split
+from videoclf.epoch_record import EpochRecord
 from videoclf.errors import MemoryExhaustedError
 from videoclf.files import write_atomically
 from videoclf.media.options import ReadOptions
@@ -27,18 +28,17 @@ from videoclf.modeling.checkpoint import save_model
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.modeling.device_map import parse_device_map
 from videoclf.option_names import option
+from videoclf.progress import Progress
 from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Recipe
-from videoclf.results.report import EpochRecord
 from videoclf.training.examples.decoded import Quarantine
 from videoclf.training.loop.checkpoints import Checkpoints
 from videoclf.training.loop.collectives import team_of
 from videoclf.training.loop.position import Place, Spent
-from videoclf.training.observer import Observer
 from videoclf.training.run.fit_and_refit import learn
 from videoclf.training.run.folder import RunFolder
 from videoclf.training.run.initialization import choose_cache, identify_first_weights
-from videoclf.training.run.interruption import InterruptibleObserver
+from videoclf.training.run.interruption import InterruptibleProgress
 from videoclf.training.run.trainer_factory import TrainerFactory
 
 
@@ -50,7 +50,7 @@ class Job:
     header: ModelHeader
     """What the model file will say of the model."""
     parts: Split
-    group_pattern: str | None
+    group_regex: str | None
     """By which groups were found, where it was given."""
     folder: Path
     is_resumed: bool
@@ -58,7 +58,7 @@ class Job:
     inherited_clips: frozenset[str]
     """Hashes of the clips that the first weights were trained on."""
     backbone: Backbone | None
-    place: str | None
+    device_map: str | None
     """Which part of the network lies on which device; None: all on the process's own."""
     feature_cache: FeatureCache | str | Path | None
     num_threads: int
@@ -84,13 +84,13 @@ class Outcome:
     """Of the first process: of its GPU, or of all it holds on the CPU."""
 
 
-def do_job(job: Job, fabric: Fabric, observer: Observer, check: Callable[[], None]) -> Outcome:
+def do_job(job: Job, fabric: Fabric, progress: Progress, check: Callable[[], None]) -> Outcome:
     """Train; the log and the best model so far are in the folder after every epoch, the calibrated one in the end.
 
     Args:
         job: the same in all processes.
         fabric: launched.
-        observer: is told of the progress.
+        progress: is told of the progress.
         check: called after each clip; raises what is to end the run.
 
     Raises:
@@ -99,18 +99,18 @@ def do_job(job: Job, fabric: Fabric, observer: Observer, check: Callable[[], Non
     """
     team = team_of(fabric)
     is_first = team.rank == 0
-    watcher = InterruptibleObserver(observer, check)
+    watcher = InterruptibleProgress(progress, check)
     num_clips = len(job.parts.train) + len(job.parts.validation)
     quarantine = Quarantine(watcher, num_clips + len(job.parts.test), job.max_unreadable)
     factory = TrainerFactory(
         fabric, job.recipe, job.header.labels, quarantine,
         choose_cache(job.feature_cache, job.recipe, watcher.notice), job.folder,
-        num_threads=job.num_threads, reading=job.reading, observer=watcher, init=job.init, backbone=job.backbone,
-        team=team, placement=None if job.place is None else parse_device_map(job.place),
+        num_threads=job.num_threads, reading=job.reading, progress=watcher, init=job.init, backbone=job.backbone,
+        team=team, placement=None if job.device_map is None else parse_placement(job.device_map),
     )  # fmt: skip
     if is_first and not job.is_resumed:
         RunFolder(job.folder).begin(
-            job.recipe, job.parts, identify_first_weights(job.recipe, job.init), job.group_pattern
+            job.recipe, job.parts, identify_first_weights(job.recipe, job.init), job.group_regex
         )
     team.gather(None)  # the others wait until the folder is as it should be
     environment = numeric_environment(fabric, job.precision)
@@ -128,7 +128,7 @@ def do_job(job: Job, fabric: Fabric, observer: Observer, check: Callable[[], Non
             write_atomically(job.folder / "log.csv", _log_csv(records).encode())
             if is_kept:  # at once: a run that is interrupted leaves the best so far
                 save_model(job.folder / "model.safetensors", network, job.header)
-        watcher.epoch(records[-1], is_best=is_kept and settings.keep == "best")
+        watcher.epoch(records[-1], is_best=is_kept and settings.checkpoint_choice == "best")
         begin_epoch(records[-1].epoch + 1)
 
     def on_refit() -> None:

@@ -27,27 +27,28 @@ from videoclf.recipe.recipe import Recipe
 
 CPU = torch.device("cpu")
 ON_A_GPU = pytest.param("cuda", marks=pytest.mark.cuda)
+RESIDUAL_CLIPS = {"backbone": {"name": "r3d_18", "temporal_stride": 2}}
 SIZES = ((5, 40, 61), (21, 33, 32), (1, 90, 20))
 """Frames, rows and columns of three windows; the second comes in two chunks."""
 
 RECIPES: dict[str, dict[str, Any]] = {
     "frames": {"backbone": {"name": "tiny"}},
-    "views": {"backbone": {"name": "tiny"}, "preprocess": {"channels": ["rgb", "moments", "difference"]}},
+    "views": {"backbone": {"name": "tiny"}, "preprocess": {"channels": ["rgb", "gray_triplet", "difference"]}},
     "motion alone": {"backbone": {"name": "tiny"}, "preprocess": {"channels": ["difference"]}},
     "mirrored": {"backbone": {"name": "tiny"}, "testing": {"horizontal_flip": True}},
-    "tapped": {"backbone": {"name": "mobilenet_v2", "tap_below": 5}},
+    "tapped": {"backbone": {"name": "mobilenet_v2", "intermediate_stage_from_top": 5}},
     "shifted": {"backbone": {"name": "resnet18", "temporal_shift": True}},
-    "clips": {"backbone": {"name": "r3d_18", "temporal_stride": 2}},
+    "clips": {"backbone": {"name": "s3d", "temporal_stride": 2}},
     "clips of views": {
         "backbone": {"name": "inflated:tiny"},
-        "preprocess": {"channels": ["rgb", "moments"]},
+        "preprocess": {"channels": ["rgb", "gray_triplet"]},
         "testing": {"horizontal_flip": True},
     },
 }
 
 
 def build(name: str) -> tuple[VideoClassifier, Recipe]:
-    changes = RECIPES[name]
+    changes = RESIDUAL_CLIPS if name == "residual clips" else RECIPES[name]
     preprocess = {"height": 32, "width": 32, **changes.get("preprocess", {})}
     recipe = Recipe.model_validate({**changes, "preprocess": preprocess})
     classifier = build_classifier(recipe, 3)
@@ -98,11 +99,11 @@ def test_a_clip_alone_or_in_a_batch_gets_the_same(name: str, device: str) -> Non
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("name", ["frames", "tapped", "clips"])
+@pytest.mark.parametrize("name", ["frames", "tapped", "residual clips"])
 @pytest.mark.parametrize("launching", list(Launching))
 def test_in_half_precision_a_gpu_stays_close(name: str, launching: Launching) -> None:
     classifier, recipe = build(name)
-    if name == "clips" and launching is not Launching.EAGER:
+    if name == "residual clips" and launching is not Launching.EAGER:
         pytest.skip("a 3D network is started layer by layer")
     truth = TorchEngine(classifier, recipe, "cpu")
     expected = truth.logits(windows(truth))

@@ -111,7 +111,7 @@ def test_a_model_file_says_whether_half_precision_is_tried() -> None:
     assert str(execution_modes("float32", Launching.GRAPHS)[0]) == "float32, channels-last, graphs"
 
 
-@pytest.mark.parametrize("name", ["tiny", "r2plus1d_18"])
+@pytest.mark.parametrize("name", ["tiny", "mc3_18"])
 @pytest.mark.parametrize("is_channels_last", [False, True])
 def test_the_classifier_is_left_as_it_is(name: str, is_channels_last: bool) -> None:
     recipe = Recipe.model_validate({"backbone": {"name": name}})
@@ -129,7 +129,7 @@ def test_the_classifier_is_left_as_it_is(name: str, is_channels_last: bool) -> N
 
 
 def test_contiguous_clips_meet_a_contiguous_3d_network() -> None:
-    recipe = Recipe.model_validate({"backbone": {"name": "r3d_18"}})
+    recipe = Recipe.model_validate({"backbone": {"name": "mc3_18"}})
     classifier = build_classifier(recipe, 2).eval()
     for is_last in (False, True):
         backbone = in_mode(classifier, ExecutionMode(is_channels_last=is_last), CPU)
@@ -139,7 +139,7 @@ def test_contiguous_clips_meet_a_contiguous_3d_network() -> None:
 
 
 def test_only_networks_of_single_frames_are_recorded() -> None:
-    classifier = build_classifier(Recipe.model_validate({"backbone": {"name": "r3d_18"}}), 2).eval()
+    classifier = build_classifier(Recipe.model_validate({"backbone": {"name": "mc3_18"}}), 2).eval()
     with pytest.raises(ValueError, match="launching = graphs: for networks that see one frame at a time only"):
         in_mode(classifier, ExecutionMode(launching=Launching.GRAPHS), CPU)
 

@@ -13,7 +13,7 @@ from videoclf.modeling.preprocess import preprocess_window
 from videoclf.recipe.preprocess import Preprocess
 
 
-@pytest.mark.parametrize("channels", [("rgb",), ("moments",), ("difference", "rgb", "moments")])
+@pytest.mark.parametrize("channels", [("rgb",), ("gray_triplet",), ("difference", "rgb", "gray_triplet")])
 @pytest.mark.parametrize("lengths", [(1,), (16, 16), (16, 1)])
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
 def test_a_window_in_chunks_is_what_preprocessing_it_whole_gives(
