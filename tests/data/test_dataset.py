@@ -97,14 +97,14 @@ def test_a_pattern_that_is_nowhere_is_refused_with_three_names_it_was_tried_on(t
     folder = touched(tmp_path, *(f"Walk/v_g0{i}_person07.avi" for i in range(4)))
     with pytest.raises(UsageInvalidError) as caught:
         load_dataset(folder, group_regex=pattern)
-    assert f"group_regex={pattern!r}: is found in no file name and no path of {folder}, such as " in str(caught.value)
+    assert f"group_regex={pattern!r}: matches no file name and no path of {folder}, such as " in str(caught.value)
     assert "Walk/v_g00_person07.avi, Walk/v_g01_person07.avi, Walk/v_g02_person07.avi; correct it" in str(caught.value)
 
 
 def test_a_pattern_beside_a_list_of_groups_is_said_to_be_unused(tmp_path: Path) -> None:
     path = listed(tmp_path, "path,label,group\na.avi,Walk,anna\nb.avi,Run,bert\n")
     (warning,) = load_dataset(path, group_regex="x").warnings
-    assert warning.startswith("group_regex='x': is not used: ")
+    assert warning.startswith("group_regex='x': not used, because ")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_videos_outside_class_folders_are_said_to_be_left_out(tmp_path: Path, na
 
 @pytest.mark.parametrize("pattern", ["(", "[a-", "*", "(?P<x"])
 def test_a_pattern_that_is_no_regular_expression_is_refused(tmp_path: Path, pattern: str) -> None:
-    with pytest.raises(UsageInvalidError, match=r"group_regex=.*: is no regular expression"):
+    with pytest.raises(UsageInvalidError, match=r"group_regex=.*: is not a regular expression"):
         load_dataset(touched(tmp_path, "Walk/a.avi"), group_regex=pattern)
 
 

@@ -222,7 +222,7 @@ def test_clips_that_hmdb51_lists_for_no_part_are_not_strangers(hmdb51_folder: Pa
 def test_hmdb51s_names_carry_groups_once_its_pattern_is_given(hmdb51_folder: Path) -> None:
     warning = make_split(load_dataset(hmdb51_folder), "official:1").warnings[0]
     pattern = load_manifest("hmdb51").group_regex
-    assert warning.endswith(f"; as HMDB51's they do with group_regex={pattern!r}")
+    assert warning.endswith(f"; for names like HMDB51's use group_regex={pattern!r}")
     grouped = make_split(load_dataset(hmdb51_folder, group_regex=pattern), "official:1")
     assert not any("group_regex" in warning for warning in grouped.warnings)
 

@@ -275,7 +275,7 @@ def test_classes_that_a_part_lacks_are_named() -> None:
 
 def test_a_pattern_that_finds_one_group_is_refused() -> None:
     dataset = replace(dataset_of([("a", "v"), ("b", "v")] * 4), group_regex="^v")
-    with pytest.raises(DatasetInvalidError, match=r"group_regex='\^v': finds one group only in clips\.csv, 'v'"):
+    with pytest.raises(DatasetInvalidError, match=r"group_regex='\^v': finds only one group in clips\.csv, 'v'"):
         make_split(dataset)
 
 

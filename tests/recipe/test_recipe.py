@@ -85,7 +85,7 @@ def test_a_frozen_backbone_has_no_trainable_stages() -> None:
 
 def test_each_key_of_augment_changes_pictures_or_does_not() -> None:
     not_of_pictures = {"speed", "cached_views", "temporal_jitter", "mixup_alpha", "cutmix_alpha"}
-    of_pictures = Augment.model_fields.keys() - not_of_pictures
+    frame_augmentation = Augment.model_fields.keys() - not_of_pictures
     changed = Augment(
         **{name: 0.5 if "rand" not in name else 1 for name in Augment.model_fields if name != "cached_views"}
     )

@@ -79,14 +79,14 @@ def names_in(label: str) -> tuple[str, ...]:
 
 
 def load_dataset(source: str | Path, *, group_regex: str | None = None) -> Dataset:
-    """The clips of a folder or of a list file; opens no video.
+    """Read the clips of a folder or of a list file. No video is opened.
 
     Args:
         source: a folder whose subfolders are the classes, or are ``train``, ``val`` and ``test`` (or training, valid,
             validation, testing) with the classes in them; or a text file of ``path,label`` or ``path,label,group``
             lines, whose first line may name the columns, see `read_clip_list` (paths are relative to the file). Several
-            labels of one clip stand in one column, ``walk|talk``; only a recipe with ``training.objective = "sigmoid"``
-            tells them apart.
+            labels of one clip are written in one column, ``walk|talk``; only a recipe with
+            ``training.objective = "sigmoid"`` separates them.
         group_regex: a regular expression searched in file names or, if no file name has it, in paths below the
             source; its first group, or else the whole match, names the clip's group. A list's own group column goes
             first.
@@ -112,7 +112,9 @@ def load_dataset(source: str | Path, *, group_regex: str | None = None) -> Datas
     else:
         groups = _find_groups(scan.clips, pattern, str(path))
         if all(found.clip.group is not None for found in scan.clips):
-            warnings.append(f"{option('group_regex', group_regex)}: is not used: {path} names the group of every clip")
+            warnings.append(
+                f"{option('group_regex', group_regex)}: not used, because {path} names the group of every clip"
+            )
         else:
             warnings += _warn_of_groups(groups, pattern.pattern)
     grouped = [

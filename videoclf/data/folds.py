@@ -45,15 +45,15 @@ def make_folds(
         by: ``group``: whole groups, each in the test part of one fold; ``official``: the official lists 1, 2 and 3;
             ``random``: clips at random, each class spread evenly, for datasets without known groups. (Known groups
             would
-                then be on both sides: a leak.)
-            num_folds: ``group``: number of folds, by default one per group. ``random``: by default 5.
-            split_files: the folder with the official lists, if they are not beside the clips.
+            then be on both sides: a leak.)
+        num_folds: ``group``: number of folds, by default one per group. ``random``: by default 5.
+        split_files: the folder with the official lists, if they are not beside the clips.
         has_several: whether a clip may have several labels (``walk|talk``), each a class by itself.
         unknown: classes that are not learned; see `make_split`.
 
-        Raises:
-            UsageInvalidError: ``by`` is unknown, or the number of folds is impossible.
-            DatasetInvalidError: there are no groups or lists, or a fold leaves a class without training clips.
+    Raises:
+        UsageInvalidError: ``by`` is unknown, or the number of folds is impossible.
+        DatasetInvalidError: there are no groups or lists, or a fold leaves a class without training clips.
     """
     if by == "official":
         if num_folds is not None:
@@ -113,9 +113,9 @@ def _deal_groups(dataset: Dataset, num_folds: int | None) -> list[dict[str, list
     that has the fewest clips."""
     if dataset.group_regex is not None and len(dataset.groups) == 1:
         raise DatasetInvalidError(
-            f"finds one group only in {dataset.source}, {dataset.groups[0]!r}",
+            f"finds only one group in {dataset.source}, {dataset.groups[0]!r}",
             source=option("group_regex", dataset.group_regex),
-            hint=f"two at least are needed: choose another, or {option('by', 'random')}",
+            hint=f"at least two are needed: choose another expression, or {option('by', 'random')}",
         )
     if len(dataset.groups) < 2:
         raise DatasetInvalidError(

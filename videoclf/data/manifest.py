@@ -63,7 +63,7 @@ class Manifest(_Section):
     """How clips are named."""
 
     group_regex: str
-    """For ``--group-regex``: clips whose names share it come from one video, person or place."""
+    """For ``--group-regex``: clips with the same match come from one video, person or place."""
 
     layout: tuple[str, ...] = Field(min_length=1)
     """Paths that show how to arrange folders and lists for the commands."""

@@ -35,9 +35,9 @@ def read_official_split(data_folder: Path, number: int, split_files: Path | None
         number: 1, 2 or 3.
         split_files: the folder with the lists, if it is another.
 
-        Raises:
-            UsageInvalidError: there is no split with this number.
-            DatasetInvalidError: there are no lists, or lines are malformed.
+    Raises:
+        UsageInvalidError: there is no split with this number.
+        DatasetInvalidError: there are no lists, or lines are malformed.
     """
     if not 1 <= number <= 3:
         raise UsageInvalidError("the official splits are 1, 2 and 3", source=option("split", f"official:{number}"))

@@ -142,9 +142,9 @@ def default_spec(dataset: Dataset) -> str:
         return "group:0"
     if dataset.group_regex is not None and dataset.groups:
         raise DatasetInvalidError(
-            f"finds one group only in {dataset.source}, {dataset.groups[0]!r}",
+            f"finds only one group in {dataset.source}, {dataset.groups[0]!r}",
             source=option("group_regex", dataset.group_regex),
-            hint=f"two at least are needed: choose another, or {option('split', 'random:0')}",
+            hint=f"at least two are needed: choose another expression, or {option('split', 'random:0')}",
         )
     return "random:0"
 
@@ -229,7 +229,7 @@ def _how_to_group(clips: Sequence[LabelledClip], known: Manifest | None) -> str:
     """The end of a warning: the pattern of a public data set, where these are its names."""
     if known is None or not all(re.search(known.group_regex, clip.path.name) for clip in clips):
         return ""
-    return f"; as {known.title}'s they do with {option('group_regex', known.group_regex)}"
+    return f"; for names like {known.title}'s use {option('group_regex', known.group_regex)}"
 
 
 def _seed(text: str, spec: str) -> int:

@@ -21,8 +21,8 @@ class TemporaryFeatures:
     Args:
         folder: the folder of the file.
 
-        Raises:
-            RunFolderUnusableError: the folder cannot be written.
+    Raises:
+        RunFolderUnusableError: the folder cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from videoclf.errors import UsageInvalidError
 from videoclf.first_keywords import accepts_first_keywords
-from videoclf.inference.engines.exported_engine import PortableEngine
+from videoclf.inference.engines.exported_engine import ExportedEngine
 from videoclf.inference.engines.protocol import Engine, Float32Array
 from videoclf.inference.options import EXPORT_SUFFIXES, EngineName
 from videoclf.inference.pipeline import clip_request, predict_clips
@@ -45,13 +45,13 @@ def load(
     Args:
         model: nothing (the embedded default), a name from ``videoclf models``, a model file, a run's folder, or a file
             that ``videoclf export`` wrote. Only the ``kinetics400-`` names are downloaded, once.
-        engine: ``torch``, ``openvino`` (needs the extra ``cpu``; the model is converted once, and kept), ``onnx`` (for
-            exported files), or ``auto``: see `EngineName`. Logits agree within 1e-4.
-        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, ...
+        engine: ``torch``, ``openvino`` (needs the extra ``cpu``; the model is converted once, and cached), ``onnx``
+            (for exported files), or ``auto``: see `EngineName`. Logits agree within 1e-4.
+        device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ...
         device_map: in place of a device, which part of the network lies on which, such as
             ``backbone[:7]=cuda:0,backbone[7:]=cuda:1,temporal=cuda:1,head=cuda:1``; see
-            `videoclf.modeling.device_map.parse_placement`.
-        backbone: for a model that was trained with a backbone of your own: one of the same make.
+            `videoclf.modeling.device_map.parse_device_map`.
+        backbone: for a model that was trained with a custom backbone: one with the same architecture.
         progress: receives notices, one line each: what takes some time, and what cannot be done the fast way.
 
     Raises:
@@ -59,9 +59,9 @@ def load(
         WeightsUnavailableError: the weights cannot be downloaded.
         DeviceUnavailableError: this machine has no such device.
         MemoryExhaustedError: the network does not fit on the GPU.
-        EngineUnavailableError: the engine asked for is not installed, or cannot run the model.
-        UsageInvalidError: no such engine, or one that cannot run such a file, or not on that device; a ``device_map``
-            that means nothing, or not for this network.
+        EngineUnavailableError: the requested engine is not installed, or cannot run the model.
+        UsageInvalidError: there is no such engine, or it cannot run such a file, or not on that device; a
+            ``device_map`` that means nothing, or not for this network.
     """
     if engine not in set(EngineName):
         raise UsageInvalidError(
@@ -141,7 +141,7 @@ class Model:
         Args:
             paths: taken as they are needed; may be endless.
             workers: videos decoded at once.
-            reading: who decodes, and how.
+            reading: decoder, frame selection, isolation and limits.
         """
         if isinstance(paths, str | Path):
             raise TypeError(f"expected several paths, got the single {paths!r}; use predict for one")

@@ -46,7 +46,7 @@ def open_engine(
             hint=f"use {option('engine', 'torch')}",
         )
     if exported_for is not None:
-        return _portable(_open_exported(Path(model or ""), EngineName(exported_for), engine, device))
+        return _exported(_open_exported(Path(model or ""), EngineName(exported_for), engine, device))
     if engine is EngineName.ONNX:
         raise UsageInvalidError(
             "runs only exported files",

@@ -37,7 +37,7 @@ class VideoClassifier(nn.Module):
 
         Args:
             clips: ``B×T×3V×H×W`` float32, preprocessed (V views, see `arrange_channels`); values beyond a
-                    clip's length are ignored.
+                clip's length are ignored.
             num_frames: ``B`` int64, each 1 to T.
 
         Returns:
@@ -92,7 +92,7 @@ def build_backbone(recipe: Recipe) -> Backbone:
         return (
             built
             if spec.intermediate_stage_from_top is None
-            else with_tap(built, spec.intermediate_stage_from_top, spec.intermediate_grid)
+            else with_intermediate_features(built, spec.intermediate_stage_from_top, spec.intermediate_grid)
         )
     if facts.kind == "3d":
         return build_backbone3d(facts, temporal_stride=recipe.backbone.temporal_stride, num_views=num_views)

@@ -180,8 +180,8 @@ def find_device(name: str, *, asked_by: str = "device") -> torch.device:
         name: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
         asked_by: the option that names it, for the message.
 
-        Raises:
-            DeviceUnavailableError: the device is unknown, not on this machine, or lost by a fork.
+    Raises:
+        DeviceUnavailableError: the device is unknown, not on this machine, or lost by a fork.
     """
     if name == "auto":
         if not torch.cuda.is_available():

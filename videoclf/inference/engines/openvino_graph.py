@@ -55,9 +55,9 @@ def import_openvino() -> Any:
     if _computed_in and os.getpid() not in _computed_in:
         # to open models anew is no way out: OpenVINO gives them idle threads of the parent's, and waits for ever
         raise EngineUnavailableError(
-            "OpenVINO was used before os.fork(), and its threads stayed with the parent",
-            hint="load the model in the child only (gunicorn: without --preload), or use "
-            f"{option('engine', 'torch')}, which goes on in a forked process",
+            "OpenVINO was used before os.fork(), and its threads exist only in the parent",
+            hint="load the model only in the child (gunicorn: without --preload), or use "
+            f"{option('engine', 'torch')}, which works in a forked process",
         )
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # hides it; there is a stub for it
     try:

@@ -27,9 +27,9 @@ class TorchEngine:
 
     Args:
         classifier: in evaluation mode.
-        recipe: how it prepares and looks.
-        device: ``cpu``, ``cuda``, ``cuda:1``, ..., or ``auto``: a GPU where there is one.
-        device_map: in place of a device, which part lies on which; see `videoclf.modeling.device_map.parse_placement`.
+        recipe: its preprocessing is used.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ..., or ``auto``: a GPU if there is one.
+        device_map: in place of a device, which part lies on which; see `videoclf.modeling.device_map.parse_device_map`.
 
     Raises:
         DeviceUnavailableError: this machine has no such device.
@@ -39,7 +39,7 @@ class TorchEngine:
     def __init__(
         self, classifier: VideoClassifier, recipe: Recipe, device: str = "auto", *, device_map: str | None = None
     ) -> None:
-        placement = choose_placement(device, device_map)
+        placement = choose_device_map(device, device_map)
         self._process_id = os.getpid()
         self.device = placement.first
         self._classifier = apply_device_map(fold_batch_norms(classifier), placement)

@@ -33,9 +33,7 @@ def export(model: str | Path | None, out: str | Path, *, overwrite: bool = False
     path = Path(out)
     target = EXPORT_SUFFIXES.get(path.suffix.lower())
     if target is None:
-        raise UsageInvalidError(
-            f"its suffix must say what it is for: {' or '.join(EXPORT_SUFFIXES)}", source=option("out", path)
-        )
+        raise UsageInvalidError(f"its suffix must be {' or '.join(EXPORT_SUFFIXES)}", source=option("out", path))
     files = [path] if target is ExportFormat.ONNX else [path, path.with_suffix(".bin")]
     refuse_to_replace(*files, overwrite=overwrite)
     from videoclf.inference.export.convert import to_onnx, to_openvino

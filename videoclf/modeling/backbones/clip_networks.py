@@ -61,7 +61,7 @@ class ClipBackbone(nn.Module):
 
         Returns:
             ``B×T'×D`` features (D is V×F), zero beyond a clip's length, and ``B`` the number of steps; on the device of
-                the network's last layer.
+            the network's last layer.
         """
         if self.network.training or clips.device.type != "cpu":
             return self.run_padded(clips, num_frames)

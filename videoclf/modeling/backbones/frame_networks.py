@@ -61,7 +61,7 @@ class FrameBackbone(nn.Module):
 
         Returns:
             ``B×T×D`` features (D is V×F), zero beyond a clip's length, and ``B`` the number of steps (here: of frames);
-                on the device of the network's last layer.
+            on the device of the network's last layer.
         """
         max_frames = clips.shape[1]
         lengths = num_frames.cpu()  # here, and not behind the network, which would be waited for

@@ -60,7 +60,7 @@ def with_intermediate_features(backbone: FrameBackbone, num_stages_above: int, g
         raise RecipeInvalidError(
             f"the network has {len(stages)} stages",
             source=f"backbone.intermediate_stage_from_top = {num_stages_above}",
-            hint=f"ask for {len(stages) - 1} at most",
+            hint=f"use at most {len(stages) - 1}",
         )
     tapped = stages[len(stages) - 1 - num_stages_above]
     num_channels = [layer.out_channels for layer in tapped.modules() if isinstance(layer, nn.Conv2d)][-1]

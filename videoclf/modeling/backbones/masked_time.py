@@ -92,7 +92,7 @@ def mask_time(network: nn.Module, *, temporal_stride: int = 1) -> GraphModule:
         a clip's length, features are finite but meaningless.
 
         Raises:
-            ValueError: a layer cannot use lengths, or the stride is impossible.
+        ValueError: a layer cannot use lengths, or the stride is impossible.
     """
     if any(isinstance(layer, FillBeyond) for layer in network.modules()):
         raise ValueError("the network is already used by a backbone; build another one")

@@ -47,8 +47,8 @@ def load_pretrained(backbone: nn.Module, spec: BackboneSpec) -> None:
             model or of a part of it; for an ``inflated:`` backbone it contains the 2D network's weights, or inflated
             ones.
 
-        Raises:
-            WeightsUnavailableError: there is no network connection, no such file, or shapes differ.
+    Raises:
+        WeightsUnavailableError: there is no network connection, no such file, or shapes differ.
     """
     if spec.weights == "none":
         return

@@ -48,7 +48,7 @@ def freeze_lower_stages(backbone: FrameBackbone | ClipBackbone, num_unfrozen: in
         raise RecipeInvalidError(
             f"the network has {len(stages)} stages",
             source=f"backbone.trainable_stages = {num_unfrozen}",
-            hint="ask for fewer",
+            hint="use a smaller number",
         )
     for stage in stages[: len(stages) - num_unfrozen]:
         stage.requires_grad_(False)

@@ -75,7 +75,7 @@ def shift_in_time(network: nn.Module) -> GraphModule:
         A module that takes ``(frames N×3×H×W, neighbours 2×N)``; the second is None for single frames.
 
         Raises:
-            ValueError: the network has no such block.
+        ValueError: the network has no such block.
     """
     first_layers = {name for prefix, block in network.named_modules() if (name := _first_layer(prefix, block))}
     if not first_layers:

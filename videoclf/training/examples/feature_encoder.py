@@ -152,8 +152,8 @@ def make_encoder(
     """What makes the features of a frozen backbone, augmented views among them where the recipe varies pictures."""
     if not recipe.augment.augments_frames:
         return FeatureEncoder(classifier, recipe, None, resizer, placement)
-    pictures = recipe.augment.of_pictures
-    views = AugmentedViews(PictureAugmentation(pictures), recipe.augment.cached_views, pictures.to_hashed_json())
+    pictures = recipe.augment.frame_augmentation
+    views = AugmentedViews(FrameAugmentation(pictures), recipe.augment.cached_views, pictures.to_hashed_json())
     return FeatureEncoder(classifier, recipe, views, resizer, placement)
 
 

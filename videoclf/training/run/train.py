@@ -159,10 +159,10 @@ def train(
         folder.check(asked, identify_first_weights(settings, init))
         outer.notice(f"{folder.path}: the run is finished; nothing is left to do")
         return folder.read_run()
-    placement = choose_placement(
+    placement = choose_device_map(
         device, device_map
     )  # what can be refused without a look at the clips is refused before it
-    check_placement(placement, settings, backbone)
+    check_device_map(placement, settings, backbone)
     bits = fabric_precision(precision)
     check_precision(placement.first, bits)
     fabric = make_fabric(placement.first, bits, num_devices)
@@ -245,7 +245,7 @@ def _judge(job: Job, outcome: Outcome, device: str, num_threads: int, watcher: P
             outcome.records, is_frozen=job.recipe.backbone.frozen, num_threads=job.num_threads
         ),
         environment=describe_environment(
-            describe_device(choose_placement(device, job.device_map).first),
+            describe_device(choose_device_map(device, job.device_map).first),
             precision=job.precision,
             num_threads=num_threads,
         ),

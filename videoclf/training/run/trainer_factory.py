@@ -13,7 +13,7 @@ from videoclf.data.feature_store import FeatureStore
 from videoclf.media.options import ReadOptions
 from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.classifier import VideoClassifier
-from videoclf.modeling.device_map import Placement, place_network, whole
+from videoclf.modeling.device_map import DeviceMap, apply_device_map, whole
 from videoclf.progress import Progress
 from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.training import Training
