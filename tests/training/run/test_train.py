@@ -126,7 +126,7 @@ def test_the_report_names_what_could_not_be_read_and_loads_nothing(run: tuple[Ru
     html = (run[0].folder / "report.html").read_text()
     assert "v_Long_g01_c02.avi" in html
     assert "<script" not in html
-    assert "<h2>Least sure</h2>" in html
+    assert "<h2>Lowest-confidence clips</h2>" in html
     assert set(re.findall('src="(.{22})', html)) == {"data:image/jpeg;base64"}
 
 
