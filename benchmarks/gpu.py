@@ -61,7 +61,7 @@ ENGINES: dict[str, tuple[Literal["float32", "float16"], Launching]] = {
     "float16, graphs": ("float16", Launching.GRAPHS),
     "float16, compiled": ("float16", Launching.COMPILED),
 }
-"""Manners of our own."""
+"""Our own engines."""
 
 Run = Callable[[int], object]
 """Does the work on the inputs of that number, of `Bench.num_inputs`."""
@@ -284,7 +284,7 @@ class Contenders:
         torch.manual_seed(0)
         classifier = build_classifier(self._recipe, 16)
         _settle(classifier, self._recipe)
-        self._engines = {title: self._engine(classifier, *manner) for title, manner in ENGINES.items()}
+        self._engines = {title: self._engine(classifier, *variant) for title, variant in ENGINES.items()}
         self._plain: Any = build_classifier(self._recipe, 16).eval().to(bench.device)
         self._best: Any = build_classifier(self._recipe, 16).eval().to(bench.device, self._half)
         # the network alone: what stands around it picks valid frames, whose number no compiler knows

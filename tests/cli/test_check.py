@@ -81,8 +81,8 @@ def test_near_duplicates_may_be_left_out(data: Path) -> None:
     ("arguments", "code", "complaint"),
     [
         (("gone",), 1, "gone: no such folder or list"),
-        ((".", "--split", "some"), 1, "holds no CLASS/clip"),
-        ((".", "--group-regex", "("), 2, "is no regular expression"),
+        ((".", "--split", "some"), 1, "contains no CLASS/clip"),
+        ((".", "--group-regex", "("), 2, "is not a regular expression"),
     ],
 )
 def test_a_mistake_is_one_line(

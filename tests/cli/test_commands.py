@@ -102,7 +102,7 @@ def test_predict_of_an_empty_list_fails(tiny_model: Path) -> None:
     ("make", "complaint"),
     [
         (lambda folder: folder / "gone.mp4", "no such file; check the path"),
-        (lambda folder: folder, "is a folder that holds no video files; name a video file"),
+        (lambda folder: folder, "is a folder that contains no video files; name a video file"),
         (lambda folder: Path(f"{folder}/*.mp4"), "no such file"),
         (lambda folder: write_sound(folder / "a.mp4"), "has no video stream (it holds audio)"),
     ],
@@ -143,12 +143,12 @@ TOO_HIGH = "backbone[:99]=cpu:0,backbone[99:]=cpu:1"
         (
             ("evaluate", "actions16", "gone", "--device-map", "head=cpu"),
             2,
-            "the backbone is not placed; add backbone=DEVICE",
+            "the backbone has no device; add backbone=DEVICE",
         ),
         (
             ("evaluate", "actions16", "gone", "--device-map", TOO_HIGH),
             2,
-            "has 19 stages, counted from 0; cut it at 1 to 18",
+            "has 19 stages, counted from 0; divide it at 1 to 18",
         ),
         (("evaluate", "kinetics400-s3d", "gone", "--device-map", TOO_HIGH), 2, "has 12 stages, counted from 0"),
         (("evaluate", "gone.onnx", "gone", "--device-map", "backbone=cpu"), 1, "gone: no such folder or list"),

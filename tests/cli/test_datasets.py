@@ -55,4 +55,4 @@ def test_the_commands_that_are_told_lack_nothing_but_the_data(
 def test_an_unknown_name_is_one_line_and_exit_code_1() -> None:
     code, out, err = run("datasets", "ucf11")
     assert (code, out) == (1, "")
-    assert err == "error: no data set 'ucf11' is described here; those that are: hmdb51, kinetics400, ucf101\n"
+    assert err == "error: there is no dataset 'ucf11'; available: hmdb51, kinetics400, ucf101\n"

@@ -83,14 +83,14 @@ def test_a_cache_that_cannot_be_written_does_not_end_a_training(tmp_path: Path, 
     arguments = ("--out", tmp_path / "run", "--cache", tmp_path / "file", "--set", "training.epochs=1")
     code, _, err = run("train", data, *arguments, *FROZEN)
     assert code == 0, err
-    assert f"note: {tmp_path / 'file'}: features cannot be kept there" in err
+    assert f"note: {tmp_path / 'file'}: features cannot be stored there" in err
 
 
 def test_a_cache_that_cannot_be_written_ends_an_extraction(tmp_path: Path, data: Path) -> None:
     (tmp_path / "file").touch()
     code, _, err = run("extract", data, "--out", tmp_path / "file", *FROZEN)
     assert code == 1
-    assert err.startswith(f"error: {tmp_path / 'file'}: features cannot be kept there")
+    assert err.startswith(f"error: {tmp_path / 'file'}: features cannot be stored there")
     assert err.count("\n") == 1
 
 

@@ -58,14 +58,14 @@ def test_a_first_line_that_is_neither_names_nor_a_file_is_refused(folder: Path, 
         read_clip_list(listed(folder, f"{first}\na.avi,Walk\n"))
     message = str(caught.value)
     assert f"clips.csv, line 1: {first[:150]}"[:40] in message.replace("'", "")
-    assert "names no columns known here" in message
+    assert "has no known column names" in message
     assert "path: path, file, filename, filepath, video" in message
     assert "label: label, class, classname" in message
 
 
 @pytest.mark.parametrize(
     ("header", "complaint"),
-    [("path,label,class", "columns label and class both say the label"), ("path,file,label", "both say the path")],
+    [("path,label,class", "columns label and class both mean label"), ("path,file,label", "both mean path")],
 )
 def test_two_columns_that_say_the_same_are_refused(folder: Path, header: str, complaint: str) -> None:
     with pytest.raises(DatasetInvalidError, match=f"line 1: .*{complaint}; remove one"):
@@ -74,22 +74,22 @@ def test_two_columns_that_say_the_same_are_refused(folder: Path, header: str, co
 
 def test_a_third_column_of_parts_is_not_taken_for_groups(folder: Path) -> None:
     with pytest.raises(
-        DatasetInvalidError, match="third column holds test, train: say in a first line .*path,label,split"
+        DatasetInvalidError, match="third column contains test, train; name the columns .*path,label,split"
     ):
         read_clip_list(listed(folder, "a.avi,Walk,train\nb.avi,Walk,Test\n"))
 
 
 @pytest.mark.parametrize("text", ["a.avi,Walk,train\nb.avi,Walk,dev\n", "a.avi,Walk,holdout\nb.avi,Walk,VAL\n"])
 def test_nor_is_one_that_holds_parts_beside_other_words(folder: Path, text: str) -> None:
-    with pytest.raises(DatasetInvalidError, match="third column holds (train|val): say in a first line"):
+    with pytest.raises(DatasetInvalidError, match="third column contains (train|val); name the columns"):
         read_clip_list(listed(folder, text))
 
 
 @pytest.mark.parametrize(
     ("first", "complaint"),
     [
-        ("path,target", "no column for the label; call it label, or class"),
-        ("clip_id,Label", "for the path; call"),
+        ("path,target", "no column for the label; name it label, or class"),
+        ("clip_id,Label", "for the path; name it"),
     ],
 )
 def test_a_header_that_lacks_a_column_says_which(folder: Path, first: str, complaint: str) -> None:
@@ -105,7 +105,7 @@ def test_other_separators_are_named(folder: Path, separator: str) -> None:
 
 def test_a_folder_is_no_clip_of_the_first_line(folder: Path) -> None:
     (folder / "bend").mkdir()
-    with pytest.raises(DatasetInvalidError, match="'bend' is no file beside the list"):
+    with pytest.raises(DatasetInvalidError, match="'bend' is not a file in the folder of the list"):
         read_clip_list(listed(folder, "bend,bend/a.avi\n"))
 
 

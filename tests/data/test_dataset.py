@@ -51,13 +51,13 @@ def test_hidden_loose_and_other_files_are_left_out(tmp_path: Path, name: str) ->
 
 def test_a_folder_with_loose_videos_only_says_where_they_belong(tmp_path: Path) -> None:
     with pytest.raises(
-        DatasetInvalidError, match=r"holds no CLASS/clip\.avi .*the 2 videos in it lie in no class folder"
+        DatasetInvalidError, match=r"contains no CLASS/clip\.avi .*its 2 videos are not in class folders"
     ):
         load_dataset(touched(tmp_path, "a.avi", "b.mp4"))
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetInvalidError, match=r"holds no CLASS/clip\.avi \(or other video\); see docs"):
+    with pytest.raises(DatasetInvalidError, match=r"contains no CLASS/clip\.avi \(or other video\); see docs"):
         load_dataset(tmp_path)
 
 
@@ -97,14 +97,14 @@ def test_a_pattern_that_is_nowhere_is_refused_with_three_names_it_was_tried_on(t
     folder = touched(tmp_path, *(f"Walk/v_g0{i}_person07.avi" for i in range(4)))
     with pytest.raises(UsageInvalidError) as caught:
         load_dataset(folder, group_regex=pattern)
-    assert f"group_regex={pattern!r}: is found in no file name and no path of {folder}, such as " in str(caught.value)
-    assert "Walk/v_g00_person07.avi, Walk/v_g01_person07.avi, Walk/v_g02_person07.avi; correct it" in str(caught.value)
+    assert f"group_regex={pattern!r}: matches no file name and no path of {folder}, such as " in str(caught.value)
+    assert "Walk/v_g00_person07.avi, Walk/v_g01_person07.avi, Walk/v_g02_person07.avi; " in str(caught.value)
 
 
 def test_a_pattern_beside_a_list_of_groups_is_said_to_be_unused(tmp_path: Path) -> None:
     path = listed(tmp_path, "path,label,group\na.avi,Walk,anna\nb.avi,Run,bert\n")
     (warning,) = load_dataset(path, group_regex="x").warnings
-    assert warning.startswith("group_regex='x': is not used: ")
+    assert warning.startswith("group_regex='x': not used, because ")
 
 
 @pytest.mark.parametrize(
@@ -137,21 +137,24 @@ def test_a_class_may_be_called_train_beside_others(tmp_path: Path) -> None:
 
 
 def test_a_part_beside_a_folder_that_looks_like_one_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetInvalidError, match="train and dev hold folders of the same names, such as Walk: parts"):
+    with pytest.raises(
+        DatasetInvalidError,
+        match="train and dev contain folders with the same names, such as Walk: they look like parts",
+    ):
         load_dataset(touched(tmp_path, "train/Walk/a.avi", "dev/Walk/b.avi"))
 
 
 def test_parts_one_folder_deeper_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetInvalidError, match="its parts, such as test, lie in .*/data; name that folder"):
+    with pytest.raises(DatasetInvalidError, match="its parts, such as test, are in .*/data; name that folder"):
         load_dataset(touched(tmp_path, "data/train/Walk/a.avi", "data/test/Walk/b.avi"))
 
 
 @pytest.mark.parametrize(
     ("pattern", "warning"),
     [
-        ("_(g)", "group_regex='_(g)': finds one group only, 'g', in 4 of 4 clips"),
-        ("^(.*)$", "group_regex='^(.*)$': gives each clip a group of its own, such as 'v_g01_1.avi': splits are"),
-        ("(g0.)_1", "group_regex='(g0.)_1': finds a group in 3 of 4 clips only"),
+        ("_(g)", "group_regex='_(g)': finds only one group, 'g', in 4 of 4 clips"),
+        ("^(.*)$", "group_regex='^(.*)$': every clip has its own group, such as 'v_g01_1.avi': splits are then random"),
+        ("(g0.)_1", "group_regex='(g0.)_1': finds a group in only 3 of 4 clips"),
     ],
 )
 def test_a_pattern_that_makes_no_groups_is_told(tmp_path: Path, pattern: str, warning: str) -> None:
@@ -162,7 +165,7 @@ def test_a_pattern_that_makes_no_groups_is_told(tmp_path: Path, pattern: str, wa
 
 def test_parts_without_class_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        DatasetInvalidError, match=r"holds test, train, but no class folders in them; .*test/CLASS/clip\.avi"
+        DatasetInvalidError, match=r"contains test, train, but no class folders in them; .*test/CLASS/clip\.avi"
     ):
         load_dataset(touched(tmp_path, "train/a.avi", "test/b.avi"))
 
@@ -175,13 +178,13 @@ def test_parts_beside_another_folder_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["loose.avi", "train/loose.avi"])
 def test_videos_outside_class_folders_are_said_to_be_left_out(tmp_path: Path, name: str) -> None:
     dataset = load_dataset(touched(tmp_path, "train/Walk/a.avi", "test/Walk/b.avi", name))
-    assert dataset.warnings == (f"1 videos lie in no class folder and are left out, the first is {tmp_path / name}",)
+    assert dataset.warnings == (f"1 videos are not in a class folder and are left out, the first is {tmp_path / name}",)
     assert len(dataset.clips) == 2
 
 
 @pytest.mark.parametrize("pattern", ["(", "[a-", "*", "(?P<x"])
 def test_a_pattern_that_is_no_regular_expression_is_refused(tmp_path: Path, pattern: str) -> None:
-    with pytest.raises(UsageInvalidError, match=r"group_regex=.*: is no regular expression"):
+    with pytest.raises(UsageInvalidError, match=r"group_regex=.*: is not a regular expression"):
         load_dataset(touched(tmp_path, "Walk/a.avi"), group_regex=pattern)
 
 

@@ -122,6 +122,6 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
     with pytest.raises(
-        RunFolderUnusableError, match=r"holds other things, such as model\.safetensors; name a folder of its"
+        RunFolderUnusableError, match=r"contains other files, such as model\.safetensors; choose a new or empty"
     ):
         render_demo_data(tmp_path)

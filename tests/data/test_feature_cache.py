@@ -119,7 +119,7 @@ def test_a_folder_that_cannot_be_written_is_named_with_a_remedy(tmp_path: Path) 
     (tmp_path / "file").touch()
     cache = FeatureCache(tmp_path / "file" / "cache")
     expected = (
-        f"^{cache.folder}: features cannot be kept there .*; free some space, or name another folder: feature_cache"
+        f"^{cache.folder}: features cannot be stored there .*; free some space, or choose another folder: feature_cache"
     )
     with pytest.raises(RunFolderUnusableError, match=expected):
         cache.store(KEY, FEATURES)
@@ -131,7 +131,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
-        with pytest.raises(RunFolderUnusableError, match=f"^{tmp_path}: features cannot be kept there"):
+        with pytest.raises(RunFolderUnusableError, match=f"^{tmp_path}: features cannot be stored there"):
             cache.store(KEY, ClipFeatures((steps(1000),), (1000,)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

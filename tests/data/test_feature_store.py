@@ -40,8 +40,8 @@ def test_where_the_cache_cannot_be_written_the_run_goes_on_and_says_so_once(tmp_
         layout = store.store(replace(KEY, name=name), FEATURES)
         assert store.load(replace(KEY, name=name), layout, 0) is not None
     assert len(notices) == 1
-    assert notices[0].startswith(f"{tmp_path / 'file'}: features cannot be kept there")
-    assert notices[0].endswith("new ones are kept for this run alone")
+    assert notices[0].startswith(f"{tmp_path / 'file'}: features cannot be stored there")
+    assert notices[0].endswith("new features are kept for this run only")
 
 
 def test_a_cache_that_can_only_be_read_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +49,7 @@ def test_a_cache_that_can_only_be_read_is_read(tmp_path: Path, monkeypatch: pyte
     cache.store(KEY, FEATURES)
 
     def refuse(*_: object) -> int:
-        raise RunFolderUnusableError("cache: features cannot be kept there (Read-only file system)")
+        raise RunFolderUnusableError("cache: features cannot be stored there (Read-only file system)")
 
     monkeypatch.setattr(cache, "store", refuse)
     store = FeatureStore(cache, tmp_path, lambda _: None)
@@ -61,7 +61,7 @@ def test_a_cache_that_can_only_be_read_is_read(tmp_path: Path, monkeypatch: pyte
 
 
 def test_without_a_temporary_folder_an_unwritable_cache_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(RunFolderUnusableError, match="features cannot be kept there"):
+    with pytest.raises(RunFolderUnusableError, match="features cannot be stored there"):
         FeatureStore(unwritable_cache(tmp_path), None, pytest.fail).store(KEY, FEATURES)
 
 

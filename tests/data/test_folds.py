@@ -107,7 +107,7 @@ def test_folds_of_many_clips_are_made_in_seconds() -> None:
 
 
 def test_without_groups_the_remedy_is_named() -> None:
-    with pytest.raises(DatasetInvalidError, match="carry no groups .*by='random'"):
+    with pytest.raises(DatasetInvalidError, match="contain no groups .*by='random'"):
         make_folds(UNGROUPED)
 
 
@@ -149,6 +149,6 @@ def test_folds_whose_classes_lack_validation_clips_are_told_in_one_line() -> Non
 def test_a_pattern_that_finds_one_group_makes_no_folds() -> None:
     clips = tuple(replace(clip, group="v") for clip in GROUPED.clips)
     with pytest.raises(
-        DatasetInvalidError, match="group_regex='\\^v': finds one group only in data, 'v'; .*by='random'"
+        DatasetInvalidError, match="group_regex='\\^v': finds only one group in data, 'v'; .*by='random'"
     ):
         make_folds(Dataset("data", clips, group_regex="^v"))

@@ -120,7 +120,7 @@ def test_no_classes_could_be_those_of_two_sets() -> None:
 
 @pytest.mark.parametrize("name", ["ucf11", "../models/tiny", "README", ""])
 def test_an_unknown_name_is_answered_with_those_that_are_there(name: str) -> None:
-    expected = f"no data set {name!r} is described here; those that are: hmdb51, kinetics400, ucf101"
+    expected = f"there is no dataset {name!r}; available: hmdb51, kinetics400, ucf101"
     with pytest.raises(DatasetInvalidError, match=f"^{re.escape(expected)}$"):
         load_manifest(name)
 

@@ -99,7 +99,7 @@ def test_lists_of_a_given_folder_go_before_those_beside_the_clips(tmp_path: Path
 def test_missing_lists_are_asked_for(tmp_path: Path) -> None:
     expected = (
         r"split='official:2': no trainlist02\.txt \(UCF101\) nor \*_test_split2\.txt \(HMDB51\) in .* or beside it; "
-        "give their folder with split_files, or see `videoclf datasets` for where to get them"
+        "give their folder with split_files; `videoclf datasets` says where to get them"
     )
     with pytest.raises(DatasetInvalidError, match=expected):
         read_official_split(lists(tmp_path, trainlist01="Walk/a.avi 1", testlist01="Walk/b.avi"), 2)
@@ -178,14 +178,14 @@ def test_clips_of_the_official_lists_that_are_not_there_are_counted_and_named(of
     for path in official_folder.glob("class1/*_g01_*"):
         path.unlink()
     warning = make_split(load_dataset(official_folder), "official:1").warnings[0]
-    assert warning == ("2 clips of the official lists are not there: class1/v_class1_g01_c01, class1/v_class1_g01_c02")
+    assert warning == ("2 clips of the official lists are missing: class1/v_class1_g01_c01, class1/v_class1_g01_c02")
 
 
 def test_of_many_clips_that_are_not_there_three_are_named(official_folder: Path) -> None:
     for path in official_folder.glob("class0/*_g0[023]_*"):
         path.unlink()
     warning = make_split(load_dataset(official_folder), "official:1").warnings[0]
-    assert warning.startswith("6 clips of the official lists are not there: class0/v_class0_g00_c01, ")
+    assert warning.startswith("6 clips of the official lists are missing: class0/v_class0_g00_c01, ")
     assert warning.endswith(", class0/v_class0_g02_c01 and 3 more")
 
 
@@ -222,14 +222,14 @@ def test_clips_that_hmdb51_lists_for_no_part_are_not_strangers(hmdb51_folder: Pa
 def test_hmdb51s_names_carry_groups_once_its_pattern_is_given(hmdb51_folder: Path) -> None:
     warning = make_split(load_dataset(hmdb51_folder), "official:1").warnings[0]
     pattern = load_manifest("hmdb51").group_regex
-    assert warning.endswith(f"; as HMDB51's they do with group_regex={pattern!r}")
+    assert warning.endswith(f"; for names like HMDB51's use group_regex={pattern!r}")
     grouped = make_split(load_dataset(hmdb51_folder, group_regex=pattern), "official:1")
     assert not any("group_regex" in warning for warning in grouped.warnings)
 
 
 def test_official_lists_of_other_clips_are_refused(official_folder: Path) -> None:
     (official_folder / "testlist01.txt").write_text("class0/v_other_g03_c01.avi\n")
-    with pytest.raises(DatasetInvalidError, match=r"of the official lists in .*, no clip is in"):
+    with pytest.raises(DatasetInvalidError, match=r"contains no clip of the official lists in"):
         make_split(load_dataset(official_folder), "official:1")
 
 

@@ -148,7 +148,7 @@ def test_a_split_by_groups_warns_of_nothing() -> None:
 
 def test_validation_cut_from_clips_without_groups_is_warned_of() -> None:
     (warning,) = make_split(dataset_of([("a", None)] * 8), "none").warnings
-    assert "names carry no groups" in warning
+    assert "names contain no groups" in warning
 
 
 def test_groups_left_out_are_what_is_tested() -> None:
@@ -166,10 +166,10 @@ def test_with_none_every_clip_is_trained_or_chosen_on() -> None:
     [
         ("halves", "split='halves': unknown; use group:SEED, random:SEED, official:N, given, leave-out:GROUP"),
         ("none:1", "split='none:1': unknown"),
-        ("group:x", "'x' is no whole number"),
-        ("random:1.5", "'1.5' is no whole number"),
+        ("group:x", "'x' is not a whole number"),
+        ("random:1.5", "'1.5' is not a whole number"),
         ("group:-1", "'-1' is below 0"),
-        ("official:one", "'one' is no whole number"),
+        ("official:one", "'one' is not a whole number"),
         (
             "leave-out:g01,g99",
             "split='leave-out:g01,g99': g99: no such group; the groups of clips.csv are g00, g01",
@@ -186,13 +186,15 @@ def test_a_spec_that_cannot_be_followed_says_why(spec: str, complaint: str) -> N
 
 @pytest.mark.parametrize("rows", [[("a", None)] * 4, [("a", "g1")] * 4])
 def test_names_without_groups_cannot_be_split_by_them(rows: list[Row]) -> None:
-    with pytest.raises(DatasetInvalidError, match=r"clips\.csv carry no groups .*group_regex.*split='random:0'"):
+    with pytest.raises(DatasetInvalidError, match=r"clips\.csv contain no groups .*group_regex.*split='random:0'"):
         make_split(dataset_of(rows), "group:0")
 
 
 @pytest.mark.parametrize("rows", [[("a", None)], [("a", None)] * 2, [("a", None), ("b", None), ("c", None)]])
 def test_too_few_clips_to_part_are_counted(rows: list[Row]) -> None:
-    with pytest.raises(DatasetInvalidError, match=r"to validate and .* to test; each needs one at least: add clips"):
+    with pytest.raises(
+        DatasetInvalidError, match=r"to validate and .* to test; each part needs at least one: add clips"
+    ):
         make_split(dataset_of(rows))
 
 
@@ -214,7 +216,7 @@ def test_no_trained_group_is_chosen_on(rows: list[Row], seed: int) -> None:
 def test_clips_without_a_group_among_others_count_as_one_each() -> None:
     rows: list[Row] = [*shared_groups(2, 6, 2), *[("class0", None)] * 6]
     split = make_split(dataset_of(rows), "group:0")
-    assert split.warnings == ("6 of 30 clips carry no group: each of them counts as a group of its own",)
+    assert split.warnings == ("6 of 30 clips have no group: each of them counts as its own group",)
     assert sum(len(side) for side in sides_of(split)) == 30
 
 
@@ -268,12 +270,12 @@ def test_parts_that_are_far_from_their_share_are_warned_of() -> None:
 def test_classes_that_a_part_lacks_are_named() -> None:
     rows: list[Row] = [*shared_groups(2, 8, 3), ("rare", "g00"), ("rare", "g01")]
     warnings = make_split(dataset_of(rows), "group:0").warnings
-    assert warnings == ("validation has no clips of 'rare': no figure speaks for them; more groups would help",)
+    assert warnings == ("validation has no clips of 'rare': figures do not cover them; more groups would help",)
 
 
 def test_a_pattern_that_finds_one_group_is_refused() -> None:
     dataset = replace(dataset_of([("a", "v"), ("b", "v")] * 4), group_regex="^v")
-    with pytest.raises(DatasetInvalidError, match=r"group_regex='\^v': finds one group only in clips\.csv, 'v'"):
+    with pytest.raises(DatasetInvalidError, match=r"group_regex='\^v': finds only one group in clips\.csv, 'v'"):
         make_split(dataset)
 
 
@@ -302,23 +304,23 @@ def test_without_a_given_validation_part_it_is_cut_from_the_training_part() -> N
 def test_without_a_given_test_part_nothing_is_tested_and_that_is_said() -> None:
     split = make_split(given_parts("train", "validation"))
     assert split.test == ()
-    assert split.warnings[0].startswith("data gives no test part")
+    assert split.warnings[0].startswith("data has no test part")
 
 
 def test_clips_that_the_data_give_to_no_part_are_counted_and_left_out() -> None:
     split = make_split(given_parts("train", "validation", "test", None))
-    assert split.warnings == ("2 clips are given to no part and are left out, the first is 3a.avi",)
+    assert split.warnings == ("2 clips are not assigned to a part and are left out, the first is 3a.avi",)
 
 
 def test_another_split_than_the_given_one_is_said() -> None:
     warnings = make_split(given_parts(*TRAIN * 4, *TEST * 4), "random:0").warnings
-    assert "split='random:0': takes the place of the parts that data gives its clips" in warnings
+    assert "split='random:0': replaces the parts that data assigns to its clips" in warnings
 
 
 @pytest.mark.parametrize(
     ("dataset", "complaint"),
     [
-        (dataset_of([("a", None)] * 8), "split='given': clips.csv says of no clip what it is for"),
+        (dataset_of([("a", None)] * 8), "split='given': clips.csv assigns no clip to a part"),
         (given_parts("test", "validation"), "split='given': data has no clips to train on"),
     ],
 )

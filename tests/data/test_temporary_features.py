@@ -35,7 +35,7 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         with pytest.raises(
-            RunFolderUnusableError, match=f"{tmp_path}: the frozen backbone's features cannot be kept there"
+            RunFolderUnusableError, match=f"{tmp_path}: the frozen backbone's features cannot be stored there"
         ):
             store.store(KEY, ClipFeatures((steps(1000),), (1000,)))
     finally:

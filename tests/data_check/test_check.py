@@ -136,7 +136,7 @@ def test_a_file_that_is_listed_and_missing_is_unusable(data: Path, tmp_path: Pat
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetInvalidError, match="holds no CLASS/clip"):
+    with pytest.raises(DatasetInvalidError, match="contains no CLASS/clip"):
         check(tmp_path)
 
 

@@ -20,7 +20,7 @@ from videoclf.inference import selection as opening
 from videoclf.inference.engines import torch_engine
 from videoclf.inference.engines.cuda import engine as gpu_engine
 from videoclf.inference.engines.cuda.engine import GpuEngine
-from videoclf.inference.engines.exported_engine import PortableEngine
+from videoclf.inference.engines.exported_engine import ExportedEngine
 from videoclf.inference.engines.torch_engine import TorchEngine
 from videoclf.modeling import device_map as placement
 from videoclf.modeling.device_map import whole
@@ -31,7 +31,7 @@ needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="needs
 @needs_openvino
 def test_openvino_is_chosen_by_itself_on_a_cpu(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "_GPU_FILES", ())
-    assert isinstance(videoclf.load(tiny_model)._engine, PortableEngine)
+    assert isinstance(videoclf.load(tiny_model)._engine, ExportedEngine)
     assert isinstance(videoclf.load(tiny_model, engine="torch")._engine, TorchEngine)
 
 
@@ -47,7 +47,7 @@ def test_on_a_gpu_its_own_engine_is_chosen_unless_torch_is_named(
     """A CPU stands in for the GPU: both engines run on it."""
     monkeypatch.setattr(placement, "find_device", lambda _name: torch.device("cuda"))
     monkeypatch.setattr(gpu_engine, "find_device", lambda _name: torch.device("cpu"))
-    monkeypatch.setattr(torch_engine, "choose_placement", lambda _name, _place: whole(torch.device("cpu")))
+    monkeypatch.setattr(torch_engine, "choose_device_map", lambda _name, _place: whole(torch.device("cpu")))
     assert isinstance(videoclf.load(tiny_model, engine=engine, device="cuda")._engine, expected)
 
 
@@ -57,7 +57,7 @@ def test_where_the_engine_of_a_gpu_fails_torch_does_the_work(tiny_model: Path, m
 
     monkeypatch.setattr(placement, "find_device", lambda _name: torch.device("cuda"))
     monkeypatch.setattr(gpu_engine, "find_device", lambda _name: torch.device("cpu"))
-    monkeypatch.setattr(torch_engine, "choose_placement", lambda _name, _place: whole(torch.device("cpu")))
+    monkeypatch.setattr(torch_engine, "choose_device_map", lambda _name, _place: whole(torch.device("cpu")))
     monkeypatch.setattr(GpuEngine, "logits", fail)
     notes: list[str] = []
     assert isinstance(videoclf.load(tiny_model, device="cuda", progress=notes.append)._engine, TorchEngine)

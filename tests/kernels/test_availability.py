@@ -26,7 +26,7 @@ def one_h200(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_cpu_is_no_cuda_device() -> None:
-    assert ask(torch.device("cpu")) == "cpu is no CUDA device"
+    assert ask(torch.device("cpu")) == "cpu is not a CUDA device"
 
 
 @pytest.mark.usefixtures("one_h200")
@@ -37,7 +37,7 @@ def test_a_new_enough_gpu_runs_them() -> None:
 
 @pytest.mark.usefixtures("one_h200")
 def test_a_gpu_that_is_not_there_is_named() -> None:
-    assert ask(torch.device("cuda:7")) == "there is no cuda:7: this machine's GPUs are cuda:0 to cuda:0"
+    assert ask(torch.device("cuda:7")) == "cuda:7 does not exist: this machine's GPUs are cuda:0 to cuda:0"
 
 
 @pytest.mark.usefixtures("one_h200")
@@ -84,7 +84,7 @@ def test_a_kernel_that_cannot_be_compiled_is_not_used(monkeypatch: pytest.Monkey
 def test_a_kernel_that_is_wrong_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("triton")
     monkeypatch.setattr(self_test, "try_kernels", lambda _: "preprocess")
-    reason = "preprocess gave another result than its reference; report this GPU"
+    reason = "the result of preprocess differs from its reference; please report this GPU"
     assert ask(torch.device("cuda")) == reason
 
 

@@ -41,7 +41,7 @@ def test_the_kernel_reads_columns_by_their_places() -> None:
     ([Clip(RGB, WHOLE), Clip(ClipLayout.i420(1, 5, 7, Colours("bt601")), WHOLE)], 210, "mix RGB and YUV"),
     ([Clip(replace(RGB, offsets=(-1, 0, 1)), WHOLE)], 210, "offsets at least 0"),
     ([Clip(RGB, replace(WHOLE, source_left=1))], 210, "not within a frame"),
-    ([Clip(RGB, replace(WHOLE, resized_width=6))], 210, "no room for a crop"),
+    ([Clip(RGB, replace(WHOLE, resized_width=6))], 210, "too small for a crop"),
     ([Clip(ClipLayout.rgb(1, 5, 7, row_pitch=2**30), WHOLE)], 2**33, "2 GB or more"),
 ])  # fmt: skip
 def test_what_a_kernel_would_read_beyond_is_refused(clips: list[Clip], num_bytes: int, message: str) -> None:

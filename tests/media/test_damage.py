@@ -303,7 +303,9 @@ def test_another_decoder_refuses_a_transport_stream_that_lost_packets(tmp_path: 
     without_transport_packets(tmp_path / "clip.ts", PLAIN, 16, MIDDLE)
     with (
         Video(tmp_path / "clip.ts", ReadOptions(decoder=DecoderName.OPENCV)) as video,
-        pytest.raises(DecodeFailedError, match="OpenCV does not tell which frames lack something .*decoder='pyav'"),
+        pytest.raises(
+            DecodeFailedError, match="OpenCV does not report which frames of this file are incomplete, .*decoder='pyav'"
+        ),
     ):
         list(video.frames(video.plan(5)))
 
@@ -315,7 +317,7 @@ def test_reported_files_serve_no_broken_picture(shared_data: Path, name: str, lo
     with Video(shared_data / "reported" / name) as video:
         served = {round(frame.pts_seconds * 10) for frame in video.frames(video.plan(10))}
     assert served == set(range(60)) - set(lost)
-    assert f"{len(lost)} of 60 moments were left out: damage took their frames" in video.warnings
+    assert f"{len(lost)} of 60 frames were left out because of damage" in video.warnings
 
 
 @pytest.mark.parametrize("num_behind", range(1, 8))

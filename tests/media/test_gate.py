@@ -83,12 +83,12 @@ def test_a_concat_script_named_mp4_does_not_read_the_file_it_names(tmp_path: Pat
     [
         (b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1/a.ts\n", "a playlist"),
         (b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\n", "session description"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(20), "a picture"),
-        (b"RIFF\x24\x00\x00\x00WAVEfmt ", "sound without pictures"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(20), "an image"),
+        (b"RIFF\x24\x00\x00\x00WAVEfmt ", "audio without video"),
         (b"just a few words\n", "its content is text"),
         ("ein paar Wörter\n".encode(), "its content is text"),
-        (bytes(range(256)), "no video container known here"),
-        (bytes(4096), "no video container known here"),
+        (bytes(range(256)), "not a supported video container"),
+        (bytes(4096), "not a supported video container"),
     ],
 )
 def test_what_is_no_video_is_refused_with_its_kind(tmp_path: Path, content: bytes, reason: str) -> None:
@@ -137,10 +137,10 @@ def test_a_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_refused_and_says_whether_it_holds_videos(tmp_path: Path) -> None:
-    with pytest.raises(SourceRefusedError, match="a folder that holds no video files"):
+    with pytest.raises(SourceRefusedError, match="a folder that contains no video files"):
         admit(tmp_path)
     write_clip(tmp_path / "clip.avi", 3)
-    with pytest.raises(SourceRefusedError, match="a folder that holds video files"):
+    with pytest.raises(SourceRefusedError, match="a folder that contains video files"):
         admit(tmp_path)
 
 
@@ -148,7 +148,7 @@ def test_a_folder_is_refused_and_says_whether_it_holds_videos(tmp_path: Path) ->
     "name", ["rtsp://user:secret@host/x", "http://u:secret@h/clip.mp4", "http://u:p/secret@h/c.mp4"]
 )
 def test_a_password_in_an_address_is_not_printed(name: str) -> None:
-    with pytest.raises(SourceMissingError, match=r"^\w+:/\*\*\*@.*addresses are not opened: download") as failure:
+    with pytest.raises(SourceMissingError, match=r"^\w+:/\*\*\*@.*URLs are not opened: download") as failure:
         admit(Path(name))
     assert "secret" not in str(failure.value)
     assert failure.value.__cause__ is None

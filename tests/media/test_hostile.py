@@ -59,7 +59,7 @@ def test_torchcodec_is_not_shown_a_file_that_it_could_take_for_a_script(tmp_path
     pytest.importorskip("torchcodec.decoders", exc_type=(ImportError, RuntimeError, OSError))  # type: ignore[arg-type]
     path = write_clip(tmp_path / "clip.mp4")
     path.write_bytes(path.read_bytes() + script)
-    with pytest.raises(SourceRefusedError, match=r"clip\.mp4: holds a script .* inside a mov file"):
+    with pytest.raises(SourceRefusedError, match=r"clip\.mp4: contains a script .* inside a mov file"):
         read_video(path, fps=8, options=ReadOptions(decoder=DecoderName.TORCHCODEC))
 
 
@@ -73,7 +73,7 @@ def test_pictures_that_cannot_be_converted_are_a_typed_error(tmp_path: Path) -> 
             packet.stream, packet.pts, packet.dts, packet.time_base = stream, number, number, Fraction(1, 25)
             packet.is_keyframe = True
             container.mux(packet)
-    with pytest.raises(DecodeFailedError, match=r"clip\.nut: its \w+ pictures cannot be converted .*ffmpeg"):
+    with pytest.raises(DecodeFailedError, match=r"clip\.nut: its \w+ frames cannot be converted .*ffmpeg"):
         read_video(path, fps=8)
 
 
@@ -90,7 +90,7 @@ def test_more_streams_than_allowed_are_refused(tmp_path: Path) -> None:
             stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for stream in streams:
             container.mux([*stream.encode(av.VideoFrame(64, 48, "yuv420p")), *stream.encode(None)])
-    with pytest.raises(SourceRefusedError, match=r"clip\.mkv: holds 3 streams, more than the 2 allowed"):
+    with pytest.raises(SourceRefusedError, match=r"clip\.mkv: contains 3 streams, more than the 2 allowed"):
         Video(tmp_path / "clip.mkv", ReadOptions(limits=Limits(max_streams=2)))
 
 
@@ -136,4 +136,4 @@ def test_a_plan_beyond_the_end_gives_nothing(tmp_path: Path, decoder: DecoderNam
     path = write_clip(tmp_path / "clip.mp4")
     with Video(path, ReadOptions(decoder=decoder)) as video:
         assert list(video.frames(SamplingPlan(np.array([9.0, 9.5]), 2))) == []
-        assert video.warnings == ("ended early: 0 of 2 moments could be read",)
+        assert video.warnings == ("ended early: 0 of 2 frames could be read",)

@@ -139,9 +139,9 @@ def test_a_bug_in_the_child_shows_its_traceback(clip: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "says"),
     [
-        (signal.SIGSEGV, r"clip\.avi: the codec crashed \(SIGSEGV\) after \d+ frames; .*copy or download it again"),
+        (signal.SIGSEGV, r"clip\.avi: the codec crashed \(SIGSEGV\) after \d+ frames; .*download or copy it again"),
         (signal.SIGABRT, r"clip\.avi: the codec crashed \(SIGABRT\) after"),
-        (signal.SIGKILL, r"clip\.avi: decoding was killed \(SIGKILL\) after .*out of memory; free some"),
+        (signal.SIGKILL, r"clip\.avi: decoding was killed \(SIGKILL\) after .*out of memory; free memory"),
     ],
 )
 def test_a_crash_is_named_what_came_before_stays_and_the_next_clip_works(
@@ -383,7 +383,7 @@ def test_where_no_child_can_ever_start_it_is_told_once(
     del pool
     monkeypatch.setattr(sys, "executable", python_that_dies(tmp_path / "python", how, num_times=1000))
     with pytest.raises(
-        DeviceUnavailableError, match=r"^no process for isolated .*3 in a row .*without isolation$"
+        DeviceUnavailableError, match=r"^no process for isolated .*3 processes in a row .*without isolation$"
     ) as failure:
         failures_of([clip] * 100)
     assert "\n" not in str(failure.value)

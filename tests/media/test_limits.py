@@ -38,7 +38,7 @@ def test_frames_are_limited_in_pixels_and_memory() -> None:
     Budget(PATH, DEFAULT_LIMITS).check_size(8192, 8192)
     with pytest.raises(SourceRefusedError, match="8193×8192, more than the 67,108,864 pixels allowed"):
         Budget(PATH, DEFAULT_LIMITS).check_size(8193, 8192)
-    with pytest.raises(SourceRefusedError, match="1920×1080, which take more to decode than the 100,000,000 bytes"):
+    with pytest.raises(SourceRefusedError, match="1920×1080, which need more than the 100,000,000 bytes"):
         Budget(PATH, Limits(max_memory_bytes=10**8)).check_size(1920, 1080)
 
 

@@ -39,7 +39,7 @@ class Reading:
     """What one file gave."""
 
     info: VideoInfo | None
-    moments_seconds: list[float]
+    sample_seconds: list[float]
     frames: list[RgbFrame]
     error: MediaError | None
 
@@ -72,8 +72,8 @@ def assert_frames_or_a_helpful_error(path: Path, reading: Reading) -> None:
     assert times == sorted(times)
     assert times[0] >= 0
     assert {frame.rgb.shape for frame in reading.frames} == {(reading.info.height, reading.info.width, 3)}
-    if len(times) == len(reading.moments_seconds):  # none was left out for damage
-        assert all(at <= moment + 1e-3 for at, moment in zip(times, reading.moments_seconds, strict=True))
+    if len(times) == len(reading.sample_seconds):  # none was left out for damage
+        assert all(at <= moment + 1e-3 for at, moment in zip(times, reading.sample_seconds, strict=True))
 
 
 @pytest.mark.parametrize("name", _names())

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.forked import in_a_forked_process
-from videoclf.media.ordered_workers import LaneLimits, Stopped, work_in_lanes
+from videoclf.media.ordered_workers import Stopped, WorkLimits, results_in_order
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def repeater(stopped: threading.Event) -> Iterator[Callable[[int], Iterator[int]
 
 
 def test_results_come_in_the_order_of_jobs() -> None:
-    results = list(work_in_lanes(range(20), repeater, LaneLimits(4, 8, 2)))
+    results = list(results_in_order(range(20), repeater, WorkLimits(4, 8, 2)))
     assert results == [job for job in range(20) for _ in range(10)]
 
 
@@ -38,7 +38,7 @@ def test_an_error_comes_in_its_place() -> None:
 
         yield work
 
-    results = work_in_lanes(range(9), worker, LaneLimits(2, 4, 2))
+    results = results_in_order(range(9), worker, WorkLimits(2, 4, 2))
     assert [next(results) for _ in range(6)] == [0, 2, 1, 3, 2, 6]
     assert next(results) == 3
     with pytest.raises(ZeroDivisionError):
@@ -52,7 +52,7 @@ def test_a_worker_that_cannot_be_opened_is_an_error() -> None:
         yield
 
     with pytest.raises(OSError, match="no"):
-        list(work_in_lanes(range(3), worker, LaneLimits(2, 4, 2)))
+        list(results_in_order(range(3), worker, WorkLimits(2, 4, 2)))
 
 
 def test_no_more_is_held_than_asked_for() -> None:
@@ -66,7 +66,7 @@ def test_no_more_is_held_than_asked_for() -> None:
 
         yield work
 
-    results = work_in_lanes(range(100), worker, LaneLimits(2, 3, 1))
+    results = results_in_order(range(100), worker, WorkLimits(2, 3, 1))
     next(results)
     time.sleep(0.3)
     assert len(started) <= 4
@@ -87,7 +87,7 @@ def test_workers_end_when_the_consumer_leaves() -> None:
         finally:
             ended.release()
 
-    results = work_in_lanes(range(10), worker, LaneLimits(2, 4, 2))
+    results = results_in_order(range(10), worker, WorkLimits(2, 4, 2))
     next(results)
     results.close()  # type: ignore[attr-defined]
     assert ended.acquire(timeout=2)
@@ -103,16 +103,16 @@ def test_a_consumer_who_does_not_want_to_wait_gets_none() -> None:
 
         yield work
 
-    results = list(work_in_lanes(range(1), worker, LaneLimits(1, 2, 1), max_wait_seconds=0.05))
+    results = list(results_in_order(range(1), worker, WorkLimits(1, 2, 1), max_wait_seconds=0.05))
     assert results[-1] == 0
     assert results[0] is None
 
 
 def test_results_are_for_the_process_that_asked_for_them() -> None:
-    results = work_in_lanes(range(9), repeater, LaneLimits(2, 4, 2))
+    results = results_in_order(range(9), repeater, WorkLimits(2, 4, 2))
     next(results)
     assert in_a_forked_process(lambda: next(results)).splitlines()[-1] == (
-        "videoclf.errors.UsageInvalidError: these clips were begun before os.fork(), by threads that stayed with the "
-        "parent; ask for them anew in the child"
+        "videoclf.errors.UsageInvalidError: reading of these clips was started before os.fork(), by threads that exist "
+        "only in the parent; start reading again in the child process"
     )
     assert len(list(results)) == 89

@@ -52,4 +52,4 @@ def test_impossible_numbers_are_refused(duration: float, fps: float) -> None:
 
 
 def test_the_repr_tells_moments_not_numbers() -> None:
-    assert repr(plan_constant_rate(1, fps=4)) == "SamplingPlan(4 moments at 4/s, 0.000–0.750 s)"
+    assert repr(plan_constant_rate(1, fps=4)) == "SamplingPlan(4 frames at 4/s, 0.000–0.750 s)"

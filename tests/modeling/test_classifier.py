@@ -220,18 +220,18 @@ def test_what_follows_a_single_frame_does_not_change_its_gradient(name: str) -> 
 
 def test_a_custom_backbone_is_asked_for() -> None:
     recipe = Recipe.model_validate({"backbone": {"name": "custom"}})
-    with pytest.raises(RecipeInvalidError, match=r"is passed in from Python: videoclf.train\(..., backbone=...\)"):
+    with pytest.raises(RecipeInvalidError, match=r"must be passed in from Python: videoclf.train\(..., backbone=...\)"):
         build_classifier(recipe, 3)
 
 
 def test_a_backbone_that_the_recipe_does_not_ask_for_is_refused() -> None:
     backbone = FrameBackbone(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), 3)
-    with pytest.raises(RecipeInvalidError, match="name = 'mobilenet_v2': a backbone was passed in"):
+    with pytest.raises(RecipeInvalidError, match="name = 'mobilenet_v2': a backbone was given"):
         build_classifier(Recipe(), 3, backbone)
     with pytest.raises(TypeError, match="expected a FrameBackbone or a ClipBackbone around the network, got a Linear"):
         build_classifier(Recipe.model_validate({"backbone": {"name": "custom"}}), 3, nn.Linear(3, 3))  # type: ignore[arg-type]
     strided = {"backbone": {"name": "custom", "temporal_stride": 2}}
-    with pytest.raises(RecipeInvalidError, match="temporal_stride = 2: the backbone passed in has 1"):
+    with pytest.raises(RecipeInvalidError, match="temporal_stride = 2: the given backbone has 1"):
         build_classifier(Recipe.model_validate(strided), 3, backbone)
     two_views = {"backbone": {"name": "custom"}, "preprocess": {"channels": ["rgb", "gray_triplet"]}}
     with pytest.raises(RecipeInvalidError, match="takes 1; give it num_views=2"):

@@ -17,7 +17,7 @@ from videoclf.modeling.backbones.frame_networks import FrameBackbone
 from videoclf.modeling.backbones.stages import backbone_stages
 from videoclf.modeling.batchnorm_folding import fold_batch_norms
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
-from videoclf.modeling.device_map import check_placement, choose_placement, parse_placement, place_network
+from videoclf.modeling.device_map import apply_device_map, check_device_map, choose_device_map, parse_device_map
 from videoclf.modeling.padding import pad_sequences
 from videoclf.recipe.recipe import Recipe
 
@@ -62,7 +62,7 @@ def test_logits_gradients_and_statistics_are_those_of_one_device(
     backbone: dict[str, Any], spec: str, crossings: list[tuple[torch.device, Any]]
 ) -> None:
     alone = classifier_of(**backbone)
-    placed = place_network(copy.deepcopy(alone), parse_placement(spec))
+    placed = apply_device_map(copy.deepcopy(alone), parse_device_map(spec))
     batch = clips()
     for is_training in (True, False):
         random = torch.get_rng_state()
@@ -81,7 +81,9 @@ def test_logits_gradients_and_statistics_are_those_of_one_device(
 
 
 def test_maps_cross_where_the_network_is_cut_and_nowhere_else(crossings: list[tuple[torch.device, Any]]) -> None:
-    placed = place_network(classifier_of(name="mobilenet_v2"), parse_placement("backbone[:7]=cpu:0,backbone[7:]=cpu:1"))
+    placed = apply_device_map(
+        classifier_of(name="mobilenet_v2"), parse_device_map("backbone[:7]=cpu:0,backbone[7:]=cpu:1")
+    )
     assert isinstance(placed.backbone, FrameBackbone)
     placed.backbone.network(torch.randn(2, 3, 64, 64))
     ((device, maps),) = crossings
@@ -92,7 +94,7 @@ def test_a_residual_crosses_with_what_it_is_added_to(crossings: list[tuple[torch
     """A folded network is cut through its graph: a block's input is needed twice, and moved once."""
     folded = fold_batch_norms(classifier_of(name="resnet18").eval())
     expected = folded(*clips())
-    placed = place_network(folded, parse_placement("backbone[:1]=cpu:0,backbone[1:3]=cpu:1,backbone[3:]=cpu:0"))
+    placed = apply_device_map(folded, parse_device_map("backbone[:1]=cpu:0,backbone[1:3]=cpu:1,backbone[3:]=cpu:0"))
     assert isinstance(placed.backbone, FrameBackbone)
     crossings.clear()
     placed.backbone.network(torch.randn(1, 3, 32, 32))
@@ -108,29 +110,29 @@ def test_folded_networks_can_be_cut(name: str) -> None:
     expected = folded(*batch)
     assert isinstance(folded.backbone, FrameBackbone)
     stages = backbone_stages(folded.backbone)
-    placed = place_network(folded, parse_placement("backbone[:3]=cpu:0,backbone[3:]=cpu:1"))
+    placed = apply_device_map(folded, parse_device_map("backbone[:3]=cpu:0,backbone[3:]=cpu:1"))
     assert len(stages) > 3
     torch.testing.assert_close(placed(*batch), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_a_copy_is_placed_too(crossings: list[tuple[torch.device, Any]]) -> None:
-    placed = copy.deepcopy(place_network(classifier_of(name="tiny"), parse_placement(CUT)))
+    placed = copy.deepcopy(apply_device_map(classifier_of(name="tiny"), parse_device_map(CUT)))
     placed(*clips())
     assert {str(device) for device, _ in crossings} == {"cpu:0", "cpu:1", "cpu:2"}
 
 
 def test_one_device_leaves_the_network_as_it_is() -> None:
-    placed = place_network(classifier_of(name="tiny"), choose_placement("cpu", None))
+    placed = apply_device_map(classifier_of(name="tiny"), choose_device_map("cpu", None))
     assert isinstance(placed.backbone, FrameBackbone)
     assert not isinstance(placed.backbone.network, GraphModule)
     assert not placed.temporal._forward_pre_hooks
 
 
 def test_what_is_not_named_lies_with_what_is_below_it() -> None:
-    found = parse_placement("backbone[4:]=cpu:1, backbone[:4]=cpu:0")
+    found = parse_device_map("backbone[4:]=cpu:1, backbone[:4]=cpu:0")
     assert [(s.first, s.end, str(s.device)) for s in found.backbone] == [(0, 4, "cpu:0"), (4, None, "cpu:1")]
     assert (str(found.temporal), str(found.head), found.num_devices) == ("cpu:1", "cpu:1", 2)
-    assert str(parse_placement("backbone=cpu:0,temporal=cpu:1").head) == "cpu:1"
+    assert str(parse_device_map("backbone=cpu:0,temporal=cpu:1").head) == "cpu:1"
 
 
 @pytest.mark.parametrize(
@@ -141,27 +143,27 @@ def test_what_is_not_named_lies_with_what_is_below_it() -> None:
         ("", r"device_map='': expected PART=DEVICE"),
         ("temporal[:1]=cpu", "expected PART=DEVICE"),
         ("backbone[-1:]=cpu", "expected PART=DEVICE"),
-        ("temporal=cpu", "the backbone is not placed; add backbone=DEVICE"),
-        ("backbone=cpu,head=cpu,head=cpu:1", "device_map='head=cpu:1': head was placed before; name it once"),
-        ("backbone[2:]=cpu", "stages below 2 are not placed"),
-        ("backbone[:2]=cpu", r"stages from 2 up are not placed; add backbone\[2:\]=DEVICE"),
-        ("backbone[:2]=cpu,backbone[3:]=cpu:1", "stage 2 of the backbone is not placed; let stretches join"),
-        ("backbone[:3]=cpu,backbone[2:]=cpu:1", "stage 2 of the backbone is placed twice"),
-        ("backbone=cpu,backbone=cpu:1", "stage 0 of the backbone is placed twice"),
-        ("backbone[:0]=cpu,backbone[0:]=cpu:1", r"backbone\[0:0\] is no stage"),
+        ("temporal=cpu", "the backbone has no device; add backbone=DEVICE"),
+        ("backbone=cpu,head=cpu,head=cpu:1", "device_map='head=cpu:1': head is given twice; name it once"),
+        ("backbone[2:]=cpu", "stages below 2 have no device"),
+        ("backbone[:2]=cpu", r"stages from 2 on have no device; add backbone\[2:\]=DEVICE"),
+        ("backbone[:2]=cpu,backbone[3:]=cpu:1", "stage 2 of the backbone has no device; leave no stage out"),
+        ("backbone[:3]=cpu,backbone[2:]=cpu:1", "stage 2 of the backbone is given twice"),
+        ("backbone=cpu,backbone=cpu:1", "stage 0 of the backbone is given twice"),
+        ("backbone[:0]=cpu,backbone[0:]=cpu:1", r"backbone\[0:0\] contains no stage"),
     ],
 )
 def test_a_placement_that_means_nothing_is_told_in_one_line(spec: str, complaint: str) -> None:
     with pytest.raises(UsageInvalidError, match=complaint) as caught:
-        parse_placement(spec)
+        parse_device_map(spec)
     assert "\n" not in str(caught.value)
 
 
 def test_a_device_that_is_not_there_is_named() -> None:
     with pytest.raises(DeviceUnavailableError, match="device_map='cuda:99': "):
-        parse_placement("backbone=cpu,temporal=cuda:99")
-    with pytest.raises(DeviceUnavailableError, match="device_map='disk': no such kind of device"):
-        parse_placement("backbone=disk")
+        parse_device_map("backbone=cpu,temporal=cuda:99")
+    with pytest.raises(DeviceUnavailableError, match="device_map='disk': there is no such kind of device"):
+        parse_device_map("backbone=disk")
 
 
 @pytest.mark.parametrize("name", ["auto", "cuda"])
@@ -169,39 +171,41 @@ def test_a_gpu_that_a_fork_took_away_is_named(monkeypatch: pytest.MonkeyPatch, n
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: True)
-    with pytest.raises(
-        DeviceUnavailableError, match=f"^device='{name}': this process was forked from one that asked for"
-    ):
-        choose_placement(name, None)
-    assert choose_placement("cpu", None).first == torch.device("cpu")
+    with pytest.raises(DeviceUnavailableError, match=f"^device='{name}': this process was forked from one that used"):
+        choose_device_map(name, None)
+    assert choose_device_map("cpu", None).first == torch.device("cpu")
 
 
 def test_a_cpu_and_gpus_are_not_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(UsageInvalidError, match="mixes CPU and GPUs, which would wait for the CPU; place all on GPUs"):
-        parse_placement("backbone=cpu,temporal=cuda:1")
+    with pytest.raises(
+        UsageInvalidError, match="mixes CPU and GPUs, and the GPUs would wait for the CPU; use only GPUs"
+    ):
+        parse_device_map("backbone=cpu,temporal=cuda:1")
 
 
 def test_a_device_and_a_placement_exclude_each_other() -> None:
     with pytest.raises(
-        UsageInvalidError, match="device='cpu': device_map says where every part lies; leave device out"
+        UsageInvalidError, match="device='cpu': device_map already gives the device of every part; omit device"
     ):
-        choose_placement("cpu", PARTS)
+        choose_device_map("cpu", PARTS)
 
 
 @pytest.mark.parametrize("second", ["cpu:0", "cpu:1"])
 def test_more_stages_than_there_are_is_refused_before_there_is_a_network(second: str) -> None:
     """Also where it would all come to lie on one device: the number is wrong all the same."""
-    placement = parse_placement(f"backbone[:4]=cpu:0,backbone[4:9]={second},backbone[9:]={second}")
+    placement = parse_device_map(f"backbone[:4]=cpu:0,backbone[4:9]={second},backbone[9:]={second}")
     recipe = Recipe.model_validate({"backbone": {"name": "tiny"}})
     with pytest.raises(UsageInvalidError) as caught:
-        check_placement(placement, recipe)
-    assert str(caught.value) == "device_map='backbone[4:]': the backbone has 4 stages, counted from 0; cut it at 1 to 3"
+        check_device_map(placement, recipe)
+    assert (
+        str(caught.value) == "device_map='backbone[4:]': the backbone has 4 stages, counted from 0; divide it at 1 to 3"
+    )
 
 
 def test_more_stages_than_there_are_is_refused_of_a_network_too() -> None:
     with pytest.raises(UsageInvalidError, match=r"device_map='backbone\[4:\]': the backbone has 4 stages"):
-        place_network(classifier_of(name="tiny"), parse_placement("backbone[:4]=cpu:0,backbone[4:]=cpu:1"))
+        apply_device_map(classifier_of(name="tiny"), parse_device_map("backbone[:4]=cpu:0,backbone[4:]=cpu:1"))
 
 
 @pytest.mark.parametrize("backbone", NETWORKS, ids=lambda backbone: "-".join(map(str, backbone.values())))
@@ -211,8 +215,8 @@ def test_what_can_be_cut_passes_the_check(backbone: dict[str, Any]) -> None:
     assert isinstance(classifier.backbone, FrameBackbone | ClipBackbone)
     last = len(backbone_stages(classifier.backbone)) - 1
     spec = f"backbone[:{last}]=cpu:0,backbone[{last}:]=cpu:1"
-    check_placement(parse_placement(spec), Recipe.model_validate({"backbone": backbone}))
-    place_network(fold_batch_norms(classifier.eval()), parse_placement(spec))
+    check_device_map(parse_device_map(spec), Recipe.model_validate({"backbone": backbone}))
+    apply_device_map(fold_batch_norms(classifier.eval()), parse_device_map(spec))
 
 
 def test_a_network_that_cannot_be_followed_is_placed_whole_or_not_at_all() -> None:
@@ -229,11 +233,13 @@ def test_a_network_that_cannot_be_followed_is_placed_whole_or_not_at_all() -> No
     recipe = Recipe.model_validate({"backbone": {"name": "custom"}})
     backbone = FrameBackbone(Moody(), 4)
     classifier = build_classifier(recipe, 2, backbone)
-    cut = parse_placement("backbone[:1]=cpu:0,backbone[1:]=cpu:1")
-    for ask in (lambda: check_placement(cut, recipe, backbone), lambda: place_network(classifier, cut)):
-        with pytest.raises(UsageInvalidError, match=r"the network's code cannot be followed .*; place it whole"):
+    cut = parse_device_map("backbone[:1]=cpu:0,backbone[1:]=cpu:1")
+    for ask in (lambda: check_device_map(cut, recipe, backbone), lambda: apply_device_map(classifier, cut)):
+        with pytest.raises(
+            UsageInvalidError, match=r"the network's code cannot be traced .*; put all of it on one device"
+        ):
             ask()
-    assert place_network(classifier, parse_placement(PARTS))(*clips()).shape == (2, 2)
+    assert apply_device_map(classifier, parse_device_map(PARTS))(*clips()).shape == (2, 2)
 
 
 @pytest.mark.parametrize("backbone", NETWORKS, ids=lambda backbone: "-".join(map(str, backbone.values())))
@@ -243,7 +249,7 @@ def test_no_layer_meets_a_tensor_of_another_device(backbone: dict[str, Any]) -> 
     assert isinstance(classifier.backbone, FrameBackbone | ClipBackbone)
     lower = nn.ModuleList(backbone_stages(classifier.backbone)[:2])
     in_lower = {id(parameter) for parameter in lower.parameters()}
-    place_network(classifier, parse_placement("backbone[:2]=cpu:0,backbone[2:]=cpu:1"))
+    apply_device_map(classifier, parse_device_map("backbone[:2]=cpu:0,backbone[2:]=cpu:1"))
     network: Any = classifier.backbone.network
     lies: dict[Node, str] = {}
     for node in network.graph.nodes:
@@ -263,7 +269,9 @@ def test_no_layer_meets_a_tensor_of_another_device(backbone: dict[str, Any]) -> 
 def test_two_gpus_compute_what_one_does(backbone: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     alone = classifier_of(**backbone).to("cuda:0")
-    placed = place_network(copy.deepcopy(alone), parse_placement("backbone[:2]=cuda:0,backbone[2:]=cuda:1,head=cuda:0"))
+    placed = apply_device_map(
+        copy.deepcopy(alone), parse_device_map("backbone[:2]=cuda:0,backbone[2:]=cuda:1,head=cuda:0")
+    )
     lengths_and_frames = [tensor.to("cuda:0") for tensor in clips()]
     expected, found = alone(*lengths_and_frames), placed(*lengths_and_frames)
     assert {str(parameter.device) for parameter in placed.parameters()} == {"cuda:0", "cuda:1"}

@@ -66,7 +66,7 @@ def spoil(name: str, content: object, plant_weights: PlantWeights) -> Path:
 @pytest.mark.parametrize("content", [b"", b"<html>Sign in to the WLAN</html>", b"PK\x03\x04" + bytes(50), [1, 2]])
 def test_a_download_that_is_damaged_is_named_with_the_remedy(content: object, plant_weights: PlantWeights) -> None:
     path = spoil("mc3_18", content, plant_weights)
-    with pytest.raises(WeightsUnavailableError, match=rf"{path}: .*; delete it to download it anew$") as caught:
+    with pytest.raises(WeightsUnavailableError, match=rf"{path}: .*; delete it to download it again$") as caught:
         open_model("kinetics400-mc3_18")
     assert "\n" not in str(caught.value)
 
@@ -74,7 +74,7 @@ def test_a_download_that_is_damaged_is_named_with_the_remedy(content: object, pl
 @pytest.mark.parametrize("head", [torch.zeros(101, 512), torch.full((400, 512), torch.nan)])
 def test_a_download_with_another_head_is_refused(head: torch.Tensor, plant_weights: PlantWeights) -> None:
     spoil("mc3_18", {**plant_weights("mc3_18"), "fc.weight": head}, plant_weights)
-    with pytest.raises(WeightsUnavailableError, match=r"holds another head \(1.weight"):
+    with pytest.raises(WeightsUnavailableError, match=r"contains another head \(1.weight"):
         open_model("kinetics400-mc3_18")
 
 

@@ -85,14 +85,18 @@ def test_a_frozen_backbone_has_no_trainable_stages() -> None:
 
 def test_each_key_of_augment_changes_pictures_or_does_not() -> None:
     not_of_pictures = {"speed", "cached_views", "temporal_jitter", "mixup_alpha", "cutmix_alpha"}
-    of_pictures = Augment.model_fields.keys() - not_of_pictures
+    frame_augmentation = Augment.model_fields.keys() - not_of_pictures
     changed = Augment(
         **{name: 0.5 if "rand" not in name else 1 for name in Augment.model_fields if name != "cached_views"}
     )
-    assert changed.of_pictures.model_dump(include=of_pictures) == changed.model_dump(include=of_pictures)
-    assert changed.of_pictures.model_dump(include=not_of_pictures) == Augment().model_dump(include=not_of_pictures)
+    assert changed.frame_augmentation.model_dump(include=frame_augmentation) == changed.model_dump(
+        include=frame_augmentation
+    )
+    assert changed.frame_augmentation.model_dump(include=not_of_pictures) == Augment().model_dump(
+        include=not_of_pictures
+    )
 
 
 def test_by_default_nothing_is_augmented() -> None:
     augment = Recipe().augment
-    assert not any([augment.varies_pictures, augment.varies_time, augment.mixes_clips])
+    assert not any([augment.augments_frames, augment.varies_time, augment.mixes_clips])

@@ -43,6 +43,6 @@ def test_a_damaged_entry_is_named(tmp_path: Path, text: str) -> None:
 def test_what_is_no_model_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"x")
     with pytest.raises(
-        ModelFileInvalidError, match=r"a: is no safetensors file, or one cut short \(.*\); get it again"
+        ModelFileInvalidError, match=r"a: is not a safetensors file, or is cut short \(.*\); download or copy it again"
     ):
         read_trained_clips(tmp_path / "a")

@@ -16,12 +16,12 @@ def complaint_of(tree: dict[str, Any]) -> str:
 
 def test_a_misspelt_key_is_named_with_the_known_ones() -> None:
     complaint = complaint_of({"sampling": {"fsp": 8}})
-    assert complaint.startswith("mine.toml: unknown key 'sampling.fsp'; known here: fps, max_frames, ")
+    assert complaint.startswith("mine.toml: unknown key 'sampling.fsp'; known keys: fps, max_frames, ")
 
 
 def test_a_misspelt_section_is_named_with_the_known_ones() -> None:
     complaint = complaint_of({"trainings": {"epochs": 8}})
-    assert "unknown key 'trainings'; known here: description, sampling, preprocess" in complaint
+    assert "unknown key 'trainings'; known keys: description, sampling, preprocess" in complaint
 
 
 def test_further_mistakes_are_counted() -> None:

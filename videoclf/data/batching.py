@@ -1,8 +1,8 @@
-"""Which clips share a batch: those of like length, so that little of a batch is padding.
+"""Puts clips of similar length into the same batch, so that little of a batch is padding.
 
-An epoch's order is cut into pools of a few batches' worth; what a pool holds follows from places in the order alone,
-not from what can be read. So whoever goes on in the middle of an epoch reads one pool again, and processes that share
-the work agree on every batch without asking one another.
+An epoch's order is divided into pools of a few batches. The contents of a pool follow from positions in the order
+alone, not from what can be read. So a run that is resumed in the middle of an epoch reads one pool again, and processes
+that share the work agree on every batch without communication.
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ _POOL_BATCHES = 4
 
 @dataclass(frozen=True)
 class Pool:
-    """Neighbours in an epoch's order whose lengths are compared. They are dealt in turn to the shards, each of which
+    """Neighbours in an epoch's order whose lengths are compared. They are assigned in turn to the shards, each of which
     makes its own batches: the k-th batches of all shards together are one step."""
 
     start: int
-    """The first place in the order."""
+    """The first position in the order."""
     stop: int
-    """The place behind the last."""
+    """The position after the last."""
     batch_size: int
-    """Clips a batch, of one shard."""
+    """Clips per batch of one shard."""
     num_shards: int
 
     def places(self, shard: int) -> range:
-        """Where in the order a shard's clips are."""
+        """The positions of a shard's clips in the order."""
         return range(self.start + shard, self.stop, self.num_shards)
 
     @property
     def num_batches(self) -> int:
-        """Of every shard; the first shard has the most clips."""
+        """Number of batches of every shard; the first shard has the most clips."""
         return -(-len(self.places(0)) // self.batch_size)
 
     def batches(
         self, examples: Sequence[Example], ties: np.random.Generator, order: np.random.Generator
     ) -> list[list[Example]]:
-        """A shard's examples, sorted by length and cut, in random order: so a batch never holds the very shortest
-        beside the very longest of its pool, and no order by length is learnt.
+        """Sort a shard's examples by length, divide them, and put the batches in random order. So no batch contains the
+        shortest and the longest of its pool, and no order by length can be learned.
 
         Args:
             examples: those that could be read; ``len`` gives their steps.
-            ties: parts those of the same length.
-            order: of the batches; in the same state for all shards, so that they meet clips of like length together.
+            ties: orders those of the same length.
+            order: orders the batches. It has the same state for all shards, so that their steps have similar lengths.
 
         Returns:
-            `num_batches` of them; where clips are missing, some are smaller or empty.
+            `num_batches` batches; if clips are missing, some are smaller or empty.
         """
         shuffled = [examples[i] for i in ties.permutation(len(examples))]
         by_length = sorted(shuffled, key=len)
@@ -63,14 +63,14 @@ class Pool:
 
 
 def make_pools(num_clips: int, batch_size: int, num_shards: int = 1, *, starts_at_once: bool = False) -> list[Pool]:
-    """The pools of an epoch, one behind the other; the last may be smaller.
+    """Divide an epoch into consecutive pools; the last may be smaller.
 
     Args:
-        num_clips: of the epoch.
-        batch_size: clips a batch, of one shard.
-        num_shards: batches a step.
-        starts_at_once: the first pool is a single step's worth, so that training starts as soon as that has been read;
-            its clips are of any length.
+        num_clips: clips in the epoch.
+        batch_size: clips per batch of one shard.
+        num_shards: batches per step.
+        starts_at_once: the first pool is a single step, so that training starts as soon as that has been read; its
+            clips have any length.
     """
     step_clips = batch_size * num_shards
     first = min(num_clips, step_clips if starts_at_once else 0)

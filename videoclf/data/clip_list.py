@@ -1,4 +1,4 @@
-"""Lists of clips: a line a clip, its columns known by the names in the first line or, without them, by their order."""
+"""Reads lists of clips: one line per clip, with columns named in the first line or, without names, in a fixed order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 from videoclf.errors import DatasetInvalidError, one_line
 
 Part = Literal["train", "validation", "test"]
-"""What a clip is for."""
+"""The part of a split that a clip is assigned to."""
 
 PARTS: Final[tuple[Part, ...]] = ("train", "validation", "test")
 
@@ -20,7 +20,7 @@ PART_OF_NAME: Final[dict[str, Part]] = {
     "val": "validation", "valid": "validation", "validation": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
-"""How people call the parts, in lower case: folders, and the values of a column."""
+"""Accepted names of the parts, in lower case: of folders, and as values of a column."""
 
 _Column: TypeAlias = Literal["path", "label", "group", "split"]
 
@@ -40,7 +40,7 @@ class ClipRow:
     """One line of a list."""
 
     path: str
-    """As it is written: relative to the list's folder, or absolute."""
+    """As written in the list: relative to the list's folder, or absolute."""
     label: str
     group: str | None
     part: Part | None
@@ -49,23 +49,24 @@ class ClipRow:
 
 @dataclass(frozen=True)
 class ClipList:
-    """What a list holds."""
+    """The content of a list."""
 
     rows: tuple[ClipRow, ...]
     unused_columns: tuple[str, ...] = ()
-    """Names in the first line that mean nothing here."""
+    """Names in the first line that are not used."""
 
 
 def read_clip_list(path: Path) -> ClipList:
-    """The rows of a list, in its order; opens no video.
+    """Read the rows of a list, in its order. No video is opened.
 
     The first line may name the columns, in any case and order: ``path`` and ``label`` (or ``filename``, ``video_path``,
-    ``class``, ...), ``group`` and ``split`` if there are such; others are passed over. Without names, columns are
-    path, label and, if there is a third, group; the file of the first line must then be there, so that a line of
-    unknown names is never taken for a clip.
+    ``class``, ...), ``group`` and ``split`` if there are such; others are ignored. Without names, columns are
+    path, label and, if there is a third, group. The file of the first line must then exist, so that a line of unknown
+    names is never taken for a clip.
 
     Raises:
-        DatasetInvalidError: not to be read, empty, columns that are not known or said twice, or a line of another form.
+        DatasetInvalidError: the list cannot be read or is empty, a column is unknown or given twice, or a line is
+            malformed.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -91,9 +92,9 @@ def read_clip_list(path: Path) -> ClipList:
     groups = {row.group.casefold() for row in rows if row.group}
     if parts := sorted(groups & PART_OF_NAME.keys()):
         raise DatasetInvalidError(
-            f"its third column holds {', '.join(parts)}: say in a first line what it is: path,label,split (or "
-            "path,label,group)",
+            f"its third column contains {', '.join(parts)}",
             source=path,
+            hint="name the columns in a first line: path,label,split (or path,label,group)",
         )
     return ClipList(rows)
 
@@ -115,7 +116,7 @@ def _read_header(fields: Sequence[str], path: Path) -> _Header | None:
         names = [name for name, each in header if each == column]
         if len(names) > 1:
             raise DatasetInvalidError(
-                f"columns {' and '.join(names)} both say the {column}", source=f"{path}, line 1", hint="remove one"
+                f"columns {' and '.join(names)} both mean {column}", source=f"{path}, line 1", hint="remove one"
             )
     return header
 
@@ -130,9 +131,9 @@ def _check_first_line(number: int, fields: Sequence[str], path: Path) -> None:
     if len(found & {"path", "label"}) == 1:
         lacking: _Column = "label" if "path" in found else "path"
         raise DatasetInvalidError(
-            f"{','.join(fields)[:200]!r} names no column for the {lacking}",
+            f"{','.join(fields)[:200]!r} has no column for the {lacking}",
             source=f"{path}, line {number}",
-            hint=f"call it {', or '.join(_NAMES[lacking])}",
+            hint=f"name it {', or '.join(_NAMES[lacking])}",
         )
     if len(fields) == 1 and (separator := next((c for c in "\t;|" if c in fields[0]), "")):
         raise DatasetInvalidError(
@@ -142,9 +143,10 @@ def _check_first_line(number: int, fields: Sequence[str], path: Path) -> None:
         )
     known = "; ".join(f"{column}: {', '.join(names)}" for column, names in _NAMES.items())
     raise DatasetInvalidError(
-        f"{','.join(fields)[:200]!r} names no columns known here, and {fields[0][:200]!r} is no file beside the list",
+        f"{','.join(fields)[:200]!r} has no known column names, and {fields[0][:200]!r} is not a file in the folder of "
+        "the list",
         source=f"{path}, line {number}",
-        hint=f"correct the path, or begin with a line path,label. Names that are known: {known}",
+        hint=f"correct the path, or begin with a line path,label. Known names: {known}",
     )
 
 
@@ -168,7 +170,7 @@ def _parse_named(fields: Sequence[str], header: _Header, path: Path, number: int
         raise DatasetInvalidError(
             f"split {said!r} is unknown",
             source=f"{path}, line {number}",
-            hint="write train, val or test (or nothing: the clip is left out), or call the column otherwise",
+            hint="write train, val or test (or nothing, to leave the clip out), or rename the column",
         )
     part = PART_OF_NAME[said.casefold()] if said else None
     return ClipRow(value["path"], value["label"], value.get("group") or None, part, number)

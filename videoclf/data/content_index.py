@@ -1,4 +1,4 @@
-"""Which content a video file has: its SHA-256, remembered so that a file that did not change is not read again."""
+"""Remembers the SHA-256 of video files, so that a file that did not change is not read again."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ the last change of anything about it: a copy that keeps the other times, and a t
 
 
 class ContentIndex:
-    """Knows files by path, size, times of change and number.
+    """Identifies files by path, size, modification times and inode number.
 
-    A line a file is appended to a text, in one write, with a checksum: processes may share it, and what is torn or
-    changed is passed over. May be used by several threads.
+    One line per file, with a checksum, is appended to a text file in one write. Processes may share the file, and lines
+    that are incomplete or changed are ignored. Several threads may use it.
 
     Args:
-        path: of the text; need not be there. Where it cannot be read or written, or is None, files are read anew in
-            every process.
+        path: of the text file, which need not exist. If it cannot be read or written, or is None, every process reads
+            the video files again.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -39,7 +39,7 @@ class ContentIndex:
         self._known: dict[str, tuple[_Stamp, str]] | None = None
 
     def sha256(self, video: Path) -> str | None:
-        """64 hexadecimal digits of the file's content; None where it cannot be read, or is no regular file."""
+        """64 hexadecimal digits for the file's content; None if it cannot be read, or is not a regular file."""
         with self._lock:
             if self._known is None:
                 self._known = self._read()

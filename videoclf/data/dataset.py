@@ -1,5 +1,5 @@
-"""Labelled clips: read from a UCF101-style folder (``Class/v_Class_g01_c02.avi``), from one that is laid out in parts
-(``train/Class/clip.avi``), or from a list of ``path,label``."""
+"""Reads labelled clips from a UCF101-style folder (``Class/v_Class_g01_c02.avi``), from a folder that is divided into
+parts (``train/Class/clip.avi``), or from a list of ``path,label``."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from videoclf.media.sources import VIDEO_SUFFIXES, videos_below, without_credent
 from videoclf.option_names import option
 
 UCF_GROUP_PATTERN = r"_(g\d+)_"
-"""UCF101's naming: clips of one group come from one video, one person or one place."""
+"""UCF101's naming. Clips of one group come from one video, one person or one place."""
 
 _UCF_GROUP = re.compile(UCF_GROUP_PATTERN)
 
 
 @dataclass(frozen=True)
 class LabelledClip:
-    """One clip and what is known of it before it is opened."""
+    """One clip, and what is known about it before it is opened."""
 
     path: Path
     label: str
     group: str | None
-    """Clips of one group must not be parted by a split; None where nothing says."""
+    """A split must not separate clips of one group; None if the group is unknown."""
     part: Part | None = None
-    """What the data say that the clip is for; None where they do not say."""
+    """The part that the dataset assigns the clip to; None if it assigns none."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Its labels, where a clip may have several: ``walk`` and ``talk`` of ``walk|talk``."""
+        """Its labels, if a clip may have several: ``walk`` and ``talk`` of ``walk|talk``."""
         return names_in(self.label)
 
 
 @dataclass(frozen=True, repr=False)
 class Dataset:
-    """Labelled clips from one place."""
+    """Labelled clips from one folder or list."""
 
     source: str
     """The folder or list, for messages."""
@@ -47,7 +47,7 @@ class Dataset:
     group_regex: str | None = None
     """What was searched in names for the groups, where it was given."""
     warnings: tuple[str, ...] = ()
-    """What was passed over, a line each."""
+    """What was ignored, one line each."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -61,7 +61,7 @@ class Dataset:
 
     @property
     def has_parts(self) -> bool:
-        """Whether the data say which clips are to train on and which to test on."""
+        """Whether the dataset assigns clips to training and test parts."""
         return any(clip.part is not None for clip in self.clips)
 
     def __repr__(self) -> str:
@@ -79,22 +79,22 @@ def names_in(label: str) -> tuple[str, ...]:
 
 
 def load_dataset(source: str | Path, *, group_regex: str | None = None) -> Dataset:
-    """The clips of a folder or of a list file; opens no video.
+    """Read the clips of a folder or of a list file. No video is opened.
 
     Args:
         source: a folder whose subfolders are the classes, or are ``train``, ``val`` and ``test`` (or training, valid,
             validation, testing) with the classes in them; or a text file of ``path,label`` or ``path,label,group``
             lines, whose first line may name the columns, see `read_clip_list` (paths are relative to the file). Several
-            labels of one clip stand in one column, ``walk|talk``; only a recipe with ``training.objective = "sigmoid"``
-            tells them apart.
+            labels of one clip are written in one column, ``walk|talk``; only a recipe with
+            ``training.objective = "sigmoid"`` separates them.
         group_regex: a regular expression searched in file names or, if no file name has it, in paths below the
             source; its first group, or else the whole match, names the clip's group. A list's own group column goes
             first.
 
     Raises:
-        UsageInvalidError: the pattern is no regular expression, or is nowhere to be found.
-        DatasetInvalidError: nothing there, no classes, no clips, an unreadable line, or names that nobody can tell
-            apart.
+        UsageInvalidError: the pattern is not a regular expression, or matches nothing.
+        DatasetInvalidError: there is nothing to read, no classes, no clips, an unreadable line, or names that look the
+            same.
     """
     path = Path(source)
     pattern = None if group_regex is None else _compile(group_regex)
@@ -112,7 +112,9 @@ def load_dataset(source: str | Path, *, group_regex: str | None = None) -> Datas
     else:
         groups = _find_groups(scan.clips, pattern, str(path))
         if all(found.clip.group is not None for found in scan.clips):
-            warnings.append(f"{option('group_regex', group_regex)}: is not used: {path} names the group of every clip")
+            warnings.append(
+                f"{option('group_regex', group_regex)}: not used, because {path} names the group of every clip"
+            )
         else:
             warnings += _warn_of_groups(groups, pattern.pattern)
     grouped = [
@@ -146,7 +148,9 @@ def _compile(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
     except re.error as error:
-        raise UsageInvalidError(f"is no regular expression ({error})", source=option("group_regex", pattern)) from error
+        raise UsageInvalidError(
+            f"is not a regular expression ({error})", source=option("group_regex", pattern)
+        ) from error
 
 
 def _group_of(name: str, pattern: re.Pattern[str]) -> str | None:
@@ -165,9 +169,9 @@ def _find_groups(clips: Sequence[_Found], pattern: re.Pattern[str], source: str)
     ungrouped = [found.name_below for found in clips if found.clip.group is None]
     if ungrouped:
         raise UsageInvalidError(
-            f"is found in no file name and no path of {source}, such as {', '.join(ungrouped[:3])}",
+            f"matches no file name and no path of {source}, such as {', '.join(ungrouped[:3])}",
             source=option("group_regex", pattern.pattern),
-            hint="correct it, or leave it out",
+            hint="correct or omit it",
         )
     return [None] * len(clips)
 
@@ -177,14 +181,14 @@ def _warn_of_groups(found: Sequence[str | None], pattern: str) -> list[str]:
     groups = [group for group in found if group is not None]
     named = f"{option('group_regex', pattern)}"
     if len(found) > 1 and len(set(groups)) == 1:
-        return [f"{named}: finds one group only, {groups[0]!r}, in {len(groups)} of {len(found)} clips"]
+        return [f"{named}: finds only one group, {groups[0]!r}, in {len(groups)} of {len(found)} clips"]
     if len(found) > 1 and len(set(groups)) == len(groups):
         return [
-            f"{named}: gives each clip a group of its own, such as {groups[0]!r}: splits are then random, and their "
-            "figures are higher than on new videos where clips are of one origin"
+            f"{named}: every clip has its own group, such as {groups[0]!r}: splits are then random, and their "
+            "figures are higher than on new videos if clips have the same origin"
         ]
     if len(groups) < len(found):
-        return [f"{named}: finds a group in {len(groups)} of {len(found)} clips only"]
+        return [f"{named}: finds a group in only {len(groups)} of {len(found)} clips"]
     return []
 
 
@@ -194,9 +198,9 @@ def _scan_folder(folder: Path) -> _Scan:
     loose = [path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()]
     loose = sorted(path for path in loose if not path.name.startswith("."))
     if not videos:
-        hint = f"; the {len(loose)} videos in it lie in no class folder" if loose else ""
+        hint = f"; its {len(loose)} videos are not in class folders" if loose else ""
         raise DatasetInvalidError(
-            f"holds no CLASS/clip.avi (or other video){hint}", source=folder, hint="see docs/training.md"
+            f"contains no CLASS/clip.avi (or other video){hint}", source=folder, hint="see docs/training.md"
         )
     if _is_laid_out_in_parts(folder, videos):
         loose += [path for part, paths in videos.items() for path in paths if path.parent == part]
@@ -210,7 +214,7 @@ def _scan_folder(folder: Path) -> _Scan:
         clips = [LabelledClip(path, subfolder.name, None) for subfolder, paths in videos.items() for path in paths]
     warnings = []
     if loose:
-        warnings.append(f"{len(loose)} videos lie in no class folder and are left out, the first is {loose[0]}")
+        warnings.append(f"{len(loose)} videos are not in a class folder and are left out, the first is {loose[0]}")
     return _Scan([_Found(clip, clip.path.relative_to(folder).as_posix()) for clip in clips], warnings)
 
 
@@ -230,13 +234,13 @@ def _is_laid_out_in_parts(folder: Path, videos: dict[Path, list[Path]]) -> bool:
     named = ", ".join(path.name for path in parts)
     if not has_classes:
         raise DatasetInvalidError(
-            f"holds {named}, but no class folders in them",
+            f"contains {named}, but no class folders in them",
             source=folder,
-            hint=f"lay clips out as {parts[0].name}/CLASS/clip.avi (or rename them, if these are the classes)",
+            hint=f"arrange clips as {parts[0].name}/CLASS/clip.avi (or rename the folders, if these are the classes)",
         )
     other = next(path.name for path in videos if path not in parts)
     raise DatasetInvalidError(
-        f"holds {named}, the parts of a split, beside {other}",
+        f"contains {named}, the parts of a split, beside {other}",
         source=folder,
         hint=f"move {other} away, or rename the parts",
     )
@@ -252,16 +256,16 @@ def _refuse_what_looks_like_parts(folder: Path, videos: dict[Path, list[Path]], 
         twin = next((top for top in videos if top not in parts and inner[top] & inner[part]), None)
         if twin is not None:
             raise DatasetInvalidError(
-                f"{part.name} and {twin.name} hold folders of the same names, such as "
-                f"{min(inner[twin] & inner[part])}: parts of a split, it seems",
+                f"{part.name} and {twin.name} contain folders with the same names, such as "
+                f"{min(inner[twin] & inner[part])}: they look like parts of a split",
                 source=folder,
-                hint="call them train, val and test",
+                hint="name them train, val and test",
             )
     if len(videos) == 1 and not parts:
         (top, names), *_ = inner.items()
         if len({PART_OF_NAME.get(name.casefold()) for name in names} - {None}) > 1:
             raise DatasetInvalidError(
-                f"its parts, such as {min(names)}, lie in {top}", source=folder, hint="name that folder"
+                f"its parts, such as {min(names)}, are in {top}", source=folder, hint="name that folder"
             )
 
 
@@ -284,10 +288,10 @@ def _read_list(path: Path) -> _Scan:
 def check_labels(
     clips: Iterable[LabelledClip], known: tuple[str, ...], *, model: str, has_several: bool = False
 ) -> None:
-    """Every clip's class (each of its labels, where it may have several) is one that the model knows.
+    """Check that every clip's class (each of its labels, if it may have several) is one that the model knows.
 
     Raises:
-        DatasetInvalidError: names the first that is not.
+        DatasetInvalidError: a class is unknown; the message names the first.
     """
     for clip in clips:
         unknown = [name for name in (clip.names if has_several else (clip.label,)) if name not in known]

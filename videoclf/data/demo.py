@@ -1,8 +1,8 @@
-"""A small UCF101-style data set, rendered on the spot: classes that differ in nothing but the order of events.
+"""Renders a small UCF101-style dataset whose classes differ only in the order of events.
 
 A disc appears at the four corners of the frame, one after the other. Every class visits the same four places equally
-often and differently long; only the order differs. A classifier that looks at single frames, or at the frames as a
-heap, can therefore do no better than chance: what it gets right beyond that, the recurrent part has understood.
+often and for varying times; only the order differs. A classifier that looks at single frames, or ignores their order,
+can therefore do no better than chance: anything beyond that is due to the recurrent part.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ ORDERS: dict[str, tuple[tuple[float, float], ...]] = {
     "ZigzagAcross": (_TOP_LEFT, _TOP_RIGHT, _BOTTOM_LEFT, _BOTTOM_RIGHT),
     "ZigzagDown": (_TOP_LEFT, _BOTTOM_LEFT, _TOP_RIGHT, _BOTTOM_RIGHT),
 }
-"""Each class's round of places (x, y as shares of the frame); a clip starts anywhere in it."""
+"""Each class's cycle of positions (x, y as shares of the frame); a clip starts anywhere in it."""
 
 NUM_GROUPS = 12
 NUM_CLIPS_PER_GROUP = 6
-"""Of each class."""
+"""Number of clips per group and class."""
 
 _SIZES = ((96, 96), (128, 96), (112, 112), (160, 120), (120, 160), (144, 96))
 _VISITS = (5, 9)
@@ -59,17 +59,17 @@ def render_demo_data(
     """Render ``folder/CLASS/v_CLASS_gNN_cMM.avi`` (and ``.mp4``): 4 classes, 12 groups, 288 clips.
 
     Args:
-        folder: made if it is not there.
+        folder: created if it does not exist.
         seed: the same seed gives the same clips.
         overwrite: whether files of the same names may be replaced.
         on_clip: called after each clip.
 
     Returns:
-        How many clips were written.
+        The number of clips written.
 
     Raises:
-        RunFolderUnusableError: the folder cannot be written, holds such files, or anything else.
-        DeviceUnavailableError: OpenCV, which draws, cannot be imported.
+        RunFolderUnusableError: the folder cannot be written, or contains such files or others.
+        DeviceUnavailableError: OpenCV, which draws the clips, cannot be imported.
     """
     cv2 = _import_opencv()
     clips = [folder / label / _name(label, group, clip) for label, group, clip in _all_clips()]
@@ -77,7 +77,7 @@ def render_demo_data(
     strange = sorted(path.name for path in folder.iterdir() if path.name not in ORDERS) if folder.is_dir() else []
     if strange:
         raise RunFolderUnusableError(
-            f"holds other things, such as {strange[0]}", source=folder, hint="name a folder of its own"
+            f"contains other files, such as {strange[0]}", source=folder, hint="choose a new or empty folder"
         )
     try:
         for label in ORDERS:

@@ -1,8 +1,8 @@
-"""Features of frozen backbones, kept on disk from run to run.
+"""Caches the features of frozen backbones on disk, from run to run.
 
-One file an entry, in folders by the first two digits of its key's digest, and an index of what video files hold.
-Processes may share a folder without locks: files appear whole, and two that write the same key write the same features.
-Deleting the folder, or any file in it, is safe at any moment: what is missing is computed anew.
+One file per entry, in folders named by the first two digits of its key's digest, and an index of the content of video
+files. Processes may share a folder without locks: files appear complete, and two that write the same key write the same
+features. Deleting the folder, or any file in it, is safe at any time: what is missing is computed again.
 """
 
 from __future__ import annotations
@@ -31,48 +31,48 @@ _SUFFIX = ".safetensors"
 
 
 def default_cache_folder() -> Path:
-    """Where features are kept unless the user says otherwise; see `cache_folder`."""
+    """The folder for features unless the user chooses another; see `cache_folder`."""
     return cache_folder("features")
 
 
 @dataclass(frozen=True)
 class CacheSize:
-    """How much a cache holds."""
+    """The size of a cache."""
 
     num_entries: int
-    """Views of clips."""
+    """Number of cached views of clips."""
     size_bytes: int
-    """Of all its files, the index among them."""
+    """Size of all its files, including the index."""
 
 
 class FeatureCache:
     """A folder of features.
 
     Args:
-        folder: made when something is first kept there; by default `default_cache_folder`.
+        folder: created when something is first stored there; by default `default_cache_folder`.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
         self.folder = default_cache_folder() if folder is None else Path(folder)
         self._damaged: set[str] = set()
         self.contents = ContentIndex(self.folder / "contents.jsonl")
-        """Of the videos whose features were asked for."""
+        """The content index of the videos whose features were requested."""
 
     @property
     def num_damaged(self) -> int:
-        """Entries that were found to be torn, foreign or changed, so far."""
+        """Number of entries found so far to be incomplete, foreign or changed."""
         return len(self._damaged)
 
     def path_of(self, key: FeatureKey) -> Path:
-        """Where the entry lies, or would lie."""
+        """The path of the entry, whether it exists or not."""
         return self.folder / key.digest[:2] / f"{key.digest[2:]}{_SUFFIX}"
 
     def find(self, key: FeatureKey, *, is_read_through: bool = False) -> EntryLayout | None:
-        """What is there of a clip's view; None where there is nothing of use.
+        """Look up a clip's view; None if there is no valid entry.
 
         Args:
-            key: of the view.
-            is_read_through: also read the features, so that damage shows now and not when they are loaded.
+            key: the view's key.
+            is_read_through: also read the features, so that damage is found now and not when they are loaded.
         """
         try:
             with self.path_of(key).open("rb") as file:
@@ -87,7 +87,7 @@ class FeatureCache:
             return None
 
     def load(self, key: FeatureKey, layout: EntryLayout, window: int) -> Float32Array | None:
-        """``T'×D``, the caller's own; None where it has gone or was changed since `find`."""
+        """``T'×D``, a new array; None if the entry was deleted or changed since `find`."""
         try:
             with self.path_of(key).open("rb") as file:
                 return read_array(file, layout.places[window])
@@ -98,7 +98,7 @@ class FeatureCache:
             return None
 
     def store(self, key: FeatureKey, features: ClipFeatures) -> int:
-        """Keep the features of a clip's view; returns how many bytes that takes.
+        """Store the features of a clip's view, and return their size in bytes.
 
         Raises:
             RunFolderUnusableError: the disk is full, or the folder cannot be written.
@@ -110,14 +110,14 @@ class FeatureCache:
             write_shared(path, content)
         except OSError as error:
             raise RunFolderUnusableError(
-                f"features cannot be kept there ({error.strerror})",
+                f"features cannot be stored there ({error.strerror})",
                 source=self.folder,
-                hint=f"free some space, or name another folder: {option('cache')}, VIDEOCLF_CACHE",
+                hint=f"free some space, or choose another folder: {option('cache')}, VIDEOCLF_CACHE",
             ) from error
         return len(content)
 
     def size(self) -> CacheSize:
-        """Looks at every file; those that go meanwhile do not count."""
+        """Measure every file; files that are deleted meanwhile do not count."""
         num_entries = size_bytes = 0
         for parent, _, names in os.walk(self.folder):
             for name in names:

@@ -1,7 +1,8 @@
-"""The features of one view of a clip as one safetensors file, and back: an array at a time, nothing that was damaged.
+"""Writes the features of one view of a clip as one safetensors file, and reads them back one array at a time, never a
+damaged one.
 
-A tensor is named by its window's number. The one string of metadata is JSON that names the key, the frames of each
-window and a checksum of each array; a checksum of its own covers that and the shapes.
+A tensor is named by its window's number. The one string of metadata is JSON with the key, the number of frames of each
+window and a checksum of each array. Another checksum covers the metadata and the shapes.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _MAX_HEADER_BYTES = 16 << 20
 
 
 class EntryDamagedError(Exception):
-    """A file that is torn, foreign or changed; never leaves this package: the features are computed anew."""
+    """A file is incomplete, foreign or changed. Internal to this package: the features are computed again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class ClipFeatures:
     windows: tuple[Float32Array, ...]
     """``T'×D`` by window."""
     num_frames: tuple[int, ...]
-    """Of each window: what its probabilities weigh. (A step may stand for several frames.)"""
+    """Number of frames of each window: the weight of its probabilities. (A step may stand for several frames.)"""
 
     def __post_init__(self) -> None:
         if not self.windows or len(self.num_frames) != len(self.windows):
@@ -45,12 +46,12 @@ class ClipFeatures:
             )
         for array in self.windows:
             if array.ndim != 2 or array.dtype != np.float32 or array.size == 0:
-                raise ValueError(f"expected features T×D float32, one at least, got {array.dtype} {array.shape}")
+                raise ValueError(f"expected features T×D float32, at least one, got {array.dtype} {array.shape}")
 
 
 @dataclass(frozen=True)
-class ArrayPlace:
-    """Where one array lies in a file."""
+class ArrayPosition:
+    """The position of one array in a file."""
 
     offset_bytes: int
     num_steps: int
@@ -60,16 +61,16 @@ class ArrayPlace:
 
 @dataclass(frozen=True)
 class EntryLayout:
-    """What an entry holds, without the features themselves."""
+    """The contents of an entry, without the features themselves."""
 
     num_frames: tuple[int, ...]
-    """Of each window."""
-    places: tuple[ArrayPlace, ...]
-    """By window."""
+    """Number of frames of each window."""
+    places: tuple[ArrayPosition, ...]
+    """The positions of the windows' arrays."""
 
     @property
     def num_windows(self) -> int:
-        """One or more."""
+        """Number of windows, at least one."""
         return len(self.places)
 
 
@@ -88,10 +89,10 @@ def pack(key: FeatureKey, features: ClipFeatures) -> bytes:
 
 
 def read_layout(file: BinaryIO, key: FeatureKey) -> EntryLayout:
-    """What an entry's file says it holds; whether the arrays are whole shows when they are read.
+    """Read the layout of an entry's file. Whether the arrays are intact is checked when they are read.
 
     Raises:
-        EntryDamagedError: torn, foreign, of another key, or its header was changed.
+        EntryDamagedError: the file is incomplete, foreign or of another key, or its header was changed.
     """
     try:
         header, data_start = _read_header(file)
@@ -112,11 +113,11 @@ def read_layout(file: BinaryIO, key: FeatureKey) -> EntryLayout:
     return layout
 
 
-def read_array(file: BinaryIO, place: ArrayPlace) -> Float32Array:
-    """``T'×D``, the caller's own.
+def read_array(file: BinaryIO, place: ArrayPosition) -> Float32Array:
+    """Read one array, ``T'×D``, as a new one.
 
     Raises:
-        EntryDamagedError: cut short, or not the bytes that were written.
+        EntryDamagedError: the array is cut short, or not the bytes that were written.
     """
     array = np.empty((place.num_steps, place.num_features), np.dtype("<f4"))
     try:
@@ -130,7 +131,7 @@ def read_array(file: BinaryIO, place: ArrayPlace) -> Float32Array:
 
 
 def checksum(array: Float32Array) -> int:
-    """CRC-32 of the bytes: finds what disks and memories do, at 3.8 GB/s (SHA-256: 1.4 GB/s)."""
+    """CRC-32 of the bytes. It finds errors of disks and memory, at 3.8 GB/s (SHA-256: 1.4 GB/s)."""
     return zlib.crc32(array.data.cast("B"))
 
 
@@ -156,10 +157,10 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _place(header: dict[str, Any], facts: dict[str, Any], name: str, data_start: int) -> ArrayPlace:
+def _place(header: dict[str, Any], facts: dict[str, Any], name: str, data_start: int) -> ArrayPosition:
     entry = header[name]
     num_steps, num_features = entry["shape"]
     start, end = entry["data_offsets"]
     if entry["dtype"] != "F32" or end - start != 4 * num_steps * num_features:
         raise EntryDamagedError
-    return ArrayPlace(data_start + start, num_steps, num_features, facts["crc32"][name])
+    return ArrayPosition(data_start + start, num_steps, num_features, facts["crc32"][name])

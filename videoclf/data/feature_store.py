@@ -1,4 +1,4 @@
-"""Where a run gets features from and puts them: memory, the cache, and a temporary file where there is no cache."""
+"""Finds and stores the features of a run: in memory, in the cache, and in a temporary file if there is no cache."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ from videoclf.errors import RunFolderUnusableError
 from videoclf.option_names import option
 
 MAX_MEMORY_BYTES = 1 << 30
-"""Of arrays that were used last: of the default recipe, six views of 200 clips of 35 steps."""
+"""Memory for recently used arrays: with the default recipe, six views of 200 clips of 35 steps."""
 
 _Place: TypeAlias = tuple[str, int]
 """A key's digest and the window."""
 
 
 class FeatureStore:
-    """Asks the cache first, and goes on without it where it cannot be written.
+    """Uses the cache first, and continues without it if it cannot be written.
 
-    `find` may be called by several threads, the rest by one.
+    Several threads may call `find`; only one may call the other methods.
 
     Args:
-        cache: None: nothing outlives the run.
-        temporary_folder: takes, for the length of the run, what the cache cannot. None: that is an error.
+        cache: None: nothing is kept after the run.
+        temporary_folder: for features that the cache cannot store, during the run. None: this is an error.
         notice: is told, in one line and once, that the cache cannot be written.
-        max_memory_bytes: of arrays used last that are held in memory.
-        is_read_through: whether `find` reads features through, for whoever wants to know that they are there without
-            loading them.
+        max_memory_bytes: for recently used arrays that are kept in memory.
+        is_read_through: whether `find` reads all features, for a caller that checks them without loading them.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class FeatureStore:
         self.cache = cache
         self.contents = ContentIndex(None) if cache is None else cache.contents
         self.num_bytes_written = 0
-        """By `store`, to the cache or to the temporary file."""
+        """Bytes that `store` wrote to the cache or to the temporary file."""
         self._is_cache_writable = cache is not None
         self._temporary_folder = temporary_folder
         self._temporary: TemporaryFeatures | None = None
@@ -59,15 +58,15 @@ class FeatureStore:
         self._num_memory_bytes = 0
 
     def find(self, key: FeatureKey) -> EntryLayout | None:
-        """What is there of a clip's view."""
+        """Look up a clip's view."""
         layout = None if self._temporary is None else self._temporary.find(key)
         if layout is None and self.cache is not None:
             layout = self.cache.find(key, is_read_through=self._is_read_through)
         return layout
 
     def load(self, key: FeatureKey, layout: EntryLayout, window: int) -> Float32Array | None:
-        """``T'×D``, shared with whoever asks again: not to be changed. None where it has gone or was changed on disk
-        since `find`."""
+        """``T'×D``, shared between callers: do not change it. None if it was deleted or changed on disk since
+        `find`."""
         place = (key.digest, window)
         array = self._memory.get(place)
         if array is not None:
@@ -79,11 +78,11 @@ class FeatureStore:
         return array
 
     def store(self, key: FeatureKey, features: ClipFeatures) -> EntryLayout:
-        """Keep the features of a clip's view.
+        """Store the features of a clip's view.
 
         Raises:
-            RunFolderUnusableError: there is no room for them, in the cache or in the temporary folder, or what was
-                written cannot be read back.
+            RunFolderUnusableError: there is no space for them in the cache or in the temporary folder, or they cannot
+                be read back.
         """
         self._write(key, features)
         layout = self.find(key)
@@ -92,11 +91,11 @@ class FeatureStore:
         return layout
 
     def unreadable(self) -> RunFolderUnusableError:
-        """The error where what was just written cannot be read back."""
+        """The error if what was just written cannot be read back."""
         return RunFolderUnusableError(
             "what is written there cannot be read back",
             source=self._temporary_folder if self.cache is None else self.cache.folder,
-            hint=f"check that disk, or name another folder: {option('cache')}, {option('out')}",
+            hint=f"check the disk, or choose another folder: {option('cache')}, {option('out')}",
         )
 
     def _write(self, key: FeatureKey, features: ClipFeatures) -> None:
@@ -107,7 +106,7 @@ class FeatureStore:
                 if self._temporary_folder is None:
                     raise
                 self._is_cache_writable = False
-                self._notice(f"{error}. Until then, new ones are kept for this run alone")
+                self._notice(f"{error}. Until then, new features are kept for this run only")
             else:
                 return
         if self._temporary is None:

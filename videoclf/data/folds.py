@@ -22,10 +22,10 @@ _DEFAULT_RANDOM_FOLDS = 5
 
 @dataclass(frozen=True)
 class Fold:
-    """One round of a cross-validation."""
+    """One fold of a cross-validation."""
 
     name: str
-    """The groups that are its test part (of clips without one, the paths), or the official list."""
+    """The groups of its test part (for clips without a group, their paths), or the official list."""
     split: Split
 
 
@@ -38,26 +38,27 @@ def make_folds(
     has_several: bool = False,
     unknown: Collection[str] = (),
 ) -> list[Fold]:
-    """Part a dataset several times.
+    """Divide a dataset into folds.
 
     Args:
         dataset: the clips.
         by: ``group``: whole groups, each in the test part of one fold; ``official``: the official lists 1, 2 and 3;
-            ``random``: clips at random, each class spread evenly, where nothing tells what belongs together. (Where
-            groups are known, they then stand on both sides: a leak.)
-        num_folds: ``group``: how many; by default one a group. ``random``: by default 5.
-        split_files: the folder with the official lists, where they do not lie beside the clips.
+            ``random``: clips at random, each class spread evenly, for datasets without known groups. (Known groups
+            would
+            then be on both sides: a leak.)
+        num_folds: ``group``: number of folds, by default one per group. ``random``: by default 5.
+        split_files: the folder with the official lists, if they are not beside the clips.
         has_several: whether a clip may have several labels (``walk|talk``), each a class by itself.
-        unknown: classes of which nothing is learnt; see `make_split`.
+        unknown: classes that are not learned; see `make_split`.
 
     Raises:
-        UsageInvalidError: an unknown way, or a number of folds that cannot be.
-        DatasetInvalidError: no groups, no lists, or a fold that leaves a class without training clips.
+        UsageInvalidError: ``by`` is unknown, or the number of folds is impossible.
+        DatasetInvalidError: there are no groups or lists, or a fold leaves a class without training clips.
     """
     if by == "official":
         if num_folds is not None:
             raise UsageInvalidError(
-                "the official lists are as many as they are", source=option("folds"), hint="leave it out"
+                "the number of official lists is fixed", source=option("folds"), hint="omit the option"
             )
         specs = [f"official:{number}" for number in (1, 2, 3)]
         return [Fold(spec, make_split(dataset, spec, split_files=split_files, unknown=unknown)) for spec in specs]
@@ -69,8 +70,9 @@ def make_folds(
 
 
 def describe_folds(folds: Sequence[Fold]) -> list[str]:
-    """The parts' sizes in one line; one more each where shares of validation clips are far off, and where classes lack
-    them: the first fold's, and how many folds are like it."""
+    """The sizes of the parts in one line. Further lines warn if shares of validation clips are far off, or if classes
+    have
+    none: each shows the first fold's warning and the number of folds with such a warning."""
     lines = [_sizes(folds)]
     for warn in (_warn_of_share, _warn_of_classes):
         warned = [warning for fold in folds for warning in warn(fold)]
@@ -111,13 +113,13 @@ def _deal_groups(dataset: Dataset, num_folds: int | None) -> list[dict[str, list
     that has the fewest clips."""
     if dataset.group_regex is not None and len(dataset.groups) == 1:
         raise DatasetInvalidError(
-            f"finds one group only in {dataset.source}, {dataset.groups[0]!r}",
+            f"finds only one group in {dataset.source}, {dataset.groups[0]!r}",
             source=option("group_regex", dataset.group_regex),
-            hint=f"two at least are needed: choose another, or {option('by', 'random')}",
+            hint=f"at least two are needed: choose another expression, or {option('by', 'random')}",
         )
     if len(dataset.groups) < 2:
         raise DatasetInvalidError(
-            f"the names in {dataset.source} carry no groups (UCF101's _g01_)",
+            f"the names in {dataset.source} contain no groups (such as UCF101's _g01_)",
             source=option("by", "group"),
             hint=f"give {option('group_regex')}, a list with a group column, or {option('by', 'random')}",
         )
@@ -148,7 +150,7 @@ def _random_folds(
     rarest, num_clips = min(sizes.items(), key=lambda item: item[1])
     if not 3 <= wanted <= num_clips:
         default = " (the default)" if num_folds is None else ""
-        remedy = f"use 3 to {num_clips}" if num_clips >= 3 else "three at least are needed: add clips"
+        remedy = f"use 3 to {num_clips}" if num_clips >= 3 else "at least three are needed: add clips"
         raise UsageInvalidError(
             f"the rarest class of {dataset.source}, {rarest!r}, has {num_clips} clips",
             source=f"{option('folds', wanted)}{default}",

@@ -1,4 +1,4 @@
-"""Manifests: what is known of a public data set before its videos are there, read from ``datasets/NAME.toml``."""
+"""Manifests describe public datasets before their videos are there. They are read from ``datasets/NAME.toml``."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ class _Section(BaseModel):
 
 
 class Naming(_Section):
-    """How the set names its clips."""
+    """How the dataset names its clips."""
 
     example: str
-    """A file name as its makers write it."""
+    """An original file name."""
 
     pattern: str
-    """A regular expression that matches every file name; its named groups tell the name's parts."""
+    """A regular expression that matches every file name. Its named groups are the parts of the name."""
 
 
 class PublishedSplit(_Section):
-    """One of the partitions that figures are published on."""
+    """One of the splits on which figures are published."""
 
     name: str
-    """``official:1``: as ``--split`` takes it. Any other is the makers' word; the commands show how to follow it."""
+    """``official:1``: as ``--split`` accepts it. Any other is the authors' name; the commands show how to use it."""
 
     num_train: int = Field(gt=0)
-    """Clips listed for training."""
+    """Number of clips listed for training."""
 
     num_test: int = Field(gt=0)
-    """Clips listed for the part that figures are published on."""
+    """Number of clips listed for the part on which figures are published."""
 
     files: tuple[str, ...] = Field(min_length=1)
     """Names of the lists; CLASS stands for each class."""
 
 
 class Manifest(_Section):
-    """What is known of a public data set. Read it with `load_manifest`."""
+    """Describes a public dataset. Read it with `load_manifest`."""
 
     name: str
     """The file's name without suffix, as in ``videoclf datasets ucf101``."""
 
     title: str
-    """The name its makers gave it."""
+    """The name that its authors gave it."""
 
     url: str
     """The page to start from."""
@@ -57,25 +57,25 @@ class Manifest(_Section):
     """Where videos and lists are, and on what terms: one to three sentences."""
 
     num_clips: int = Field(gt=0)
-    """Clips that the published lists name, used by a split or not."""
+    """Number of clips in the published lists, used by a split or not."""
 
     naming: Naming
     """How clips are named."""
 
     group_regex: str
-    """For ``--group-regex``: clips whose names share it come from one video, person or place."""
+    """For ``--group-regex``: clips with the same match come from one video, person or place."""
 
     layout: tuple[str, ...] = Field(min_length=1)
-    """Paths that show how folders and lists lie for the commands."""
+    """Paths that show how to arrange folders and lists for the commands."""
 
     commands: tuple[str, ...] = Field(min_length=1)
-    """What to type, in order, to train on the set and to get the figure of its first split."""
+    """The commands, in order, that train on the dataset and compute the figure of its first split."""
 
     classes: tuple[str, ...] = Field(min_length=2)
-    """Every class, as its folder is named, in the makers' order."""
+    """The folder name of every class, in the authors' order."""
 
     splits: tuple[PublishedSplit, ...] = Field(min_length=1)
-    """The published partitions."""
+    """The published splits."""
 
 
 def manifest_names() -> list[str]:
@@ -84,23 +84,21 @@ def manifest_names() -> list[str]:
 
 
 def load_manifest(name: str) -> Manifest:
-    """The manifest of that name.
+    """Read the manifest with this name.
 
     Raises:
-        DatasetInvalidError: there is none.
+        DatasetInvalidError: there is no such manifest.
     """
     if name not in manifest_names():
-        raise DatasetInvalidError(
-            f"no data set {name!r} is described here", hint=f"those that are: {', '.join(manifest_names())}"
-        )
+        raise DatasetInvalidError(f"there is no dataset {name!r}", hint=f"available: {', '.join(manifest_names())}")
     tree = tomllib.loads((datasets_folder() / f"{name}.toml").read_text(encoding="utf-8"))
     return Manifest.model_validate({"name": name, **tree})
 
 
 def recognise(labels: Iterable[str]) -> Manifest | None:
-    """The public data set whose classes these are: all of them known to it, and at least half of its classes there.
+    """The public dataset that these classes belong to: it has all of them, and at least half of its classes are there.
 
-    Half, because parts of a set are common (classes whose clips are gone, a first try), while a few names prove
+    Half, because parts of a dataset are common (classes whose clips are gone, a first try), while a few names prove
     nothing: Weizmann's ``run``, ``walk`` and ``jump`` are HMDB51's too. No two manifests share half of their classes.
     """
     found = set(labels)

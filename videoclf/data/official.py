@@ -1,4 +1,4 @@
-"""The official split lists of UCF101 and HMDB51, as their makers publish them."""
+"""Reads the official split lists of UCF101 and HMDB51, as their authors publish them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from videoclf.errors import DatasetInvalidError, UsageInvalidError
 from videoclf.option_names import option
 
 ClipName = tuple[str, str]
-"""Class and file name without suffix, since many keep the videos in another container."""
+"""Class and file name without suffix, because many people keep the videos in another container."""
 
 _USUAL_FOLDERS = (".", "ucfTrainTestlist", "testTrainMulti_7030_splits", "splits", "..", "../ucfTrainTestlist",
                   "../testTrainMulti_7030_splits", "../splits")  # fmt: skip
@@ -18,26 +18,26 @@ _USUAL_FOLDERS = (".", "ucfTrainTestlist", "testTrainMulti_7030_splits", "splits
 
 @dataclass(frozen=True)
 class OfficialSplit:
-    """What one of the official splits lists."""
+    """The clips that one of the official splits lists."""
 
     source: Path
     train: tuple[ClipName, ...]
     test: tuple[ClipName, ...]
     unused: tuple[ClipName, ...] = ()
-    """Listed for neither part: HMDB51's splits leave clips out, so that every class counts alike."""
+    """Listed for neither part: HMDB51's splits leave clips out, so that all classes have the same number."""
 
 
 def read_official_split(data_folder: Path, number: int, split_files: Path | None = None) -> OfficialSplit:
-    """The official split of that number.
+    """Read the official split with this number.
 
     Args:
-        data_folder: where the clips are; the lists are looked for in it and beside it, under their usual names.
+        data_folder: the folder of the clips. The lists are searched for in it and beside it, under their usual names.
         number: 1, 2 or 3.
-        split_files: the folder with the lists, where it is another.
+        split_files: the folder with the lists, if it is another.
 
     Raises:
-        UsageInvalidError: a number that does not exist.
-        DatasetInvalidError: no lists, or lines of another form.
+        UsageInvalidError: there is no split with this number.
+        DatasetInvalidError: there are no lists, or lines are malformed.
     """
     if not 1 <= number <= 3:
         raise UsageInvalidError("the official splits are 1, 2 and 3", source=option("split", f"official:{number}"))
@@ -51,7 +51,7 @@ def read_official_split(data_folder: Path, number: int, split_files: Path | None
     raise DatasetInvalidError(
         f"no trainlist{number:02}.txt (UCF101) nor *_test_split{number}.txt (HMDB51) in {where}",
         source=option("split", f"official:{number}"),
-        hint=f"give their folder with {option('split_files')}, or see `videoclf datasets` for where to get them",
+        hint=f"give their folder with {option('split_files')}; `videoclf datasets` says where to get them",
     )
 
 
@@ -67,7 +67,9 @@ def _checked(
     if on_both_sides:
         name = min(on_both_sides)
         raise DatasetInvalidError(
-            f"its lists name {'/'.join(name)} for training and for test", source=source, hint="get them again"
+            f"its lists contain {'/'.join(name)} for training and for test",
+            source=source,
+            hint="download or copy them again",
         )
     return OfficialSplit(source, *(tuple(dict.fromkeys(names)) for names in (train, test, unused)))
 

@@ -1,8 +1,9 @@
-"""Which units (groups, or single clips) to cut off so that they make about a share of the clips.
+"""Chooses units (groups, or single clips) for a part that should have about a given share of the clips.
 
-Every class is to be on both sides as far as units allow; among the sets that do best in that, those count whose size is
-within 5 points of the nearest one to be had, and the seed chooses one of them. Up to 16 units every set is looked at;
-of more, sets are drawn until one fits, which takes one draw unless few large units make up most of the clips.
+Every class should be on both sides as far as units allow. Among the sets that are best in this respect, those within 5
+points of the closest possible share are considered, and the seed chooses one of them. With up to 16 units every set is
+considered; with more, sets are drawn until one fits, which takes one draw unless a few large units contain most of the
+clips.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ class Unit:
     name: str
     num_clips: int
     classes: frozenset[str]
-    """Of which it has clips."""
+    """The classes of its clips."""
 
 
 def choose_units(
     units: Sequence[Unit], num_wanted: float, num_divisible: int, seed: int, *, num_kept: int = 1
 ) -> frozenset[str]:
-    """The names of the units to cut off; the others keep clips of every class.
+    """The names of the units for the part. The others keep clips of every class.
 
     >>> groups = [Unit("a", 60, frozenset({"walk"})), *(Unit(name, 10, frozenset({"walk"})) for name in "bcde")]
     >>> sorted(choose_units(groups, num_wanted=25, num_divisible=100, seed=1))
@@ -47,11 +48,11 @@ def choose_units(
 
     Args:
         units: in any order.
-        num_wanted: clips to cut off.
-        num_divisible: clips that the share is of; the tolerance is 5 points of it.
-        seed: of the choice.
-        num_kept: units of each class that the other side should keep, if the class has more than so many: 2 where a
-            validation part is to be cut from them too.
+        num_wanted: number of clips for the part.
+        num_divisible: number of clips that the share refers to; the tolerance is 5 points of it.
+        seed: chooses among the sets.
+        num_kept: units of each class that the other side should keep, if the class has more: 2 if a validation part is
+            taken from them too.
     """
     problem = _Problem(sorted(units, key=lambda unit: unit.name), num_wanted, _TOLERANCE * num_divisible, num_kept)
     rng = np.random.default_rng(seed)

@@ -1,5 +1,5 @@
-"""Which clips train, which choose (validation), which judge (test). Groups are never parted, validation is always cut
-from the training side, and every class keeps clips to train on."""
+"""Divides clips into training, validation and test parts. Groups are never divided, validation is always taken from the
+training side, and every class keeps clips to train on."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class Split:
     """Three disjoint sets of clips."""
 
     spec: str
-    """What asked for it, for the record."""
+    """The specification that produced it."""
     train: tuple[LabelledClip, ...]
     validation: tuple[LabelledClip, ...]
     test: tuple[LabelledClip, ...]
-    """Empty where every clip was to be trained on (``none``)."""
+    """Empty if all clips are used for training and validation (``none``)."""
     warnings: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
-    """``Class/clip``: what official lists name and the data lack."""
+    """``Class/clip``: clips of the official lists that the dataset lacks."""
 
     def describe(self) -> str:
-        """The parts' sizes in one line."""
+        """The sizes of the parts in one line."""
         num_groups = ""
         if any(clip.group is not None for clip in self.train):
             units = (
@@ -59,20 +59,21 @@ class Split:
 def make_split(
     dataset: Dataset, spec: str | None = None, *, split_files: str | Path | None = None, unknown: Collection[str] = ()
 ) -> Split:
-    """Part a dataset.
+    """Divide a dataset into training, validation and test parts.
 
     Args:
         dataset: the clips.
-        spec: ``group:SEED`` puts about a quarter of the clips, by whole groups, into test; ``random:SEED`` a quarter
-            of the clips at random; ``official:N`` what the official lists say; ``given`` what the data say (folders
-            ``train``, ``val``, ``test``, or a list's column ``split``); ``leave-out:g09,g10`` those groups; ``none``
-            nothing. Default: ``given`` where the data say it, ``group:0`` where names carry groups, else ``random:0``.
-        split_files: the folder with the official lists, where they do not lie beside the clips.
-        unknown: classes of which nothing is learnt: their clips are in the test part, or in none.
+        spec: the test part: ``group:SEED``: about a quarter of the clips, by whole groups; ``random:SEED``: a quarter
+            of the clips at random; ``official:N``: what the official lists say; ``given``: what the dataset says
+            (folders ``train``, ``val``, ``test``, or a list's column ``split``); ``leave-out:g09,g10``: those groups;
+            ``none``: nothing. Default: ``given`` if the dataset has parts, ``group:0`` if names contain groups,
+            otherwise ``random:0``.
+        split_files: the folder with the official lists, if they are not beside the clips.
+        unknown: classes that are not learned: their clips are in the test part, or in none.
 
     Raises:
-        UsageInvalidError: an unknown spec.
-        DatasetInvalidError: groups that do not exist, a class left without training clips, ...
+        UsageInvalidError: the spec is unknown.
+        DatasetInvalidError: a group does not exist, a class has no training clips, ...
     """
     chosen = spec or default_spec(dataset)
     kind, _, value = chosen.partition(":")
@@ -80,9 +81,7 @@ def make_split(
     missing: list[str] = []
     given_validation: list[LabelledClip] = []
     if kind != "given" and dataset.has_parts:
-        warnings.append(
-            f"{option('split', chosen)}: takes the place of the parts that {dataset.source} gives its clips"
-        )
+        warnings.append(f"{option('split', chosen)}: replaces the parts that {dataset.source} assigns to its clips")
     if kind == "given" and not value:
         rest, given_validation, test = _take_given(dataset, chosen)
         warnings += _warn_of_given(dataset)
@@ -101,7 +100,7 @@ def make_split(
         seed = _seed(value, chosen)
         if not _has_groups(dataset.clips):
             raise DatasetInvalidError(
-                f"the names in {dataset.source} carry no groups (UCF101's _g01_)",
+                f"the names in {dataset.source} contain no groups (such as UCF101's _g01_)",
                 source=option("split", chosen),
                 hint=f"give {option('group_regex')}, a list with a group column, or {option('split', 'random:0')}",
             )
@@ -110,7 +109,7 @@ def make_split(
         seed = _seed(value, chosen)
         rest, test = _cut(dataset.clips, _TEST_SHARE, seed, by_group=False, num_kept=2)
         warnings.append(
-            "a random split parts clips of one origin: figures on it are higher than on new videos; "
+            "a random split separates clips of one origin: figures on it are higher than on new videos; "
             "prefer groups where they are known"
         )
     else:
@@ -132,10 +131,10 @@ def make_split(
 
 
 def default_spec(dataset: Dataset) -> str:
-    """How a dataset is parted where nobody says.
+    """The default specification for a dataset.
 
     Raises:
-        DatasetInvalidError: ``--group-regex`` finds one group only.
+        DatasetInvalidError: ``--group-regex`` finds only one group.
     """
     if dataset.has_parts:
         return "given"
@@ -143,24 +142,24 @@ def default_spec(dataset: Dataset) -> str:
         return "group:0"
     if dataset.group_regex is not None and dataset.groups:
         raise DatasetInvalidError(
-            f"finds one group only in {dataset.source}, {dataset.groups[0]!r}",
+            f"finds only one group in {dataset.source}, {dataset.groups[0]!r}",
             source=option("group_regex", dataset.group_regex),
-            hint=f"two at least are needed: choose another, or {option('split', 'random:0')}",
+            hint=f"at least two are needed: choose another expression, or {option('split', 'random:0')}",
         )
     return "random:0"
 
 
 def leave_out(dataset: Dataset, test: Collection[LabelledClip], name: str, *, unknown: Collection[str] = ()) -> Split:
-    """Part a dataset so that these clips are the test part; validation is cut from the others by whole groups.
+    """Divide a dataset so that these clips are the test part. Validation is taken from the others by whole groups.
 
     Args:
         dataset: the clips.
-        test: some of them.
-        name: of what comes out, for the record and for messages.
+        test: the clips of the test part.
+        name: name of the split, for records and messages.
         unknown: see `make_split`.
 
     Raises:
-        DatasetInvalidError: a part would be empty, or a class left without training clips.
+        DatasetInvalidError: a part would be empty, or a class would have no training clips.
     """
     left_out = set(test)
     rest = [clip for clip in dataset.clips if clip not in left_out]
@@ -183,17 +182,19 @@ def _has_groups(clips: Sequence[LabelledClip]) -> bool:
 def _warn_of_missing_groups(rest: Sequence[LabelledClip], dataset: Dataset) -> list[str]:
     if not any(clip.group for clip in rest):
         remedy = _how_to_group(rest, recognise(dataset.labels))
-        return [f"the names carry no groups: the validation clips are cut from the training clips at random{remedy}"]
+        return [
+            f"the names contain no groups: the validation clips are taken from the training clips at random{remedy}"
+        ]
     num_without = sum(clip.group is None for clip in dataset.clips)
     if not num_without:
         return []
-    return [f"{num_without} of {len(dataset.clips)} clips carry no group: each of them counts as a group of its own"]
+    return [f"{num_without} of {len(dataset.clips)} clips have no group: each of them counts as its own group"]
 
 
 def warn_of_shares(
     train: Sequence[LabelledClip], validation: Sequence[LabelledClip], test: Sequence[LabelledClip], asked: str
 ) -> list[str]:
-    """A line where what was cut off is far from its share: groups are whole, and may be few or large."""
+    """A line for each part whose share is far from the wanted one: groups stay whole, and may be few or large."""
     warnings = []
     num_rest = len(train) + len(validation)
     for part, wanted, num, num_all in (
@@ -203,8 +204,8 @@ def warn_of_shares(
         if num and abs(num / num_all - wanted) > _FAR_OFF:
             of = "all clips" if part == "test" else "the clips outside the test part"
             warnings.append(
-                f"{asked}: {part} is {num / num_all:.0%} of {of}, not about {wanted:.0%}: no other choice comes much "
-                f"nearer{'' if all(clip.group is None for clip in train) else ', since groups are never parted'}"
+                f"{asked}: {part} is {num / num_all:.0%} of {of}, not about {wanted:.0%}: no other choice is much "
+                f"closer{'' if all(clip.group is None for clip in train) else ', because groups are never divided'}"
             )
     return warnings
 
@@ -212,7 +213,7 @@ def warn_of_shares(
 def warn_of_lacking_classes(
     train: Sequence[LabelledClip], validation: Sequence[LabelledClip], test: Sequence[LabelledClip] | None
 ) -> list[str]:
-    """A line for a part without clips of some classes; ``test``: None where somebody chose it."""
+    """A line for each part without clips of some classes; ``test`` is None if the user chose it."""
     known = {name for clip in (*train, *validation) for name in clip.names}
     warnings = []
     for part, clips in (("validation", validation), ("test", test)):
@@ -220,7 +221,7 @@ def warn_of_lacking_classes(
         if clips and lacking:
             more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
             named = ", ".join(map(repr, lacking[:3]))
-            warnings.append(f"{part} has no clips of {named}{more}: no figure speaks for them; more groups would help")
+            warnings.append(f"{part} has no clips of {named}{more}: figures do not cover them; more groups would help")
     return warnings
 
 
@@ -228,7 +229,7 @@ def _how_to_group(clips: Sequence[LabelledClip], known: Manifest | None) -> str:
     """The end of a warning: the pattern of a public data set, where these are its names."""
     if known is None or not all(re.search(known.group_regex, clip.path.name) for clip in clips):
         return ""
-    return f"; as {known.title}'s they do with {option('group_regex', known.group_regex)}"
+    return f"; for names like {known.title}'s use {option('group_regex', known.group_regex)}"
 
 
 def _seed(text: str, spec: str) -> int:
@@ -236,7 +237,7 @@ def _seed(text: str, spec: str) -> int:
         seed = int(text or 0)
     except ValueError as error:
         raise UsageInvalidError(
-            f"{text!r} is no whole number", source=option("split", spec), hint=f"use {SPLIT_HELP}"
+            f"{text!r} is not a whole number", source=option("split", spec), hint=f"use {SPLIT_HELP}"
         ) from error
     if seed < 0:
         raise UsageInvalidError(f"{text!r} is below 0", source=option("split", spec), hint=f"use {SPLIT_HELP}")
@@ -247,14 +248,16 @@ def _take_given(dataset: Dataset, spec: str) -> tuple[list[LabelledClip], list[L
     """Clips to train, to validate and to test on by what the data say of each."""
     if not dataset.has_parts:
         raise DatasetInvalidError(
-            f"{dataset.source} says of no clip what it is for",
+            f"{dataset.source} assigns no clip to a part",
             source=option("split", spec),
-            hint="lay clips out as train/CLASS/clip.avi and test/CLASS/clip.avi, or give the list a column split",
+            hint="arrange clips as train/CLASS/clip.avi and test/CLASS/clip.avi, or add a column split to the list",
         )
     train, validation, test = ([clip for clip in dataset.clips if clip.part == part] for part in PARTS)
     if not train:
         raise DatasetInvalidError(
-            f"{dataset.source} has no clips to train on", source=option("split", spec), hint="name some: train"
+            f"{dataset.source} has no clips to train on",
+            source=option("split", spec),
+            hint="assign some to the part train",
         )
     return train, validation, test
 
@@ -262,9 +265,13 @@ def _take_given(dataset: Dataset, spec: str) -> tuple[list[LabelledClip], list[L
 def _warn_of_given(dataset: Dataset) -> list[str]:
     warnings = []
     if unsaid := [clip for clip in dataset.clips if clip.part is None]:
-        warnings.append(f"{len(unsaid)} clips are given to no part and are left out, the first is {unsaid[0].path}")
+        warnings.append(
+            f"{len(unsaid)} clips are not assigned to a part and are left out, the first is {unsaid[0].path}"
+        )
     if all(clip.part != "test" for clip in dataset.clips):
-        warnings.append(f"{dataset.source} gives no test part: figures will be of validation clips, or of trained ones")
+        warnings.append(
+            f"{dataset.source} has no test part: figures will be of validation clips, or of clips that were trained on"
+        )
     return warnings
 
 
@@ -297,12 +304,12 @@ def _match_official(
     train = [clip for name in official.train for clip in by_name.get(name, [])]
     test = [clip for name in official.test for clip in by_name.get(name, [])]
     if not train or not test:
-        raise DatasetInvalidError(f"of the official lists in {official.source}, no clip is in {dataset.source}")
+        raise DatasetInvalidError(f"{dataset.source} contains no clip of the official lists in {official.source}")
     warnings = []
     missing = ["/".join(name) for name in (*official.train, *official.test) if name not in by_name]
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        warnings.append(f"{len(missing)} clips of the official lists are not there: {', '.join(missing[:3])}{more}")
+        warnings.append(f"{len(missing)} clips of the official lists are missing: {', '.join(missing[:3])}{more}")
     listed = {*official.train, *official.test, *official.unused}
     unlisted = [clip for name, clips in by_name.items() if name not in listed for clip in clips]
     if unlisted:
@@ -346,7 +353,7 @@ def _check_parts(
         raise DatasetInvalidError(
             f"leaves {len(train)} clips to train, {len(validation)} to validate and {len(test)} to test",
             source=asked,
-            hint="each needs one at least: add clips or groups",
+            hint="each part needs at least one: add clips or groups",
         )
     known_test = (clip for clip in test if clip.label not in unknown)
     only_test = {name for clip in known_test for name in clip.names} - {name for clip in train for name in clip.names}

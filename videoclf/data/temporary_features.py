@@ -1,4 +1,4 @@
-"""Features kept for the length of a run, where there is no cache or it cannot be written."""
+"""Keeps features during a run, if there is no cache or it cannot be written."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from videoclf.data.feature_entry import ArrayPlace, ClipFeatures, EntryLayout, Float32Array, checksum, read_array
+from videoclf.data.feature_entry import ArrayPosition, ClipFeatures, EntryLayout, Float32Array, checksum, read_array
 from videoclf.data.feature_key import FeatureKey
 from videoclf.errors import RunFolderUnusableError
 from videoclf.option_names import option
 
 
 class TemporaryFeatures:
-    """One file, for one thread. It has no name: its space is free again when the process ends, however it ends.
+    """One file, for one thread. It has no name, so its space is free again when the process ends, however it ends.
 
     Args:
-        folder: where the file lies.
+        folder: the folder of the file.
 
     Raises:
-        RunFolderUnusableError: nothing can be written there.
+        RunFolderUnusableError: the folder cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,19 +36,19 @@ class TemporaryFeatures:
         weakref.finalize(self, self._file.close)
 
     def find(self, key: FeatureKey) -> EntryLayout | None:
-        """What is there of a clip's view."""
+        """Look up a clip's view."""
         return self._layouts.get(key.digest)
 
     def load(self, layout: EntryLayout, window: int) -> Float32Array:
-        """``T'×D``, the caller's own.
+        """``T'×D``, a new array.
 
         Raises:
-            EntryDamagedError: the disk does not give back what it took.
+            EntryDamagedError: the disk does not return what was written.
         """
         return read_array(self._file, layout.places[window])
 
     def store(self, key: FeatureKey, features: ClipFeatures) -> int:
-        """Keep the features of a clip's view; returns how many bytes that takes.
+        """Store the features of a clip's view, and return their size in bytes.
 
         Raises:
             RunFolderUnusableError: the disk is full.
@@ -58,9 +58,9 @@ class TemporaryFeatures:
         self._layouts[key.digest] = EntryLayout(features.num_frames, places)
         return self._num_bytes - started_bytes
 
-    def _append(self, array: Float32Array) -> ArrayPlace:
+    def _append(self, array: Float32Array) -> ArrayPosition:
         array = np.ascontiguousarray(array)
-        place = ArrayPlace(self._num_bytes, array.shape[0], array.shape[1], checksum(array))
+        place = ArrayPosition(self._num_bytes, array.shape[0], array.shape[1], checksum(array))
         content = array.data.cast("B")
         try:
             self._file.seek(self._num_bytes)
@@ -73,7 +73,7 @@ class TemporaryFeatures:
 
     def _unusable(self, error: OSError) -> RunFolderUnusableError:
         return RunFolderUnusableError(
-            f"the frozen backbone's features cannot be kept there ({error.strerror}, "
+            f"the frozen backbone's features cannot be stored there ({error.strerror}, "
             f"{self._num_bytes / 1000000000.0:.1f} GB so far)",
             source=self._folder,
             hint=f"free some space, or choose another {option('out')}",

@@ -1,4 +1,4 @@
-"""A loaded model: what ``videoclf.load`` gives."""
+"""A loaded model: the result of ``videoclf.load``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from videoclf.errors import UsageInvalidError
 from videoclf.first_keywords import accepts_first_keywords
-from videoclf.inference.engines.exported_engine import PortableEngine
+from videoclf.inference.engines.exported_engine import ExportedEngine
 from videoclf.inference.engines.protocol import Engine, Float32Array
 from videoclf.inference.options import EXPORT_SUFFIXES, EngineName
 from videoclf.inference.pipeline import clip_request, predict_clips
@@ -40,32 +40,32 @@ def load(
     backbone: Backbone | None = None,
     progress: ProgressLike = None,
 ) -> Model:
-    """A model that is ready to predict.
+    """Load a model that is ready to predict.
 
     Args:
         model: nothing (the embedded default), a name from ``videoclf models``, a model file, a run's folder, or a file
             that ``videoclf export`` wrote. Only the ``kinetics400-`` names are downloaded, once.
-        engine: ``torch``, ``openvino`` (needs the extra ``cpu``; the model is converted once, and kept), ``onnx`` (for
-            exported files), or ``auto``: see `EngineName`. Logits agree within 1e-4.
-        device: ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, ...
+        engine: ``torch``, ``openvino`` (needs the extra ``cpu``; the model is converted once, and cached), ``onnx``
+            (for exported files), or ``auto``: see `EngineName`. Logits agree within 1e-4.
+        device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ...
         device_map: in place of a device, which part of the network lies on which, such as
             ``backbone[:7]=cuda:0,backbone[7:]=cuda:1,temporal=cuda:1,head=cuda:1``; see
-            `videoclf.modeling.device_map.parse_placement`.
-        backbone: for a model that was trained with a backbone of your own: one of the same make.
+            `videoclf.modeling.device_map.parse_device_map`.
+        backbone: for a model that was trained with a custom backbone: one with the same architecture.
         progress: receives notices, one line each: what takes some time, and what cannot be done the fast way.
 
     Raises:
-        ModelFileInvalidError: no such model, or a file that is damaged, foreign or newer.
+        ModelFileInvalidError: there is no such model, or the file is damaged, foreign or newer.
         WeightsUnavailableError: the weights cannot be downloaded.
         DeviceUnavailableError: this machine has no such device.
         MemoryExhaustedError: the network does not fit on the GPU.
-        EngineUnavailableError: the engine asked for is not installed, or cannot run the model.
-        UsageInvalidError: no such engine, or one that cannot run such a file, or not on that device; a ``device_map``
-            that means nothing, or not for this network.
+        EngineUnavailableError: the requested engine is not installed, or cannot run the model.
+        UsageInvalidError: there is no such engine, or it cannot run such a file, or not on that device; a
+            ``device_map`` that means nothing, or not for this network.
     """
     if engine not in set(EngineName):
         raise UsageInvalidError(
-            "there is none of that name", source=f"engine {engine!r}", hint=f"use {', '.join(EngineName)}"
+            "there is no such engine", source=f"engine {engine!r}", hint=f"use {', '.join(EngineName)}"
         )
     opened, header = open_engine(
         model,
@@ -80,44 +80,44 @@ def load(
 
 
 class Model:
-    """Weights, labels and the way a video must be prepared for them."""
+    """A network with its labels and its preprocessing."""
 
     def __init__(self, engine: Engine[Any], header: ModelHeader, source: Path | None = None) -> None:
         self._engine = engine
         self.header = header
         self.source = source
-        """The file that it was loaded from; None of a downloaded model."""
+        """The file that it was loaded from; None for a downloaded model."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes it knows."""
+        """The classes that it knows."""
         return self.header.labels
 
     @property
     def recipe(self) -> Recipe:
-        """How it samples, prepares and classifies."""
+        """How it samples, preprocesses and classifies."""
         return self.header.recipe
 
     @property
     def trained_clips(self) -> frozenset[str]:
-        """Hashes of the clips that it was trained on, by `videoclf.recipe.trained_clips.clip_hash`; none where its file
-        does not say."""
-        if isinstance(self._engine, PortableEngine) and self._engine.trained_clips:
+        """Hashes of the clips that it was trained on, by `videoclf.recipe.trained_clips.clip_hash`; none if its file
+        does not contain them."""
+        if isinstance(self._engine, ExportedEngine) and self._engine.trained_clips:
             return self._engine.trained_clips
         is_exported = self.source is not None and self.source.suffix.lower() in EXPORT_SUFFIXES
         return frozenset() if self.source is None or is_exported else read_trained_clips(self.source)
 
     @property
     def computes_on(self) -> str:
-        """The device, for people."""
+        """The device, as text."""
         return self._engine.computes_on
 
     def predict(self, path: str | Path, *, reading: ReadOptions = DEFAULT_READ_OPTIONS) -> Prediction:
-        """The classes of one video, best first.
+        """Predict the classes of one video, best first.
 
         Args:
             path: the video.
-            reading: who decodes, and how.
+            reading: decoder, frame selection, isolation and limits.
 
         Raises:
             MediaError: the video cannot be read; the message says why.
@@ -135,19 +135,20 @@ class Model:
         workers: int = DEFAULT_NUM_THREADS,
         reading: ReadOptions = DEFAULT_READ_OPTIONS,
     ) -> Iterator[Prediction | Failure]:
-        """The classes of many videos, in order; a video that cannot be read gives a `Failure` and the rest goes on.
+        """Predict the classes of many videos, in order. A video that cannot be read gives a `Failure`, and the others
+        continue.
 
         Args:
             paths: taken as they are needed; may be endless.
             workers: videos decoded at once.
-            reading: who decodes, and how.
+            reading: decoder, frame selection, isolation and limits.
         """
         if isinstance(paths, str | Path):
             raise TypeError(f"expected several paths, got the single {paths!r}; use predict for one")
         return predict_clips(self._engine, self.header, map(Path, paths), num_threads=workers, reading=reading)
 
     def features(self, path: str | Path) -> Tensor:
-        """What the backbone makes of a video's frames: ``T'×D`` float32, windows one after the other.
+        """Compute the backbone's features of a video's frames: ``T'×D`` float32, window by window.
 
         Raises:
             MediaError: the video cannot be read; the message says why.

@@ -1,4 +1,4 @@
-"""What a caller may choose of prediction. Imports nothing, so that the command line can say what there is."""
+"""Options for prediction. This module imports nothing heavy, so that the command line can list them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from enum import StrEnum
 
 
 class EngineName(StrEnum):
-    """Who computes."""
+    """The inference backend."""
 
     AUTO = "auto"
-    """On a GPU, the engine that is made for one; on a CPU, OpenVINO where it is installed, else torch; of an exported
-    file, what can read it."""
+    """On a GPU, the GPU engine; on a CPU, OpenVINO if it is installed, otherwise torch; for an exported file, the
+    backend that can read it."""
     TORCH = "torch"
-    """Plain torch on any device: what the others are compared with."""
+    """Plain torch on any device: the reference for the others."""
     OPENVINO = "openvino"
     ONNX = "onnx"
 

@@ -1,4 +1,5 @@
-"""Videos to predictions: reading, batching across clips, averaging a clip's windows; in order, failures as values."""
+"""From videos to predictions: reads, batches across clips and averages a clip's windows; in order, with failures as
+values."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.training import Objective
 
 FRAMES_PER_BATCH = 128
-"""Frames of several clips that go through the network together: enough to fill it, little enough to hold."""
+"""Number of frames of several clips that go through the network together: enough to use it well, with bounded
+memory."""
 
 _MAX_WAIT_SECONDS = 0.5
 """When the reader has given nothing for so long (a slow list on standard input, say), what is there is classified."""
@@ -35,17 +37,17 @@ def predict_clips(
     num_threads: int,
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
 ) -> Iterator[Prediction | Failure]:
-    """The classes of each video, in the order of the paths.
+    """Predict the classes of each video, in the order of the paths.
 
-    A video longer than the recipe's ``max_frames`` moments is cut into windows; their probabilities are averaged,
-    each weighing as much as it has frames.
+    A video with more frames than the recipe's ``max_frames`` is cut into windows. Their probabilities are averaged,
+    weighted by their numbers of frames.
 
     Args:
         engine: runs the network.
-        header: of the model in the engine.
+        header: header of the engine's model.
         paths: taken as they are needed; may be endless.
         num_threads: videos decoded at once.
-        reading: who decodes, and how.
+        reading: decoder, frame selection, isolation and limits.
 
     Yields:
         A `Prediction` or, for a source that cannot be read, a `Failure`.
@@ -74,9 +76,10 @@ def predict_clips(
 
 
 def clip_request(path: Path, recipe: Recipe, *, window_seed: int | None = None, speed: float = 1.0) -> ClipRequest:
-    """What the reader is asked for under a recipe; see `ClipRequest`.
+    """The request to the reader for a clip under a recipe; see `ClipRequest`.
 
-    At a speed of 2, moments lie twice as far apart; only training, with its ``window_seed``, has other speeds than 1.
+    At a speed of 2, sample times are twice as far apart; only training, with its ``window_seed``, uses other speeds
+    than 1.
     """
     return ClipRequest(
         path,
@@ -96,7 +99,7 @@ def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
 
 
 def sigmoid(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """The probability of each label by itself, in float64."""
+    """The probability of each label separately, in float64."""
     probabilities: npt.NDArray[np.float64] = 0.5 * (1 + np.tanh(logits.astype(np.float64) / 2))  # never overflows
     return probabilities
 
@@ -107,7 +110,8 @@ def average_windows(
     temperature: float,
     objective: Objective = "softmax",
 ) -> npt.NDArray[np.float64]:
-    """``C`` probabilities of a clip from the ``C`` logits of each of its windows, which weigh by their frames."""
+    """``C`` probabilities of a clip from the ``C`` logits of each of its windows, weighted by their numbers of
+    frames."""
     logits_WC, num_frames_W, first_window = np.stack(list(window_logits)), np.array(list(num_frames)), np.zeros(1, int)
     scores_C: npt.NDArray[np.float64]
     [scores_C] = average_windows_of_clips(logits_WC, num_frames_W, first_window, temperature, objective)
@@ -121,7 +125,7 @@ def average_windows_of_clips(
     temperature: float,
     objective: Objective = "softmax",
 ) -> npt.NDArray[np.float64]:
-    """``N×C`` probabilities of many clips, whose windows lie one after another; each clip's begin at its
+    """``N×C`` probabilities of many clips, whose windows follow one another; each clip's windows begin at its
     ``first_window_N``."""
     probability = softmax if objective == "softmax" else sigmoid
     weighted_WC = probability(logits_WC / temperature) * num_frames_W[:, None]
@@ -186,9 +190,9 @@ class _Batcher(Generic[W]):
         scores = average_windows(clip.logits, clip.num_frames, calibration.temperature, self._header.objective)
         if not np.isfinite(scores).all():
             raise ModelFileInvalidError(
-                f"its scores of {clip.source} are no numbers",
+                f"its scores for {clip.source} are not numbers",
                 source=f"model {self._header.name}",
-                hint="its weights are broken: get or train another",
+                hint="its weights are invalid: use or train another model",
             )
         ranked = np.argsort(-scores, kind="stable")
         return Prediction(
@@ -205,4 +209,4 @@ class _Batcher(Generic[W]):
 def _repeat_warning(num_repeated: int, num_frames: int, fps: float) -> tuple[str, ...]:
     if num_repeated == 0:
         return ()
-    return (f"{num_repeated} of {num_frames} moments repeat a frame: the video has only {fps:.3g} frames a second",)
+    return (f"{num_repeated} of {num_frames} frames are repeated: the video has only {fps:.3g} frames a second",)

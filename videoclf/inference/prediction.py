@@ -1,4 +1,4 @@
-"""What comes out: a prediction, or a failure, for each source. Their JSON is the command line's ``--json``."""
+"""The results: a prediction or a failure for each source. Their JSON is the command line's ``--json``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Score = Annotated[float, Field(ge=0, le=1, title="Score")]
 
 
 class LabelScore(BaseModel):
-    """One class and how likely it is."""
+    """One class and its score."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -44,29 +44,29 @@ class Prediction(_Output):
     """The classes of one video."""
 
     labels: tuple[LabelScore, ...] = Field(min_length=1)
-    """Best first; all of the model's classes, or the ``top_k`` that were asked for."""
+    """Best first; all of the model's classes, or the requested ``top_k``."""
 
     uncertain: bool
-    """The best score lies below the model's threshold: the video may show none of its classes, or has no label."""
+    """The best score is below the model's threshold: the video may show none of its classes, or has no label."""
 
     warnings: tuple[str, ...]
     model: str
     duration_seconds: float
     num_frames: int
-    """Frames that the network saw, repeated ones included."""
+    """Number of frames that the network saw, including repeated ones."""
 
     @property
     def label(self) -> str:
-        """The likeliest class."""
+        """The most likely class."""
         return self.labels[0].label
 
     @property
     def score(self) -> float:
-        """Its score, 0 to 1."""
+        """The score of the most likely class, 0 to 1."""
         return self.labels[0].score
 
     def top(self, k: int) -> Prediction:
-        """The same with only the best k classes listed."""
+        """The same prediction with only the best k classes."""
         return self.model_copy(update={"labels": self.labels[:k]})
 
     def __repr__(self) -> str:
@@ -75,7 +75,7 @@ class Prediction(_Output):
 
 
 class ErrorDescription(BaseModel):
-    """Why a source gave no prediction."""
+    """Why there is no prediction for a source."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -85,21 +85,21 @@ class ErrorDescription(BaseModel):
 
 
 class Failure(_Output):
-    """A source that gave no prediction."""
+    """A source without a prediction."""
 
     error: ErrorDescription
     _exception: VideoclfError | None = PrivateAttr(None)
 
     @property
     def exception(self) -> VideoclfError:
-        """The exception, with its source, reason and hint; of a failure read from JSON, its message is the reason."""
+        """The exception, with its source, reason and hint; for a failure read from JSON, its message is the reason."""
         if self._exception is not None:
             return self._exception
         return error_class(self.error.type)(self.error.message)
 
     @classmethod
     def of(cls, source: str, error: VideoclfError) -> Failure:
-        """The failure of a source by an exception."""
+        """The failure of a source because of an exception."""
         failure = cls(source=source, error=ErrorDescription(type=error.type_name, message=str(error)))
         failure._exception = error
         return failure

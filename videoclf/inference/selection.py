@@ -1,4 +1,4 @@
-"""Which engine runs a model: what the user asked for, or what is fastest here."""
+"""Selects the engine for a model: the requested one, or the fastest one on this machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from videoclf.errors import EngineUnavailableError, ModelFileInvalidError, UsageInvalidError, VideoclfError, one_line
-from videoclf.inference.engines.exported_engine import PortableEngine, PortableFile
+from videoclf.inference.engines.exported_engine import ExportedEngine, ExportedFile
 from videoclf.inference.engines.protocol import Engine
 from videoclf.inference.options import EXPORT_SUFFIXES, EngineName
 from videoclf.media.frames import RgbFrames
@@ -30,26 +30,26 @@ def open_engine(
     backbone: Any = None,
     notice: Callable[[str], None] = lambda _text: None,
 ) -> tuple[Engine[Any], ModelHeader]:
-    """What runs a model, and what its file says of it; arguments as for `videoclf.load`.
+    """Open the engine for a model, and read its header; arguments as for `videoclf.load`.
 
     Raises:
         ModelFileInvalidError, WeightsUnavailableError, DeviceUnavailableError, MemoryExhaustedError: as
             `videoclf.load`.
-        EngineUnavailableError: the engine asked for is not installed, or refuses the model.
-        UsageInvalidError: an engine that cannot read such a file, or that does not run on the device.
+        EngineUnavailableError: the requested engine is not installed, or refuses the model.
+        UsageInvalidError: the engine cannot read such a file, or does not run on the device.
     """
     exported_for = EXPORT_SUFFIXES.get(Path(model or "").suffix.lower())
     if device_map is not None and (engine not in {EngineName.AUTO, EngineName.TORCH} or exported_for is not None):
         raise UsageInvalidError(
-            "only torch runs the parts of a network on several devices",
+            "only torch can run the parts of a network on several devices",
             source=option("device_map"),
             hint=f"use {option('engine', 'torch')}",
         )
     if exported_for is not None:
-        return _portable(_open_exported(Path(model or ""), EngineName(exported_for), engine, device))
+        return _exported(_open_exported(Path(model or ""), EngineName(exported_for), engine, device))
     if engine is EngineName.ONNX:
         raise UsageInvalidError(
-            "runs exported files only",
+            "runs only exported files",
             source=option("engine", "onnx"),
             hint=f"videoclf export {model or ''} --out model.onnx, then --model model.onnx",
         )
@@ -57,7 +57,7 @@ def open_engine(
         _check_device(engine, device)
         if backbone is not None:
             raise UsageInvalidError(
-                "cannot run a backbone of your own", source=option("engine", "openvino"), hint="use torch"
+                "cannot run a custom backbone", source=option("engine", "openvino"), hint="use torch"
             )
     unfit: list[str] = []  # why OpenVINO is not used; said once there is an engine that is
     is_automatic = engine is EngineName.AUTO and backbone is None and device_map is None and _openvino_is_faster(device)
@@ -65,11 +65,11 @@ def open_engine(
         from videoclf.inference.export.conversions import open_converted
 
         try:
-            return _portable(open_converted(model, notice))
+            return _exported(open_converted(model, notice))
         except EngineUnavailableError as error:
             if not is_automatic:
                 raise
-            unfit.append(f"{error}; torch does the work")
+            unfit.append(f"{error}; torch is used instead")
     from videoclf.modeling.torch_threads import beside_lost_threads
 
     torch_engine, header, slow_because = beside_lost_threads(
@@ -105,7 +105,7 @@ def _open_torch(
         except VideoclfError:
             raise
         except Exception as error:  # whatever a GPU, its driver and torch's many ways of using it disagree about
-            unfit.append(f"{device}: its own engine fails here ({one_line(error)[:200]}); plain torch does the work")
+            unfit.append(f"{device}: the GPU engine fails here ({one_line(error)[:200]}); plain torch is used instead")
         else:
             return gpu_engine, header, unfit
     return TorchEngine(classifier, header.recipe, device, device_map=device_map), header, unfit
@@ -117,16 +117,16 @@ def _try(engine: Engine[Any]) -> None:
     engine.logits([engine.preprocess(iter([frames]))])
 
 
-def _portable(file: PortableFile) -> tuple[PortableEngine, ModelHeader]:
-    return PortableEngine(file), file.header
+def _exported(file: ExportedFile) -> tuple[ExportedEngine, ModelHeader]:
+    return ExportedEngine(file), file.header
 
 
-def _open_exported(path: Path, exported_for: EngineName, engine: EngineName, device: str) -> PortableFile:
+def _open_exported(path: Path, exported_for: EngineName, engine: EngineName, device: str) -> ExportedFile:
     if engine not in {EngineName.AUTO, exported_for}:
         raise UsageInvalidError(
             f"{path} was exported for {exported_for}",
             source=option("engine", engine),
-            hint=f"leave {option('engine')} away",
+            hint=f"omit {option('engine')}",
         )
     _check_device(exported_for, device)
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""The slow truth of channel arrangement: what a recipe's ``channels`` show of a frame and its neighbours."""
+"""The reference of channel arrangement: what a recipe's ``channels`` show of a frame and its neighbours."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ GREY = (0.299, 0.587, 0.114)
 """Luma weights of BT.601."""
 
 VIEWS = ("rgb", "gray_triplet", "difference")
-"""What `arrange_channels` can show, three channels each."""
+"""The views that `arrange_channels` can produce, three channels each."""
 
 
 def arrange_channels(rgb_T: Tensor, channels: Sequence[str], mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """What the network is to see of a clip's frames, normalised.
+    """The network's input for a clip's frames, normalised.
 
     Args:
-        rgb_T: ``T×3×h×w`` float32 in [0, 1], one window in time order; its first and last frame have no neighbour
-            beyond and stand in for it.
+        rgb_T: ``T×3×h×w`` float32 in [0, 1], one window in time order. The first and the last frame replace their
+            missing neighbours.
         channels: of ``rgb`` (the frame), ``gray_triplet`` (the grey frame before, the frame's own, the one after) and
             ``difference`` (½ + (after - before) / 2).
         mean: subtracted from each channel of a view, on the scale where white is 1.
-        std: divides it after that.
+        std: each channel is then divided by it.
 
     Returns:
         ``T×3V×h×w`` float32: V views of three channels each.

@@ -1,5 +1,5 @@
-"""Device code of channel arrangement, inlined by `preprocess_triton`; only modules that know Triton to be there import
-this."""
+"""Device code of channel arrangement, inlined by `preprocess_triton`. Only modules that know that Triton is installed
+import this one."""
 
 import triton
 import triton.language as tl
@@ -34,8 +34,8 @@ def store_channels(
     scale0, scale1, scale2, shift0, shift1, shift2,
     RGB_AT: tl.constexpr, GRAY_TRIPLET_AT: tl.constexpr, DIFFERENCE_AT: tl.constexpr,
 ):  # fmt: skip
-    """What `channel_arrangement_reference.arrange_channels` does, for a tile of one frame in registers; a view's place
-    is -1 where it is not wanted. A clip's first and last frame stand in for the neighbour that they lack."""
+    """What `channel_arrangement_reference.arrange_channels` does, for a tile of one frame in registers. The position of
+    a view is -1 if it is not wanted. A clip's first and last frame replace the neighbour that they lack."""
     if RGB_AT >= 0:
         _store_view(
             at + 3 * RGB_AT * channel_stride, channel_stride, is_stored, red, green, blue,

@@ -1,4 +1,4 @@
-"""Starts the Triton kernels, whether or not they have been tried on this device (`self_test`): `preprocess` and
+"""Starts the Triton kernels without checking whether they work on this device (`self_test`): `preprocess` and
 `temporal_shift` ask `availability` first."""
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from videoclf.kernels.layout import COLUMNS
 from videoclf.kernels.temporal_shift_reference import SHIFTED_SHARE
 
 TILE_ROWS, TILE_COLUMNS, CHUNK_ROWS, CHUNK_COLUMNS = 16, 32, 32, 64
-"""A program makes 16×32 pixels from chunks of 32×64: docs/kernels.md has the sizes that were compared."""
+"""A program computes 16×32 pixels from chunks of 32×64: docs/kernels.md has the sizes that were compared."""
 
 COMPILE_OPTIONS = {"num_warps": 4, "enable_fp_fusion": True}
 
 FRAMES_A_RUN = 4
-"""Where a view shows motion, a program makes so many frames one after another, and resizes two more at its run's ends.
-Longer runs read less twice, shorter ones keep more of a GPU busy on one short clip."""
+"""If a view shows motion, a program computes this many frames one after another, and resizes two more at the ends of
+its run. Longer runs read fewer frames twice; shorter ones keep more of a GPU busy on one short clip."""
 
 SHIFT_BLOCK = 1024
-"""Values a program of temporal shift moves: eight a thread."""
+"""Number of values that a program of temporal shift moves: eight per thread."""
 
 
 def launch_preprocess(
@@ -59,7 +59,7 @@ def launch_preprocess(
 
 
 def kernel_constants(channels: Sequence[str], *, is_yuv: bool) -> dict[str, int]:
-    """What the kernel is compiled for, by its parameters' names."""
+    """The constants that the kernel is compiled for, by the names of its parameters."""
     return {
         **{f"{view.upper()}_AT": channels.index(view) if view in channels else -1 for view in VIEWS},
         "IS_YUV": is_yuv,
@@ -73,8 +73,8 @@ def kernel_constants(channels: Sequence[str], *, is_yuv: bool) -> dict[str, int]
 
 
 def launch_temporal_shift(maps_NCHW: Tensor, neighbours_2N: Tensor, out_NCHW: Tensor) -> None:
-    """Start the kernel (under ``TRITON_INTERPRET=1``: run it on the CPU), which fills ``out_NCHW``; both in one layout,
-    contiguous or channels-last."""
+    """Start the kernel (under ``TRITON_INTERPRET=1``: run it on the CPU), which fills ``out_NCHW``. Both tensors have
+    the same layout, contiguous or channels-last."""
     from triton import cdiv
 
     from videoclf.kernels.temporal_shift_triton import temporal_shift_kernel
@@ -99,6 +99,7 @@ def launch_temporal_shift(maps_NCHW: Tensor, neighbours_2N: Tensor, out_NCHW: Te
 
 
 def memory_layout(maps_NCHW: Tensor) -> torch.memory_format:
-    """Channels-last only where that is not contiguous, too (one channel, or maps of one pixel)."""
+    """The memory layout; channels-last only if the tensor is not also contiguous (one channel, or maps of one
+    pixel)."""
     is_last = maps_NCHW.is_contiguous(memory_format=torch.channels_last) and not maps_NCHW.is_contiguous()
     return torch.channels_last if is_last else torch.contiguous_format

@@ -1,8 +1,8 @@
-"""Where the pixels of clips lie in one buffer of bytes, and where they go in the network's input.
+"""Describes where the pixels of clips are in one buffer of bytes, and where they go in the network's input.
 
-Frames of all sizes and formats are three planes (red, green, blue; or luma and two chroma), each told by an offset, the
-bytes from row to row and the bytes from pixel to pixel. One kernel then reads them all, and one launch takes clips of
-different sizes: each frame is a row of numbers in a table (`frame_table`).
+Frames of all sizes and formats are three planes (red, green, blue; or luma and two chroma). Each is described by an
+offset, the bytes from row to row and the bytes from pixel to pixel. So one kernel reads them all, and one launch takes
+clips of different sizes: each frame is a row of numbers in a table (`frame_table`).
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from torch import Tensor
 LUMA_WEIGHTS: Mapping[str, tuple[int, int]] = MappingProxyType(
     {"bt601": (2990, 1140), "bt709": (2126, 722), "bt2020": (2627, 593)}
 )
-"""Shares of red and of blue in luma, in ten thousandths (ITU-R BT.601-7, BT.709-6, BT.2020-2): exact as integers."""
+"""Shares of red and of blue in luma, in ten-thousandths (ITU-R BT.601-7, BT.709-6, BT.2020-2): exact as integers."""
 
 
 @dataclass(frozen=True)
 class Colours:
-    """How 8-bit luma and chroma mix to red, green and blue."""
+    """How 8-bit luma and chroma are converted to red, green and blue."""
 
     matrix: str
     """One of `LUMA_WEIGHTS` (`media.frames.ColourMatrix` has the same names)."""
@@ -37,7 +37,7 @@ class Colours:
 
 @dataclass(frozen=True)
 class ClipLayout:
-    """Where the frames of one clip lie in a buffer of bytes. Built by `rgb`, `i420` or `nv12`."""
+    """Where the frames of one clip are in a buffer of bytes. Built by `rgb`, `i420` or `nv12`."""
 
     num_frames: int
     height: int
@@ -45,13 +45,13 @@ class ClipLayout:
     frame_pitch: int
     """Bytes from one frame to the next."""
     offsets: tuple[int, int, int]
-    """Of the first frame's planes, in bytes from the buffer's start."""
+    """Offsets of the first frame's planes, in bytes from the buffer's start."""
     row_pitches: tuple[int, int]
-    """Bytes from row to row: of the first plane, and of the other two."""
+    """Bytes from row to row, of the first plane and of the other two."""
     pixel_pitches: tuple[int, int]
-    """Bytes from pixel to pixel, likewise."""
+    """Bytes from pixel to pixel, of the first plane and of the other two."""
     colours: Colours | None
-    """None: RGB. Otherwise luma and chroma, the chroma halved in both directions (4:2:0)."""
+    """None: RGB. Otherwise luma and chroma; chroma has half the size in both directions (4:2:0)."""
 
     @classmethod
     def rgb(cls, num_frames: int, height: int, width: int, *, offset: int = 0, row_pitch: int | None = None) -> Self:
@@ -72,7 +72,7 @@ class ClipLayout:
         row_pitch: int | None = None,
         chroma_pitch: int | None = None,
     ) -> Self:
-        """Each frame its ``H×W`` luma, then two chroma planes ``⌈H/2⌉×⌈W/2⌉``; rows may be padded to the pitches."""
+        """For each frame ``H×W`` luma, then two chroma planes ``⌈H/2⌉×⌈W/2⌉``; rows may be padded to the pitches."""
         luma = width if row_pitch is None else row_pitch
         chroma = _half(luma) if chroma_pitch is None else chroma_pitch
         u = offset + height * luma
@@ -92,7 +92,7 @@ class ClipLayout:
         row_pitch: int | None = None,
         chroma_row: int | None = None,
     ) -> Self:
-        """Each frame its ``H×W`` luma, then ``⌈H/2⌉×⌈W/2⌉`` pairs of chroma, in rows of one pitch.
+        """For each frame ``H×W`` luma, then ``⌈H/2⌉×⌈W/2⌉`` pairs of chroma, in rows of one pitch.
 
         Hardware decoders pad the luma's rows as well: ``chroma_row`` is the row at which chroma begins.
         """
@@ -103,13 +103,13 @@ class ClipLayout:
         return cls(num_frames, height, width, frame_pitch, (offset, u, u + 1), (pitch, pitch), (1, 2), colours)
 
     def moved(self, num_bytes: int) -> Self:
-        """The same clip so many bytes further on in the buffer."""
+        """The same clip, this many bytes further on in the buffer."""
         first, second, third = self.offsets
         return replace(self, offsets=(first + num_bytes, second + num_bytes, third + num_bytes))
 
     @property
     def num_bytes(self) -> int:
-        """How long the buffer must be: one past the last byte that is read."""
+        """The size that the buffer must have: one past the last byte that is read."""
         last_frame = (self.num_frames - 1) * self.frame_pitch
         chroma = (self.height, self.width) if self.colours is None else (_half(self.height), _half(self.width))
         return (
@@ -130,7 +130,7 @@ def _half(length: int) -> int:
 
 @dataclass(frozen=True)
 class Placement:
-    """Which part of a frame is resized, to what, and where the crop begins in that."""
+    """Which part of a frame is resized, to which size, and where the crop begins in the result."""
 
     source_top: int
     source_left: int
@@ -149,12 +149,12 @@ class Clip:
     layout: ClipLayout
     placement: Placement
     is_flipped: bool = False
-    """Mirrored, left to right, after the crop."""
+    """Mirrored from left to right after the crop."""
 
 
 @dataclass(frozen=True)
 class FrameRow:
-    """One frame as the kernels are told of it: the columns of `frame_table`, in order."""
+    """The description of one frame for the kernels: the columns of `frame_table`, in order."""
 
     first_row: int
     """Row of the clip's first frame."""
@@ -176,7 +176,7 @@ class FrameRow:
     left: int
     is_flipped: int
     red_weight: int
-    """Of `LUMA_WEIGHTS`; 0 in RGB."""
+    """From `LUMA_WEIGHTS`; 0 for RGB."""
     blue_weight: int
     is_full_range: int
 
@@ -185,26 +185,26 @@ COLUMNS = tuple(field.name for field in fields(FrameRow))
 
 
 def frame_table(clips: Sequence[Clip], height: int, width: int, num_bytes: int) -> Tensor:
-    """The rows of all frames of all clips, behind each other.
+    """The rows of all frames of all clips, one after another.
 
-    This is where bounds are checked: a kernel can read the table only, not refuse it.
+    Bounds are checked here, because a kernel can only read the table, not refuse it.
 
     Args:
-        clips: all of RGB, or all of luma and chroma.
-        height: of the crop, in pixels.
-        width: of the crop.
-        num_bytes: how long the buffer is.
+        clips: all RGB, or all luma and chroma.
+        height: height of the crop, in pixels.
+        width: width of the crop.
+        num_bytes: size of the buffer.
 
     Returns:
         ``F×21`` int64 on the CPU; columns are `COLUMNS`.
 
     Raises:
-        ValueError: no clip; RGB and YUV mixed; a clip that reaches beyond the buffer, a crop beyond its picture.
+        ValueError: there is no clip, RGB and YUV are mixed, a clip exceeds the buffer, or a crop exceeds its frame.
     """
     if not clips:
         raise ValueError("clips is empty: expected at least one")
     if len({clip.layout.colours is None for clip in clips}) > 1:
-        raise ValueError("clips mix RGB and YUV: one launch takes one or the other")
+        raise ValueError("clips mix RGB and YUV: a launch accepts only one of them")
     rows: list[Tensor] = []
     num_rows = 0
     for clip in clips:
@@ -225,7 +225,7 @@ def frame_table(clips: Sequence[Clip], height: int, width: int, num_bytes: int) 
 
 
 def frame_rows(table_FK: Tensor) -> list[FrameRow]:
-    """The table's rows by their names (waits for the GPU where it lies there)."""
+    """The table's rows as named tuples (waits for the GPU if the table is there)."""
     return [FrameRow(*row) for row in table_FK.tolist()]
 
 
@@ -246,4 +246,4 @@ def _check(clip: Clip, height: int, width: int, num_bytes: int) -> None:
         (placement.left, width, placement.resized_width),
     ):
         if start < 0 or length < 1 or start + length > whole:
-            raise ValueError(f"{placement}: not within a frame of {size}, or no room for a crop of {(width, height)}")
+            raise ValueError(f"{placement}: not within a frame of {size}, or too small for a crop of {(width, height)}")

@@ -1,8 +1,9 @@
-"""Decoded frames to the network's input in one pass: colours, resize, crop, flip, channels, normalisation, data type.
+"""Converts decoded frames to the network's input in one pass: colours, resize, crop, flip, channels, normalisation,
+data type.
 
-``out = (view(resize(rgb(bytes))) / 255 - mean) / std``; the parts are written out in `preprocess_reference` (colours,
-resize) and `channel_arrangement_reference` (views). On a GPU that `availability` allows, a Triton kernel does it,
-within 1/255 of the reference before normalisation; everywhere else the reference runs.
+``out = (view(resize(rgb(bytes))) / 255 - mean) / std``. The parts are in `preprocess_reference` (colours, resize) and
+`channel_arrangement_reference` (views). On a GPU that `availability` allows, a Triton kernel computes it, within 1/255
+of the reference before normalisation. Everywhere else the reference runs.
 """
 
 from __future__ import annotations
@@ -24,20 +25,20 @@ _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 @dataclass(frozen=True)
 class Output:
-    """What the network takes."""
+    """The input that the network needs."""
 
     height: int
     """Rows, in pixels."""
     width: int
     channels: tuple[str, ...] = ("rgb",)
-    """Of `VIEWS`, in order, each at most once."""
+    """From `VIEWS`, in order, each at most once."""
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Subtracted from each channel of a view, on the scale where white is 1."""
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     dtype: torch.dtype = torch.float32
     """float32, float16 or bfloat16."""
     is_channels_last: bool = False
-    """Whether memory holds a pixel's channels together."""
+    """Whether a pixel's channels are next to each other in memory."""
 
     def __post_init__(self) -> None:
         if not self.channels or len(set(self.channels)) < len(self.channels) or not set(self.channels) <= set(VIEWS):
@@ -47,18 +48,18 @@ class Output:
 
 
 def preprocess_clips(pixels: Tensor, clips: Sequence[Clip], output: Output) -> Tensor:
-    """All frames of some clips, of any sizes, as the network sees them.
+    """Preprocess all frames of some clips, of any sizes, for the network.
 
     Args:
-        pixels: uint8, one dimension, contiguous: the bytes of all clips, on the device where the work is done.
-        clips: where they lie in it, and how each is placed and flipped.
-        output: what the network takes.
+        pixels: uint8, one dimension, contiguous: the bytes of all clips, on the device that computes.
+        clips: where they are in it, and how each is placed and flipped.
+        output: the input that the network needs.
 
     Returns:
-        ``F×3V×height×width`` of the output's type, F all clips' frames behind each other, on the same device.
+        ``F×3V×height×width`` of the output's type, on the same device; F counts the frames of all clips.
 
     Raises:
-        ValueError: pixels of another kind; clips that reach beyond them or do not go together.
+        ValueError: pixels are of another kind, or clips exceed them or cannot be combined.
     """
     if pixels.dtype != torch.uint8 or pixels.ndim != 1 or not pixels.is_contiguous():
         found = f"{pixels.dtype} {tuple(pixels.shape)}"
@@ -92,8 +93,8 @@ def preprocess_op(
     dtype: torch.dtype,
     is_channels_last: bool,
 ) -> Tensor:
-    """`preprocess_clips` as torch's compiler and exporter see it: ``table_FK`` is `layout.frame_table` (trusted), on
-    the device of ``pixels``; ``channels`` are joined by commas."""
+    """`preprocess_clips` as an operator for torch's compiler and exporter. ``table_FK`` is `layout.frame_table`
+    (trusted), on the device of ``pixels``; ``channels`` are joined by commas."""
     out = _empty(pixels, table_FK, height, width, channels, dtype, is_channels_last)
     names = channels.split(",")
     if why_no_kernels(pixels.device) is None:

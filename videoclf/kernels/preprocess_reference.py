@@ -1,4 +1,5 @@
-"""The slow truth of preprocessing, in torch's operations: what `modeling.preprocess` does, and kernels are held to."""
+"""The reference of preprocessing, in torch's operations: `modeling.preprocess` uses it, and kernels are tested against
+it."""
 
 from __future__ import annotations
 
@@ -13,16 +14,16 @@ from videoclf.kernels.layout import FrameRow, Placement, frame_rows
 
 
 def resize_and_crop(frames_T3HW: Tensor, placement: Placement, height: int, width: int) -> Tensor:
-    """Resize (float, bilinear, antialiased), crop, and scale to [0, 1]; each frame by itself.
+    """Resize (float, bilinear, antialiased), crop, and scale to [0, 1]; each frame separately.
 
     Output pixel i of n, of an input of m pixels, is ``Σ_j w_ij x_j / Σ_j w_ij`` in each direction, with
     ``w_ij = max(0, 1 - |j + ½ - (i + ½) m/n| / max(1, m/n))`` (Pillow's triangle filter, which torch follows).
 
     Args:
         frames_T3HW: RGB in [0, 255], uint8 or float32.
-        placement: what is resized, to what, and where the crop begins.
-        height: of the crop, in pixels.
-        width: of the crop.
+        placement: which part is resized, to which size, and where the crop begins.
+        height: height of the crop, in pixels.
+        width: width of the crop.
 
     Returns:
         ``T×3×height×width`` float32 RGB in [0, 1].
@@ -37,16 +38,16 @@ def resize_and_crop(frames_T3HW: Tensor, placement: Placement, height: int, widt
 
 
 def yuv_to_rgb(y_THW: Tensor, u_THW: Tensor, v_THW: Tensor, red: float, blue: float, *, is_full_range: bool) -> Tensor:
-    """Luma and chroma to RGB by ITU-R BT.601's formula, whose weights BT.709 and BT.2020 change::
+    """Convert luma and chroma to RGB by ITU-R BT.601's formula; BT.709 and BT.2020 have other weights::
 
         r = y + 2 (1 - red) v
         b = y + 2 (1 - blue) u
         g = (y - red r - blue b) / (1 - red - blue)
 
     Args:
-        y_THW: uint8, as ``u_THW`` and ``v_THW``: chroma already has the luma's size.
-        red: its share in luma.
-        blue: its share.
+        y_THW: uint8, like ``u_THW`` and ``v_THW``; chroma already has the luma's size.
+        red: the share of red in luma.
+        blue: the share of blue in luma.
         is_full_range: whether 0 to 255 are used, or 16 to 235 (chroma: 240).
 
     Returns:
@@ -69,7 +70,7 @@ def preprocess_reference(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Tensor:
-    """What the kernel of `kernels.preprocess` computes: see there. ``F×3V×height×width`` float32."""
+    """What the kernel of `kernels.preprocess` computes (see there): ``F×3V×height×width`` float32."""
     clips: dict[int, list[FrameRow]] = {}
     for row in frame_rows(table_FK):
         clips.setdefault(row.first_row, []).append(row)

@@ -1,7 +1,7 @@
-"""The kernel of `kernels.preprocess`; only modules that know Triton to be there import this.
+"""The kernel of `kernels.preprocess`. Only modules that know that Triton is installed import this one.
 
-A resize in both directions is two small matrix products, ``Wy X Wxᵀ``, with matrices of triangle weights that are made
-in registers from their formula: bytes are read, converted, multiplied and summed without going back to memory.
+A resize in both directions is two small matrix products, ``Wy X Wxᵀ``, with matrices of triangle weights that are
+computed in registers from their formula: bytes are read, converted, multiplied and summed without going back to memory.
 """
 
 import triton
@@ -149,10 +149,10 @@ def preprocess_kernel(
     CHUNK_ROWS: tl.constexpr,
     CHUNK_COLUMNS: tl.constexpr,
 ):
-    """One tile of the crop, in a run of frames: program ``(tile, run)``.
+    """Compute one tile of the crop in a run of frames: program ``(tile, run)``.
 
-    Where a view shows motion, the tiles of the frames before and after stay in registers while the run goes
-    by; only a run's two ends are resized by two programs.
+    If a view shows motion, the tiles of the frames before and after stay in registers during the run; only the two
+    ends of a run are resized by two programs.
     """
     tiles_across = tl.cdiv(width, TILE_COLUMNS)
     tile_top = tl.program_id(0) // tiles_across * TILE_ROWS

@@ -1,4 +1,4 @@
-"""Each kernel on a few pixels, against its reference: whether it works on this very machine."""
+"""Runs each kernel on a few pixels and compares it with its reference, to see whether it works on this machine."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _TOLERANCE = 1 / 255
 
 
 def try_kernels(device: torch.device) -> str | None:
-    """The name of a kernel whose result is off; None if there is none. Compiles both, which takes some seconds where
-    Triton has not kept them.
+    """The name of a kernel whose result is wrong; None if there is none. Both are compiled, which takes some seconds if
+    they are not in Triton's cache.
 
     Args:
         device: a GPU; under ``TRITON_INTERPRET=1`` the CPU.
 
     Raises:
-        Exception: whatever Triton raises where it cannot compile or start one.
+        Exception: whatever Triton raises if it cannot compile or start a kernel.
     """
     pixels = torch.arange(2 * 19 * 31 * 3, dtype=torch.int64).mul(7919).remainder(256).to(torch.uint8)
     clips = [Clip(ClipLayout.rgb(2, 19, 31), Placement(0, 0, 19, 31, 9, 15, 0, 1))]

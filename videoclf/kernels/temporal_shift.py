@@ -1,9 +1,9 @@
-"""Temporal shift of features in one pass, with its gradient. (What the recipes show of neighbouring frames is part of
-`kernels.preprocess`: there the pixels are in registers already.)
+"""Temporal shift of features in one pass, with its gradient. (The recipe's views of neighbouring frames are part of
+`kernels.preprocess`, where the pixels are already in registers.)
 
 ``out[n, c] = maps[before n, c]`` for the first eighth of the channels, ``maps[after n, c]`` for the second and
-``maps[n, c]`` beyond; zero where there is no such frame (Lin et al. 2019, https://arxiv.org/abs/1811.08383). The
-gradient is the same operation with the neighbours exchanged: what came from the frame before goes back there.
+``maps[n, c]`` for the others; zero if there is no such frame (Lin et al. 2019, https://arxiv.org/abs/1811.08383). The
+gradient is the same operation with the neighbours exchanged: what came from the frame before goes back to it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from videoclf.kernels.temporal_shift_reference import temporal_shift as temporal
 
 @torch.library.custom_op("videoclf::temporal_shift", mutates_args=())
 def temporal_shift(maps_NCHW: Tensor, neighbours_2N: Tensor) -> Tensor:
-    """The same shape and layout, an eighth of the channels from the frame before, an eighth from the frame after.
+    """The same shape and layout, with an eighth of the channels from the frame before and an eighth from the frame
+    after.
 
     Args:
-        maps_NCHW: of all frames of a batch of clips; float, contiguous or channels-last.
-        neighbours_2N: int64, the frame before and the frame after of each; the frame itself where there is none. Each
-            is its neighbour's neighbour, as `modeling.backbones.temporal_shift.neighbours` has them.
+        maps_NCHW: feature maps of all frames of a batch of clips; float, contiguous or channels-last.
+        neighbours_2N: int64, the frame before and the frame after each frame; the frame itself if there is none. The
+            relation is mutual, as `modeling.backbones.temporal_shift.neighbours` returns it.
     """
     layout = memory_layout(maps_NCHW)
     if why_no_kernels(maps_NCHW.device) is not None:

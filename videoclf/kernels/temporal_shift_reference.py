@@ -1,4 +1,4 @@
-"""The slow truth of temporal shift: features of neighbouring frames in part of the channels."""
+"""The reference of temporal shift: features of neighbouring frames in part of the channels."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import torch
 from torch import Tensor
 
 SHIFTED_SHARE = 8
-"""One of so many channels comes from each side: TSM's choice for residual shifts (its figure 2)."""
+"""One of this many channels comes from each side: TSM's choice for residual shifts (its figure 2)."""
 
 
 def temporal_shift(maps_NCHW: Tensor, neighbours_2N: Tensor) -> Tensor:
-    """The same shape, the first eighth of the channels from the frame before, the second from the frame after.
+    """The same shape, with the first eighth of the channels from the frame before and the second from the frame after.
 
     Args:
-        maps_NCHW: of all frames of a batch of clips.
-        neighbours_2N: int64, the frame before and the frame after of each; the frame itself where there is none:
-            zeros stand in for it.
+        maps_NCHW: feature maps of all frames of a batch of clips.
+        neighbours_2N: int64, the frame before and the frame after each frame; the frame itself if there is none: zeros
+            replace it.
     """
     num_moved = maps_NCHW.shape[1] // SHIFTED_SHARE
     before, after = maps_NCHW[:, :num_moved], maps_NCHW[:, num_moved : 2 * num_moved]

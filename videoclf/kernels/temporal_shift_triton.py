@@ -1,4 +1,4 @@
-"""The kernel of `kernels.temporal_shift`; only modules that know Triton to be there import this."""
+"""The kernel of `kernels.temporal_shift`. Only modules that know that Triton is installed import this one."""
 
 import triton
 import triton.language as tl
@@ -9,11 +9,11 @@ def temporal_shift_kernel(
     maps, before, after, out, num_moved, num_channels, num_values, channel_step,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """``BLOCK`` values of one frame's maps, in the order of memory: program ``(block, frame)``.
+    """Shift ``BLOCK`` values of one frame's maps, in the order of memory: program ``(block, frame)``.
 
     Args:
-        num_values: of one frame.
-        channel_step: values from one channel to the next: ``H × W``, or 1 where channels are last.
+        num_values: number of values of one frame.
+        channel_step: values from one channel to the next: ``H × W``, or 1 if channels are last.
     """
     frame = tl.program_id(1).to(tl.int64)
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)

@@ -1,4 +1,4 @@
-"""Numbers of any number of bits, as video codecs write them."""
+"""Reads numbers of any number of bits, as video codecs write them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Bits:
     """Reads a unit of H.264 or HEVC, without its header, bit by bit.
 
     Raises:
-        BitsEndedError: more is asked for than there is.
+        BitsEndedError: more bits are requested than there are.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -20,14 +20,14 @@ class Bits:
         self._at = 0
 
     def take(self, num_bits: int) -> int:
-        """A number of so many bits."""
+        """Read an unsigned number of ``num_bits`` bits."""
         begin, self._at = self._at, self._at + num_bits
         if self._at > len(self._digits):
             raise BitsEndedError
         return int(self._digits[begin : self._at] or "0", 2)
 
     def exp_golomb(self) -> int:
-        """A number in Exp-Golomb code: so many zeros, a one, and as many more digits."""
+        """Read a number in Exp-Golomb code: n zeros, a one, and n more digits."""
         one = self._digits.find("1", self._at)
         if one < 0:
             raise BitsEndedError
@@ -36,6 +36,6 @@ class Bits:
         return self.take(num_zeros + 1) - 1
 
     def signed_exp_golomb(self) -> int:
-        """The same for a number of either sign: 1, -1, 2, -2, ..."""
+        """Read a signed number in Exp-Golomb code: the codes stand for 0, 1, -1, 2, -2, ..."""
         number = self.exp_golomb()
         return (number + 1) // 2 if number % 2 else -(number // 2)

@@ -1,4 +1,4 @@
-"""What decoding one video has cost so far, and what was found broken in it."""
+"""Counts the time that decoding one video has taken, and the damage found in it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _FRAMES_IN_A_CODEC = 20
 
 
 def codec_memory_bytes(num_pixels: int) -> int:
-    """What one codec may hold of frames of this size."""
+    """The memory that one codec may use for frames of this size."""
     return num_pixels * 3 * _FRAMES_IN_A_CODEC
 
 
 class Budget:
-    """Time spent in the codec, and damage met; shared by the threads that decode one video."""
+    """Time spent in the codec, and damage found. The threads that decode one video share it."""
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self._path = path
@@ -35,10 +35,10 @@ class Budget:
         self.damage = ""
 
     def spend(self, seconds: float) -> None:
-        """Count time that the codec took.
+        """Add time that the codec took.
 
         Raises:
-            SourceRefusedError: the video has taken longer than allowed, all its threads together.
+            SourceRefusedError: the threads of this video together have taken longer than allowed.
         """
         with self._lock:
             self._spent_seconds += seconds
@@ -50,7 +50,7 @@ class Budget:
             )
 
     def timed(self, function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
-        """What a function gives; its time counts."""
+        """Call a function and add the time it takes."""
         started_seconds = time.perf_counter()
         try:
             return function(*args, **kwargs)
@@ -58,21 +58,21 @@ class Budget:
             self.spend(time.perf_counter() - started_seconds)
 
     def note_damage(self, reason: object) -> None:
-        """A packet or frame that could not be used."""
+        """Count a packet or frame that could not be used."""
         with self._lock:
             self.num_damaged += 1
             self.damage = one_line(reason)
 
     def out_of_memory(self) -> SourceRefusedError:
-        """What to raise where the operating system gives no more."""
+        """The exception to raise when the operating system provides no more memory."""
         return SourceRefusedError(
-            "decoding it takes more memory than is to be had",
+            "decoding it takes more memory than is available",
             source=self._path,
             hint="scale it down with: ffmpeg -i IN -vf scale=1280:-2 out.mp4",
         )
 
     def forget_damage(self) -> None:
-        """What was counted will be met again."""
+        """Reset the count of damage, because everything is decoded again."""
         with self._lock:
             self.num_damaged, self.damage = 0, ""
 
@@ -86,7 +86,7 @@ class Budget:
         if num_pixels > self._limits.max_pixels_per_frame:
             excess = f"more than the {self._limits.max_pixels_per_frame:,} pixels allowed"
         elif codec_memory_bytes(num_pixels) > self._limits.max_memory_bytes:
-            excess = f"which take more to decode than the {self._limits.max_memory_bytes:,} bytes of memory allowed"
+            excess = f"which need more than the {self._limits.max_memory_bytes:,} bytes of memory allowed for decoding"
         else:
             return
         raise SourceRefusedError(

@@ -1,4 +1,4 @@
-"""Opening a container that the gate admitted, and reading its packets without decoding them."""
+"""Opens a container that the gate admitted, and reads its packets without decoding them."""
 
 from __future__ import annotations
 
@@ -29,37 +29,39 @@ _NEVER = np.iinfo(np.int64).min
 
 @dataclass(frozen=True)
 class PacketTimes:
-    """What a container's packets say of time; they are right more often than what its header says."""
+    """Times that follow from a container's packets, which are correct more often than its header."""
 
     start_seconds: float
     duration_seconds: float
     average_fps: float
     has_variable_fps: bool | None
-    """None where packets carry no timestamps."""
+    """None if packets have no timestamps."""
     declared_seconds: float | None
-    """What the header claims that the video lasts."""
+    """The duration that the header claims."""
 
     @property
     def shortfall(self) -> str:
-        """What is missing of the length that the header claims, in words; empty where it is there."""
+        """How much of the duration that the header claims is missing, as text; empty if nothing is missing."""
         declared = self.declared_seconds or 0.0
         if declared - self.duration_seconds <= max(0.1, 0.02 * declared):
             return ""
-        return f"cut short or damaged: {self.duration_seconds:.2f} s of the {declared:.2f} s that it declares are there"
+        return (
+            f"cut short or damaged: {self.duration_seconds:.2f} s of the {declared:.2f} s that it declares are present"
+        )
 
 
 @dataclass(frozen=True)
 class StreamScan:
-    """A video stream's packets, read once."""
+    """The result of reading a video stream's packets once."""
 
     times: PacketTimes
     table: PacketTable | None
-    """None where timestamps are missing, repeated or known to be guesses: then only decoding tells the order."""
+    """None if timestamps are missing, repeated or known to be guesses: then only decoding shows the order."""
     presentation_is_guessed: bool
-    """The container has no presentation stamps (AVI, most of all), and the codec reorders frames."""
+    """The container has no presentation timestamps (mostly AVI), and the codec reorders frames."""
 
     def from_frame(self, pts_ticks: int | None) -> StreamScan:
-        """The same for a stream whose first frame that can be decoded appears then: its time counts from there."""
+        """The same scan for a stream whose first decodable frame is shown at ``pts_ticks``: time counts from there."""
         if self.table is None or pts_ticks is None or pts_ticks <= self.table.shown_ticks[0]:
             return self
         if self.table.ordinal_of(pts_ticks) is None:
@@ -74,11 +76,11 @@ class StreamScan:
 
 
 def open_container(admission: Admission, limits: Limits) -> Any:
-    """An admitted file in the demuxer that its content asked for; the caller closes it.
+    """Open an admitted file with the demuxer that its content needs; the caller closes it.
 
     Raises:
         DecodeFailedError: the container is damaged.
-        SourceRefusedError: it holds more streams than allowed.
+        SourceRefusedError: it contains more streams than allowed.
     """
     try:
         container = av.open(
@@ -90,44 +92,46 @@ def open_container(admission: Admission, limits: Limits) -> Any:
         )
     except av.error.MemoryError:
         raise SourceRefusedError(
-            "opening it takes more memory than is to be had", source=admission.path, hint="get it again"
+            "opening it takes more memory than is available",
+            source=admission.path,
+            hint="download or copy it again",
         ) from None
     except (av.error.FFmpegError, ValueError) as error:
         reason = one_line(getattr(error, "strerror", None) or error)
         raise DecodeFailedError(
             f"looks like {admission.demuxer}, but cannot be opened ({reason})",
             source=admission.path,
-            hint="it is damaged or cut short: get it again",
+            hint="it is damaged or cut short: download or copy it again",
         ) from error
     if len(container.streams) > limits.max_streams:
         num_streams = len(container.streams)
         container.close()
         raise SourceRefusedError(
-            f"holds {num_streams} streams, more than the {limits.max_streams} allowed",
+            f"contains {num_streams} streams, more than the {limits.max_streams} allowed",
             source=admission.path,
-            hint="keep its video with: ffmpeg -i IN -map 0:v:0 -c copy out.mp4",
+            hint="keep only its video with: ffmpeg -i IN -map 0:v:0 -c copy out.mp4",
         )
     return container
 
 
 def choose_video_stream(container: Any, admission: Admission, options: ReadOptions) -> Any:
-    """The stream asked for, or the one that a player would show; cover pictures of sound files do not count.
+    """Choose the requested stream, or the one that a player would show. Cover images of audio files do not count.
 
     Raises:
-        NoVideoStreamError: there is none, or none of the number asked for.
-        DecodeFailedError: its codec is unknown here.
+        NoVideoStreamError: there is none, or none with the requested number.
+        DecodeFailedError: its codec is not supported.
     """
     path = admission.path
     streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
     if not streams:
         held = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
         raise NoVideoStreamError(
-            f"has no video stream (it holds {held})", source=path, hint="give a file with pictures"
+            f"has no video stream (it contains {held})", source=path, hint="use a file that contains video"
         )
     if options.video_stream is not None:
         if options.video_stream >= len(streams):
             raise NoVideoStreamError(
-                f"has {len(streams)} video streams, none of number {options.video_stream} (they count from 0)",
+                f"has {len(streams)} video streams, but none with number {options.video_stream} (numbers start at 0)",
                 source=path,
             )
         stream = streams[options.video_stream]
@@ -136,7 +140,7 @@ def choose_video_stream(container: Any, admission: Admission, options: ReadOptio
         stream = best if best in streams else streams[0]
     if stream.codec_context is None:
         raise DecodeFailedError(
-            "its video codec is unknown here", source=path, hint="convert it with: ffmpeg -i IN out.mp4"
+            "its video codec is not supported", source=path, hint="convert it with: ffmpeg -i IN out.mp4"
         )
     for other in container.streams:
         if other is not stream:
@@ -145,7 +149,7 @@ def choose_video_stream(container: Any, admission: Admission, options: ReadOptio
 
 
 def iterate_packets(container: Any, stream: Any) -> Iterator[Any]:
-    """The stream's packets; where the container breaks off, the error is the last item instead of being raised."""
+    """Yield the stream's packets. If the container breaks off, the error is the last item and is not raised."""
     packets = container.demux(stream)
     while True:
         try:
@@ -162,24 +166,24 @@ def iterate_packets(container: Any, stream: Any) -> Iterator[Any]:
 
 
 def shows_a_frame(packet: Any) -> bool:
-    """Whether a packet counts: neither the empty one that ends a stream nor one that an edit list leaves out."""
+    """Whether a packet counts: not the empty one that ends a stream, and none that an edit list skips."""
     return packet.size > 0 and not packet.is_discard
 
 
 def scan_packets(
     packets: Iterable[Any], container: Any, stream: Any, admission: Admission, limits: Limits
 ) -> StreamScan:
-    """Read all packets of a video stream, decoding none: when each frame is shown, how long the video lasts.
+    """Read all packets of a video stream without decoding: when each frame is shown, and the video's duration.
 
     Args:
         packets: from `iterate_packets`.
-        container: that they come from.
-        stream: that they belong to.
+        container: the container that they come from.
+        stream: the stream that they belong to.
         admission: the file.
-        limits: what is refused.
+        limits: bounds beyond which the file is refused.
 
     Raises:
-        SourceRefusedError: longer than the limits allow.
+        SourceRefusedError: the video is longer than the limits allow.
     """
     pts, dts, keyframes = array("q"), array("q"), bytearray()
     last_pts, last_duration = _NEVER, 0
@@ -215,7 +219,7 @@ def _too_many_packets(admission: Admission, limits: Limits) -> SourceRefusedErro
     return SourceRefusedError(
         f"has more than the {limits.max_packets:,} frames allowed",
         source=admission.path,
-        hint="it is damaged, or should be cut: ffmpeg -i IN -t 3600 -c copy out.mp4",
+        hint="if it is not damaged, shorten it with: ffmpeg -i IN -t 3600 -c copy out.mp4",
     )
 
 
@@ -235,14 +239,14 @@ def _check_times(times: PacketTimes, admission: Admission, limits: Limits) -> No
             f"lasts {times.duration_seconds:.0f} s by its timestamps, more than the "
             f"{limits.max_duration_seconds:.0f} s allowed",
             source=admission.path,
-            hint="it is damaged, or should be cut: ffmpeg -i IN -t 3600 -c copy out.mp4",
+            hint="if it is not damaged, shorten it with: ffmpeg -i IN -t 3600 -c copy out.mp4",
         )
     if times.average_fps * limits.max_seconds_per_frame < 1:
         raise SourceRefusedError(
-            f"shows a frame every {1 / times.average_fps:.0f} s, rarer than one in "
+            f"shows a frame every {1 / times.average_fps:.0f} s, less often than one in "
             f"{limits.max_seconds_per_frame:.0f} s",
             source=admission.path,
-            hint="it is damaged: get it again",
+            hint="it is damaged: download or copy it again",
         )
 
 

@@ -1,9 +1,9 @@
-"""Which of the frames that a codec gives are sound: neither damaged themselves nor referring to what is.
+"""Finds which of a codec's frames are intact: neither damaged themselves nor referring to a damaged one.
 
-Codecs tell of damage, if at all, in the picture that it hits; those that refer to that picture come without a word.
-And they come in the order of display, a picture that is referred to often after those that refer to it. So packets are
-numbered as they go in, the numbers come out with the frames, and a frame waits until all that was decoded before it is
-out.
+A codec reports damage, if at all, for the damaged frame only, never for the frames that refer to it. Frames are
+returned in the order of display, and a reference frame often follows the frames that refer to it. So packets are
+numbered as they go in, the numbers come out with the frames, and a frame waits until everything that was decoded
+before it is out.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ class _PacketNumber(int):
 
 
 def is_marked(packet: Any, demuxer: str) -> bool:
-    """Whether the demuxer found that something is missing in, or behind, the packet after this one."""
+    """Whether the demuxer found that something is missing in the packet after this one, or behind it."""
     return demuxer in _MARKED_LATE and bool(packet.is_corrupt)
 
 
 class DamageTracker:
-    """Tells sound frames from others, for one codec from the start, or from a keyframe, on.
+    """Separates intact frames from others, for one codec, from the start or from a keyframe on.
 
     Args:
-        codec: open or not; packets' numbers travel through it as its ``opaque``.
-        demuxer: where its packets come from.
+        codec: open or not; the numbers of packets pass through it as ``opaque``.
+        demuxer: name of the demuxer that gives the packets.
     """
 
     def __init__(self, codec: Any, demuxer: str) -> None:
@@ -55,12 +55,12 @@ class DamageTracker:
         self._notices_what_is_missing = codec.name in _NOTICES_WHAT_IS_MISSING
         self._headers_of = PictureHeaders(codec.name, codec.extradata)
         self._headers: dict[int, PictureHeader] = {}
-        """Of packets of which nothing has come out yet."""
+        """Headers of packets whose frames are not out yet."""
         self._expected: dict[int, int] = {}
-        """When the frames of packets that certainly give one are displayed, until they are out."""
+        """Presentation times of frames that certainly come, until they are out."""
         self._num_packets = 0
         self.num_lost = 0
-        """Packets that should have given a frame and did not, without an error; complete after `rest`."""
+        """Number of packets that should have given a frame but did not, without an error; complete after `rest`."""
         self._damaged: list[float] = []
         """Packets that others may refer to, and (a half between two numbers) places where some are missing."""
         self._hit: set[int] = set()
@@ -77,11 +77,11 @@ class DamageTracker:
         """All packets up to this one have given their frames, or failed, or are no longer waited for."""
 
     def decoded(self, packet: Any, decode: Callable[[Any], list[av.VideoFrame]]) -> list[av.VideoFrame]:
-        """What the codec gives for a packet (None, or one of no bytes: the end).
+        """Decode a packet (None or an empty one: the end) and return the frames that come out.
 
         Args:
-            packet: the next one.
-            decode: hands it to the codec.
+            packet: the next packet.
+            decode: passes a packet to the codec.
         """
         if packet is None or packet.size == 0:
             return decode(packet)
@@ -116,16 +116,16 @@ class DamageTracker:
         return is_marked_itself
 
     def fail(self) -> None:
-        """The codec told of an error instead of giving the last packet's frame. (One with threads tells it later.)"""
+        """The codec reported an error instead of the last packet's frame. (A codec with threads reports it later.)"""
         number = self._num_packets - 1
         if self._took_out(number).is_referred_to:
             self._damaged.append(number)
 
     def leave(self, frames: Iterable[av.VideoFrame]) -> Iterator[tuple[av.VideoFrame, bool]]:
-        """The frames of which all is known by now, in the order of display, and whether each is sound.
+        """The frames that can be assessed by now, in the order of display, and whether each is intact.
 
         Args:
-            frames: that came out of the codec.
+            frames: frames that came out of the codec.
         """
         for frame in frames:
             number = frame.opaque if isinstance(frame.opaque, _PacketNumber) else self._num_packets - 1
@@ -136,7 +136,7 @@ class DamageTracker:
             yield self._judged(*self._waiting.popleft())
 
     def rest(self) -> Iterator[tuple[av.VideoFrame, bool]]:
-        """The frames that still wait; nothing more will come out of the codec."""
+        """The frames that still wait, once nothing more comes out of the codec."""
         while self._waiting:
             yield self._judged(*self._waiting.popleft())
         self._count_lost(None)

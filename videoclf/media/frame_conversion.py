@@ -1,4 +1,4 @@
-"""From decoded frames to pictures as they are displayed: pixels square, rotation applied, colours converted."""
+"""Converts decoded frames to images as they are displayed: square pixels, rotation applied, colours converted."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ _FULL_RANGE = 2
 
 @dataclass(frozen=True)
 class Display:
-    """How the frames of one video are shown; all get the size of the first."""
+    """How the frames of one video are displayed. All get the size of the first."""
 
     stored_width: int
-    """Columns before rotation, pixels made square."""
+    """Columns before rotation, with square pixels."""
     stored_height: int
     rotation_degrees: int
     """Counter-clockwise: 0, 90, 180 or 270."""
     is_mirrored: bool = False
-    """Columns are reversed, before the rotation."""
+    """Columns are reversed before the rotation."""
     is_interlaced: bool = False
-    """Odd and even rows are half a frame apart; they stay as they are."""
+    """Odd and even rows are half a frame apart. They are not changed."""
     ignored: str = ""
-    """What the file asks for and does not get, in words."""
+    """Display instructions of the file that are not followed, as text."""
 
     @classmethod
     def of(cls, first: av.VideoFrame, pixel_aspect: float) -> Display:
-        """As the first frame of a video and its pixels' width over height ask for."""
+        """The display that a video's first frame and its pixel aspect ratio (width over height) require."""
         asked = Orientation.of(first)
         if asked.ignored_aspect and abs(pixel_aspect / asked.ignored_aspect - 1) < 0.01:
             pixel_aspect = 1.0
@@ -57,7 +57,7 @@ class Display:
         return self.stored_width if self.rotation_degrees in {90, 270} else self.stored_height
 
     def rgb(self, frame: av.VideoFrame) -> UInt8Array:
-        """``H×W×3`` as displayed; matrix and range as the frame says."""
+        """``H×W×3`` as displayed, converted with the matrix and range that the frame declares."""
         # one thread: for frames of this size, starting swscale's own threads takes longer than the conversion
         rgb = _reformatter().reformat(
             frame, format="rgb24", width=self.stored_width, height=self.stored_height, threads=1
@@ -65,15 +65,15 @@ class Display:
         return self._turned(np.asarray(rgb.to_ndarray(), dtype=np.uint8))
 
     def rgb_of_stored(self, rgb: UInt8Array) -> UInt8Array:
-        """The same for a decoder that gives ``H×W×3`` as stored."""
+        """The same for a decoder that returns ``H×W×3`` as stored."""
         return self._turned(_resized(rgb, self.stored_width, self.stored_height))
 
     def rgb_of_displayed(self, rgb: UInt8Array) -> UInt8Array:
-        """The same for a decoder that turns the picture, but leaves its pixels as they are."""
+        """The same for a decoder that applies the rotation but not the pixel aspect ratio."""
         return np.ascontiguousarray(_resized(rgb, self.width, self.height))
 
     def yuv(self, frame: av.VideoFrame) -> YuvPlanes:
-        """The planes as stored, where they are 8-bit 4:2:0; other formats are converted to that."""
+        """The planes as stored, if they are 8-bit 4:2:0. Other formats are converted to that."""
         is_full_range = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
         if frame.format.name not in {"yuv420p", "yuvj420p"}:
             frame = _reformatter().reformat(frame, format="yuvj420p" if is_full_range else "yuv420p", threads=1)

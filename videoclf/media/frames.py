@@ -1,4 +1,4 @@
-"""The values that the media room hands on: what a video is, and frames taken from it."""
+"""The values that this package returns: the description of a video, and frames of it."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ Float64Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a file says of its video stream, and what its packets show."""
+    """What a file declares about its video stream, and what its packets show."""
 
     path: Path
     codec: str
     width: int
-    """Columns as displayed: pixels made square, rotation applied."""
+    """Columns as displayed: square pixels, rotation applied."""
     height: int
     """Rows as displayed."""
     rotation_degrees: int
-    """How far the stored picture is turned counter-clockwise for display: 0, 90, 180 or 270."""
+    """Counter-clockwise rotation of the stored frame for display: 0, 90, 180 or 270."""
     start_seconds: float
-    """Presentation time of the first frame; moments count from here."""
+    """Presentation time of the first frame. Sample times count from here."""
     duration_seconds: float
-    """From the first frame's appearance to the last one's end, by the packets' own timestamps where they have any."""
+    """From the start of the first frame to the end of the last one, by the packets' timestamps if they have any."""
     average_fps: float
-    """Frames a second over that time."""
+    """Frames per second over that time."""
     has_variable_fps: bool | None
-    """Whether frames are spaced unevenly; None where packets carry no timestamps."""
+    """Whether frames are spaced unevenly; None if packets have no timestamps."""
 
 
 @dataclass(frozen=True)
 class RgbFrame:
-    """One moment's picture."""
+    """The frame at one sample time."""
 
     rgb: UInt8Array
-    """``H×W×3`` in [0, 255]; a frame that serves several moments is the same array each time."""
+    """``H×W×3`` in [0, 255]. A frame that is used for several sample times is the same array each time."""
     pts_seconds: float
-    """When it appeared, counted from the video's first frame."""
+    """When it is first shown, counted from the video's first frame."""
 
 
 class ColourMatrix(StrEnum):
-    """How luma and chroma mix to red, green and blue."""
+    """The matrix that converts luma and chroma to red, green and blue."""
 
     BT601 = "bt601"
     BT709 = "bt709"
@@ -56,7 +56,7 @@ class ColourMatrix(StrEnum):
 
 @dataclass(frozen=True, repr=False)
 class YuvPlanes:
-    """A frame as it was decoded: 8-bit 4:2:0, to be converted, turned and scaled where it is used."""
+    """A frame as it was decoded: 8-bit 4:2:0. It is converted, rotated and scaled where it is used."""
 
     y: UInt8Array
     """``H×W``, as stored."""
@@ -68,11 +68,11 @@ class YuvPlanes:
     is_full_range: bool
     """True: 0 to 255 throughout. False: luma from 16 to 235, chroma from 16 to 240."""
     rotation_degrees: int
-    """How far to turn it counter-clockwise for display: 0, 90, 180 or 270."""
+    """Counter-clockwise rotation for display: 0, 90, 180 or 270."""
     is_mirrored: bool
-    """Whether to reverse its columns before turning it."""
+    """Whether its columns are reversed before the rotation."""
     display_width: int
-    """Columns after turning, pixels made square."""
+    """Columns after rotation, with square pixels."""
     display_height: int
 
     def __repr__(self) -> str:
@@ -82,22 +82,23 @@ class YuvPlanes:
 
 @dataclass(frozen=True, repr=False)
 class YuvFrame:
-    """One moment's picture."""
+    """The frame at one sample time."""
 
     planes: YuvPlanes
-    """A frame that serves several moments is the same object each time."""
+    """A frame that is used for several sample times is the same object each time."""
     pts_seconds: float
-    """When it appeared, counted from the video's first frame."""
+    """When it is first shown, counted from the video's first frame."""
 
 
 @dataclass(frozen=True, repr=False)
 class RgbFrames:
-    """Consecutive moments of one video."""
+    """The frames at consecutive sample times of one video."""
 
     rgb: UInt8Array
     """``T×H×W×3`` in [0, 255]."""
     pts_seconds: Float64Array
-    """``T``: when each frame appeared, counted from the video's first frame; a repeated value is a repeated frame."""
+    """``T``: when each frame is first shown, counted from the video's first frame. A repeated value is a repeated
+    frame."""
     source: str
     warnings: tuple[str, ...] = ()
 
@@ -109,13 +110,13 @@ class RgbFrames:
 
     @classmethod
     def stack(cls, frames: Sequence[RgbFrame], source: str, warnings: tuple[str, ...] = ()) -> RgbFrames:
-        """At least one frame, all of one size, as one value."""
+        """Combine frames, at least one and all of the same size, into one value."""
         rgb = np.stack([frame.rgb for frame in frames])
         return cls(rgb, np.array([frame.pts_seconds for frame in frames], dtype=np.float64), source, warnings)
 
     @property
     def num_repeated(self) -> int:
-        """How many moments show the same frame as the moment before."""
+        """Number of sample times with the same frame as the sample time before."""
         return int(np.count_nonzero(np.diff(self.pts_seconds) == 0))
 
     def __len__(self) -> int:

@@ -1,10 +1,10 @@
-"""The gate: decides by content whether a decoder may see a file, and with which demuxer.
+"""The gate decides by content whether a decoder may open a file, and with which demuxer.
 
-FFmpeg guesses a format from what a file says of itself, and several formats are scripts that name *other* files:
+FFmpeg guesses a format from a file's content, and several formats are scripts that name *other* files:
 ``ffconcat``, HLS and DASH playlists, SDP, image sequences, ``subfile:`` and ``concat:`` names. A text file called
 ``clip.mp4`` would make PyAV, OpenCV and TorchCodec alike read whatever it lists. So the first bytes are compared with
-the containers known here, the demuxer is named outright instead of guessed, and the path is opened through FFmpeg's
-``file:`` protocol alone. A refusal is final: nothing else tries the file.
+the supported containers, the demuxer is given by name instead of guessed, and the path is opened through FFmpeg's
+``file:`` protocol alone. A refusal is final: no other decoder tries the file.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Admission:
 
     path: Path
     demuxer: str
-    """FFmpeg's name of the demuxer that its content asks for."""
+    """FFmpeg's name of the demuxer that its content needs."""
 
     @property
     def url(self) -> str:
-        """The path as FFmpeg is to open it: a plain file, whatever its name looks like."""
+        """The address with which FFmpeg opens the path as a plain file, whatever its name looks like."""
         return f"file:{self.path.absolute()}"
 
 
@@ -115,26 +115,26 @@ _NOT_VIDEO: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
     ("a playlist", _starts(b"#EXTM3U", b"[playlist]")),
     ("a concat script, which names other files", _starts(b"ffconcat")),
     ("a session description (SDP), which names a network stream", _starts(b"v=0\r\n", b"v=0\n")),
-    ("a picture (JPEG)", _starts(b"\xff\xd8\xff")),
-    ("a picture (PNG)", _starts(b"\x89PNG")),
-    ("a picture (WebP)", _riff(b"WEBP")),
-    ("sound without pictures (WAV)", _riff(b"WAVE")),
-    ("sound without pictures (MP3)", _starts(b"ID3", b"\xff\xfb", b"\xff\xf3")),
-    ("sound without pictures (FLAC)", _starts(b"fLaC")),
+    ("an image (JPEG)", _starts(b"\xff\xd8\xff")),
+    ("an image (PNG)", _starts(b"\x89PNG")),
+    ("an image (WebP)", _riff(b"WEBP")),
+    ("audio without video (WAV)", _riff(b"WAVE")),
+    ("audio without video (MP3)", _starts(b"ID3", b"\xff\xfb", b"\xff\xf3")),
+    ("audio without video (FLAC)", _starts(b"fLaC")),
     ("a Zip archive", _starts(b"PK\x03\x04")),
 )
 
 
 def admit(path: Path) -> Admission:
-    """Let a file through to a decoder, or refuse it.
+    """Admit a file to a decoder, or refuse it.
 
     Args:
         path: a path of this machine's file system; names such as ``subfile:`` or ``http:`` are looked up as file
             names and are therefore not found.
 
     Raises:
-        SourceMissingError: nothing is there.
-        SourceRefusedError: not a regular file, empty, unreadable, or not of a known video container.
+        SourceMissingError: there is no such file.
+        SourceRefusedError: the file is not regular, is empty or unreadable, or is not a supported video container.
     """
     try:
         status = path.stat()
@@ -143,7 +143,7 @@ def admit(path: Path) -> Admission:
             raise SourceMissingError(
                 "no such file",
                 source=without_credentials(path),
-                hint="addresses are not opened: download the video first",
+                hint="URLs are not opened: download the video first",
             ) from None
         raise SourceMissingError("no such file", source=path, hint="check the path") from error
     except (OSError, ValueError) as error:
@@ -153,13 +153,15 @@ def admit(path: Path) -> Admission:
             f"cannot be read ({reason})", source=name, hint="check the path and its permissions"
         ) from None
     if stat.S_ISDIR(status.st_mode):
-        held = "holds" if _lists_videos(path) else "holds no"
+        contains = "contains" if _lists_videos(path) else "contains no"
         raise SourceRefusedError(
-            f"is a folder that {held} video files", source=path, hint="name a video file, or a folder with some"
+            f"is a folder that {contains} video files",
+            source=path,
+            hint="name a video file, or a folder that contains some",
         )
     if not stat.S_ISREG(status.st_mode):
         raise SourceRefusedError(
-            "not a regular file (a device, pipe or socket)", source=path, hint="save the video to a file first"
+            "is not a regular file, but a device, pipe or socket", source=path, hint="save the video to a file first"
         )
     if status.st_size == 0:
         raise SourceRefusedError("the file is empty", source=path, hint="copy or download it again")
@@ -175,11 +177,11 @@ def admit(path: Path) -> Admission:
 
 @contextmanager
 def opened_by_number(admission: Admission) -> Iterator[str]:
-    """A name for the file, while it is open, that has no letter of its own: for decoders that read meanings into names
-    (``x%d.png``) or do not take all of them.
+    """Give a neutral name to the open file, for decoders that interpret names (``x%d.png``) or do not accept all of
+    them.
 
     Raises:
-        SourceRefusedError: this operating system has no such names, and the file's own could mean something.
+        SourceRefusedError: this operating system has no such names, and the file's own name could be interpreted.
     """
     with admission.path.open("rb") as file:
         name = f"/proc/self/fd/{file.fileno()}"
@@ -193,19 +195,21 @@ def opened_by_number(admission: Admission) -> Iterator[str]:
 
 
 def refuse_what_could_be_taken_for_a_script(admission: Admission) -> None:
-    """For a decoder that cannot be told the demuxer. Most scripts are known by their first bytes, and these are a
-    container's; DASH manifests and session descriptions (SDP) are looked for anywhere in the beginning of a file.
+    """Refuse a file that a decoder without a demuxer option could take for a script.
+
+    Most scripts are recognized by their first bytes, and those of an admitted file are a container's. DASH manifests
+    and session descriptions (SDP) are recognized anywhere in the beginning of a file.
 
     Raises:
-        SourceRefusedError: it holds one.
+        SourceRefusedError: the file contains one.
     """
     with admission.path.open("rb") as file:
         head = file.read(_PROBED_BYTES).lower()
     if (b"<mpd" in head and b"dash:profile" in head) or b"\nc=in ip" in head:
         raise SourceRefusedError(
-            f"holds a script that names other files or servers inside a {admission.demuxer} file",
+            f"contains a script that names other files or servers, inside a {admission.demuxer} file",
             source=admission.path,
-            hint="a hostile file: do not use it",
+            hint="the file is hostile: do not use it",
         )
 
 
@@ -214,7 +218,7 @@ def _lists_videos(folder: Path) -> bool:
         return bool(videos_below(folder))
     except OSError as error:
         raise SourceRefusedError(
-            f"a folder that cannot be read ({_reason(error)})", source=folder, hint="check its permissions"
+            f"is a folder that cannot be read ({_reason(error)})", source=folder, hint="check its permissions"
         ) from error
 
 
@@ -225,11 +229,11 @@ def _demuxer_for(head: bytes, path: Path) -> str:
     for kind, matches in _NOT_VIDEO:
         if matches(head):
             raise SourceRefusedError(f"is {kind}, not a video", source=path, hint="name the video file itself")
-    kind = "text" if _is_text(head) else "of no video container known here"
+    reason = "its content is text" if _is_text(head) else "its content is not a supported video container"
     raise SourceRefusedError(
-        f"its content is {kind}",
+        reason,
         source=path,
-        hint="give a video file (MP4, AVI, MKV, WebM, ...), or convert it with: ffmpeg -i IN out.mp4",
+        hint="use a video file (MP4, AVI, MKV, WebM, ...), or convert it with: ffmpeg -i IN out.mp4",
     )
 
 

@@ -1,6 +1,6 @@
-"""Whether a picture that others refer to is missing from an H.264 stream: such pictures are numbered.
+"""Finds reference frames that are missing from an H.264 stream: such frames are numbered.
 
-FFmpeg's decoder sees the gap, puts a copy of another picture there, and says nothing.
+FFmpeg's decoder substitutes a copy of another frame for a missing one, and does not report it.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ class _Layout:
 
 
 class FrameNumbers:
-    """Follows the numbers from packet to packet."""
+    """Compares the frame numbers of consecutive packets."""
 
     def __init__(self) -> None:
         self._layouts: dict[int, _Layout] = {}
-        """By the number of the parameter set."""
+        """Layouts by the number of their parameter set."""
         self._layout: _Layout | None = None
-        """Of all of them; None where they differ: which one a slice follows, only a picture parameter set tells."""
+        """The layout that all have in common. None if they differ: only a picture parameter set says which one a slice
+        uses."""
         self._last: int | None = None
 
     def take_parameter_set(self, unit: bytes) -> None:
-        """A sequence parameter set comes into force; the unit begins with its header."""
+        """Use a new sequence parameter set; the unit begins with its header."""
         try:
             set_number, layout = _read_parameter_set(Bits(unit[1:]))
         except BitsEndedError:
@@ -43,7 +44,7 @@ class FrameNumbers:
         self._layout = layout if len(set(self._layouts.values())) == 1 else None
 
     def is_after_gap(self, slice_unit: bytes) -> bool:
-        """Whether a picture, given its first slice, does not follow the one before."""
+        """Whether frames are missing between the frame with this first slice and the frame before."""
         kind, is_referred_to = slice_unit[0] & 0x1F, bool(slice_unit[0] & 0x60)
         layout = self._layout
         if layout is None or layout.num_bits is None:

@@ -1,4 +1,4 @@
-"""One open video, decoded in a child process: a codec that crashes, hangs or swells ends its child, not the run."""
+"""Decodes a video in a child process. If a codec crashes, hangs or takes too much memory, only the child ends."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ _DEATH_SECONDS = 2.0
 
 
 class IsolatedVideo:
-    """As `Video`, but its codec runs in a child process. Use it as a context manager, in one thread.
+    """As `Video`, but the codec runs in a child process. Use it as a context manager, in one thread.
 
-    Children are kept and serve one video after the other; the interpreter's end ends them.
+    Child processes are reused for later videos, and end with the interpreter.
 
     Args:
-        path: a file; the gate decides, in the child, whether a decoder may see it.
+        path: a file. The gate decides, in the child, whether a decoder may open it.
         options: as for `Video`; ``limits.max_stall_seconds`` and ``limits.max_memory_bytes`` are enforced.
         num_threads: threads of the codec, as for `Video`.
 
     Raises:
         VideoclfError: as `Video` does.
-        DecodeFailedError: also where the codec crashed or was stuck, or its process did not start; the frames it gave
-            before are good.
-        SourceRefusedError: also where decoding needs more memory than allowed.
-        DeviceUnavailableError: no process can be started, whatever the video.
-        RuntimeError: a bug; the text holds the child's traceback.
+        DecodeFailedError: also if the codec crashed or was stuck, or its process did not start. Earlier frames are
+            intact.
+        SourceRefusedError: also if decoding needs more memory than allowed.
+        DeviceUnavailableError: no process can be started for any video.
+        RuntimeError: a bug; the text contains the child's traceback.
     """
 
     def __init__(self, path: str | Path, options: ReadOptions = DEFAULT_READ_OPTIONS, *, num_threads: int = 0) -> None:
@@ -65,7 +65,7 @@ class IsolatedVideo:
         self._process_id = os.getpid()
         self._num_frames = 0
         self._num_wanted: int | None = None
-        """Moments asked for; None before that."""
+        """Number of requested sample times; None before a request."""
         self._child: Child | None = None
         request = OpenRequest(self.path, _current_folder(), dataclasses.replace(options, isolate=False), num_threads)
         with self._blamed():
@@ -76,7 +76,7 @@ class IsolatedVideo:
             raise self._failure(answer)
         self.info: VideoInfo = dataclasses.replace(answer.info, path=self.path)
         self.warnings = answer.warnings
-        """What was found wrong so far; complete once `frames` is exhausted."""
+        """The problems found so far; complete once `frames` is exhausted."""
 
     def __enter__(self) -> Self:
         return self
@@ -95,17 +95,17 @@ class IsolatedVideo:
 
     @property
     def child_pid(self) -> int | None:
-        """The process that decodes; None where the video is closed or has failed."""
+        """The id of the process that decodes; None if the video is closed or has failed."""
         return self._child.pid if self._child else None
 
     def plan(self, fps: float) -> SamplingPlan:
-        """All moments of this video at a constant rate (moments a second)."""
+        """The sample times of this video at a constant rate (``fps`` a second)."""
         return plan_constant_rate(self.info.duration_seconds, fps=fps)
 
     def frames(self, plan: SamplingPlan) -> Iterator[RgbFrame]:
-        """As `Video.frames`; the child decodes ahead by at most 1 MB and a frame."""
+        """As `Video.frames`. The child decodes at most 1 MB and one frame ahead."""
         if self._child is None or self._num_wanted is not None:
-            raise RuntimeError(f"{self.path}: frames of a video that is closed, or for a second time")
+            raise RuntimeError(f"{self.path}: frames were requested from a closed video, or for the second time")
         self._num_wanted = len(plan)
         moments: Float64Array = np.ascontiguousarray(plan.timestamps_seconds, np.float64)
         with self._blamed():
@@ -145,7 +145,7 @@ class IsolatedVideo:
         self, child: Child, head: FrameHead, payload_bytes: int, last_rgb: UInt8Array | None
     ) -> UInt8Array | None:
         if self._num_frames == self._num_wanted:
-            raise ValueError("more frames than asked for")
+            raise ValueError("more frames than requested")
         if head.is_repeated:
             return last_rgb
         self._check_size(head.height, head.width)
@@ -194,13 +194,13 @@ class IsolatedVideo:
         children().discard(child)
         if isinstance(answer, OutOfMemory):
             return SourceRefusedError(
-                f"decoding it takes more than the {self._limits.max_memory_bytes:,} bytes of memory allowed",
+                f"decoding it needs more than the {self._limits.max_memory_bytes:,} bytes of memory allowed",
                 source=self.path,
                 hint="scale it down with: ffmpeg -i IN -vf scale=1280:-2 out.mp4",
             )
         if isinstance(answer, Bug):
             return RuntimeError(f"{self.path}: a bug in the decoding child: {answer.traceback}")
-        return self._nonsense(f"a {type(answer).__name__} out of turn")
+        return self._nonsense(f"an unexpected {type(answer).__name__}")
 
     @contextlib.contextmanager
     def _blamed(self, but: type[BaseException] | tuple[()] = ()) -> Iterator[None]:
@@ -216,11 +216,11 @@ class IsolatedVideo:
             raise DecodeFailedError(
                 f"decoding was stuck for {self._limits.max_stall_seconds:g} s {self._when()} and was ended",
                 source=self.path,
-                hint="get the file again, or convert it with: ffmpeg -i IN out.mp4",
+                hint="download or copy the file again, or convert it with: ffmpeg -i IN out.mp4",
             ) from None
         except ChildNotReadyError as error:
             raise DecodeFailedError(
-                f"the process that was to decode it did not start ({error})",
+                f"its decoding process did not start ({error})",
                 source=self.path,
                 hint="free memory, or decode without isolation",
             ) from None
@@ -234,28 +234,28 @@ class IsolatedVideo:
     def _death(self, status: int | None) -> DecodeFailedError:
         if status == -signal.SIGKILL:
             return DecodeFailedError(
-                f"decoding was killed (SIGKILL) {self._when()}, most likely because the machine ran out of memory",
+                f"decoding was killed (SIGKILL) {self._when()}, probably because the machine ran out of memory",
                 source=self.path,
-                hint="free some, or read fewer videos at once",
+                hint="free memory, or read fewer videos at once",
             )
         if status is not None and status < 0:
             return DecodeFailedError(
                 f"the codec crashed ({signal_name(-status)}) {self._when()}",
                 source=self.path,
-                hint="the file is damaged or hostile: copy or download it again, or convert it with: "
+                hint="the file is damaged or hostile: download or copy it again, or convert it with: "
                 "ffmpeg -i IN out.mp4",
             )
         return DecodeFailedError(
             f"the codec ended its process (exit status {status}) {self._when()}",
             source=self.path,
-            hint="copy or download the file again, or convert it with: ffmpeg -i IN out.mp4",
+            hint="download or copy the file again, or convert it with: ffmpeg -i IN out.mp4",
         )
 
     def _nonsense(self, what: str) -> DecodeFailedError:
         return DecodeFailedError(
-            f"decoding gave nonsense ({what}) {self._when()} and was ended",
+            f"decoding returned an invalid answer ({what}) {self._when()} and was ended",
             source=self.path,
-            hint="the file is damaged or hostile: copy or download it again",
+            hint="the file is damaged or hostile: download or copy it again",
         )
 
     def _when(self) -> str:

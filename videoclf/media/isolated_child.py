@@ -39,7 +39,7 @@ _MAX_KEPT_BYTES = 256 << 20
 
 
 def main() -> None:
-    """Serve clips until the parent hangs up."""
+    """Decode clips until the parent closes the pipe."""
     read_fd, write_fd, lifeline_fd = (int(number) for number in sys.argv[1:4])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     _die_with_the_parent(lifeline_fd)

@@ -1,12 +1,13 @@
-"""What a reader and a decoding child say to each other, and how that becomes JSON and back.
+"""The messages between a reader and a decoding child, and their conversion to JSON and back.
 
     reader                      child
                                 Ready
     OpenRequest                 Opened
-    FramesRequest (moments)     FrameHead (pixels) ... Ended
+    FramesRequest (times)     FrameHead (pixels) ... Ended
     CloseRequest                Closed
 
-Instead of any answer about a clip, Failed, OutOfMemory or Bug is the last one. A CloseRequest may cross with it.
+Failed, OutOfMemory or Bug may come instead of any answer about a clip, and is then the last one. A CloseRequest may
+cross with it.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ from videoclf.media.options import ReadOptions
 
 @dataclass(frozen=True)
 class OpenRequest:
-    """Open a video, as `Video` is."""
+    """Open a video, as `Video` does."""
 
     path: Path
     folder: Path
-    """Where a relative path begins."""
+    """The folder that a relative path starts from."""
     options: ReadOptions
     num_threads: int
 
 
 @dataclass(frozen=True)
 class FramesRequest:
-    """Send the frames of a plan, whose moments are the payload (float64)."""
+    """Send the frames of a plan, whose sample times are the payload (float64)."""
 
     fps: float
 
@@ -48,7 +49,7 @@ class CloseRequest:
 
 @dataclass(frozen=True)
 class Ready:
-    """The child is up."""
+    """The child has started."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,9 @@ class FrameHead:
     height: int
     width: int
     is_repeated: bool
-    """The frame before once more; its pixels are not sent again."""
+    """The frame is the same as the one before; its pixels are not sent again."""
     warnings: tuple[str, ...] | None
-    """None: as before."""
+    """None: the same as before."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +82,15 @@ class Ended:
 
 @dataclass(frozen=True)
 class Closed:
-    """The video is closed, the child ready for the next."""
+    """The video is closed, and the child is ready for the next one."""
 
     is_bloated: bool
-    """The child holds far more memory than at its start and had better be replaced."""
+    """The child uses far more memory than at its start and should be replaced."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A `VideoclfError`."""
+    """A `VideoclfError` was raised."""
 
     error_type: str
     reason: str
@@ -104,7 +105,7 @@ class OutOfMemory:
 
 @dataclass(frozen=True)
 class Bug:
-    """Any other exception."""
+    """Any other exception was raised."""
 
     traceback: str
 
@@ -120,19 +121,19 @@ _KINDS = {kind.__name__: kind for kind in get_args(Message)}
 
 
 def to_plain(message: Message) -> dict[str, Any]:
-    """What `json.dumps` takes."""
+    """Convert a message to plain values for `json.dumps`."""
     return {"kind": type(message).__name__, **_plain(message)}
 
 
 def from_plain(plain: object) -> Message:
-    """The message that `to_plain` was given.
+    """Convert the result of `to_plain` back to a message.
 
     Raises:
-        ValueError: it is no message, or a field is missing, unknown, or of another type.
+        ValueError: it is not a message, or a field is missing, unknown, or of another type.
     """
     kind = plain.pop("kind", None) if isinstance(plain, dict) else None
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise ValueError(f"{plain!r:.80} is no message")
+        raise ValueError(f"{plain!r:.80} is not a message")
     message: Message = _typed(_KINDS[kind], plain)
     return message
 
@@ -158,7 +159,7 @@ def _typed(kind: Any, value: Any) -> Any:
     if isinstance(kind, type) and issubclass(kind, StrEnum | Path) and type(value) is str:
         return kind(value)
     if type(value) is not kind:  # not isinstance: True is no int here
-        raise ValueError(f"{value!r:.80} is no {kind}")
+        raise ValueError(f"{value!r:.80} is not of type {kind}")
     return value
 
 
@@ -168,4 +169,4 @@ def _typed_union(kinds: tuple[Any, ...], value: object) -> Any:
             return _typed(kind, value)
         except ValueError:
             continue
-    raise ValueError(f"{value!r:.80} is none of {kinds}")
+    raise ValueError(f"{value!r:.80} is not of the types {kinds}")

@@ -1,4 +1,4 @@
-"""Decoding children: started, kept for the next clip, and ended with the interpreter."""
+"""Starts the child processes that decode, keeps them for further clips, and ends them with the interpreter."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ _NO_SUCH_PROGRAM = frozenset({errno.ENOENT, errno.EACCES, errno.ENOEXEC})
 
 
 class ChildNotReadyError(Exception):
-    """A new process ended, or was stuck, before it could take a clip; the text says how. Never leaves this room."""
+    """A new process ended, or was stuck, before it could accept a clip; the text says how. Internal to this package."""
 
 
 class Child:
-    """One decoding process, and the wire to it.
+    """One decoding process, and the connection to it.
 
     A plain new interpreter: forking a process with threads is unsafe, and multiprocessing's spawn would run the user's
     main script again.
 
     Raises:
-        ChildNotReadyError: the system starts no process now.
-        DeviceUnavailableError: it never will.
+        ChildNotReadyError: the system cannot start a process at present.
+        DeviceUnavailableError: the system can never start one.
     """
 
     def __init__(self) -> None:
         self.num_clips = 0
-        """How many it has been asked for."""
+        """Number of clips that were requested from it."""
         fds: list[int] = []
         try:
             for _ in range(3):
@@ -84,7 +84,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """Id of the process."""
         return self._process.pid
 
     @property
@@ -93,7 +93,7 @@ class Child:
         return self._process.poll() is None
 
     def wait_until_ready(self) -> None:
-        """Wait for the imports.
+        """Wait until the process has imported what it needs.
 
         Raises:
             ChildNotReadyError: they failed, or the process was killed meanwhile.
@@ -107,10 +107,11 @@ class Child:
             raise ChildNotReadyError(f"it was stuck for {_MAX_START_SECONDS:g} s") from None
         except ValueError as error:
             self.kill()
-            raise ChildNotReadyError(f"it spoke nonsense: {one_line(error)}") from None
+            raise ChildNotReadyError(f"it sent an invalid message: {one_line(error)}") from None
 
     def kill(self, grace_seconds: float = 0.0) -> int | None:
-        """End the process unless it ends by itself within the grace; the exit status as `subprocess` has it."""
+        """End the process unless it ends by itself within ``grace_seconds``. Returns the exit status as `subprocess`
+        does."""
         if grace_seconds:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace_seconds)
@@ -120,7 +121,7 @@ class Child:
         return self._process.returncode
 
     def close(self) -> None:
-        """Close this side's ends; once, and by the thread alone that talks with the child."""
+        """Close this side's ends of the pipes: once, and only in the thread that communicates with the child."""
         assert self._process.stderr is not None
         self._process.stderr.close()
         _close(self._fds)
@@ -135,7 +136,7 @@ class Child:
 
 
 class ChildPool:
-    """Idle children, for any thread to take; the one used last is taken first."""
+    """Idle child processes that any thread may take. The one used last is taken first."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -148,11 +149,11 @@ class ChildPool:
         atexit.register(self.close)
 
     def take(self) -> Child:
-        """A living child of one's own, until it is given back or discarded.
+        """Take a running child for exclusive use, until it is given back or discarded.
 
         Raises:
-            ChildNotReadyError: the one that was started died.
-            DeviceUnavailableError: none can be started.
+            ChildNotReadyError: the child that was started has ended.
+            DeviceUnavailableError: no child can be started.
         """
         while child := self._pop_idle():
             if child.is_alive:
@@ -161,7 +162,7 @@ class ChildPool:
         return self.start()
 
     def start(self) -> Child:
-        """As `take`, but a child that has served no clip yet."""
+        """As `take`, but the child has not decoded any clip yet."""
         with self._lock:  # under it, so that `close` misses no child
             if self._is_closed:
                 raise RuntimeError("the interpreter is shutting down")
@@ -186,10 +187,10 @@ class ChildPool:
         self._num_failed_starts += 1
         if self._was_one_ready or self._num_failed_starts < _MAX_FAILED_STARTS:
             return error
-        return _none_can_start(f"{self._num_failed_starts} in a row were not ready; of the last one: {error}")
+        return _none_can_start(f"{self._num_failed_starts} processes in a row did not start; the last one: {error}")
 
     def give_back(self, child: Child) -> None:
-        """The child is between two clips; no more idle ones than cores are kept."""
+        """Give back a child that is between two clips. No more idle children than cores are kept."""
         with self._lock:
             is_kept = len(self._idle) < (os.cpu_count() or 1) and not self._is_closed
             if is_kept:
@@ -199,7 +200,7 @@ class ChildPool:
             self.discard(child)
 
     def discard(self, child: Child, grace_seconds: float = 0.0) -> int | None:
-        """End a child, see `Child.kill`."""
+        """End a child; see `Child.kill`."""
         status = child.kill(grace_seconds)
         child.close()
         with self._lock:
@@ -207,7 +208,7 @@ class ChildPool:
         return status
 
     def close(self) -> None:
-        """End all children, idle or not; a process that was forked from this one leaves them alone."""
+        """End all children, idle or not. A process that was forked from this one does not end them."""
         if os.getpid() != self._process_id:
             return
         with self._lock:
@@ -230,7 +231,7 @@ class ChildPool:
 
 
 def children() -> ChildPool:
-    """This process's pool."""
+    """The pool of this process."""
     return _pool_of_process(os.getpid())
 
 
@@ -248,7 +249,7 @@ def _environment() -> dict[str, str]:
 
 
 def signal_name(number: int) -> str:
-    """As in ``SIGKILL``."""
+    """The name of a signal, such as ``SIGKILL``."""
     try:
         return signal.Signals(number).name
     except ValueError:

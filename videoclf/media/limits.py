@@ -1,4 +1,4 @@
-"""What a stranger's video may ask of this machine."""
+"""Limits on the resources that an untrusted video may use."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from videoclf.option_names import option
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds checked while a file is probed and decoded; beyond them it is refused."""
+    """Bounds that are checked while a file is probed and decoded. A file beyond them is refused."""
 
     max_pixels_per_frame: int = 8192 * 8192
     """201 MB of RGB: above any camera's 8K, below what a forged header can claim."""
 
     max_streams: int = 100
-    """Sound, subtitles and data included; the demuxer allocates for each."""
+    """Includes audio, subtitles and data; the demuxer allocates for each."""
 
     max_packets: int = 10_000_000
     """Of the video stream; a day of 60 frames a second has 5 million. The demuxer's own index is built before they can
@@ -27,17 +27,17 @@ class Limits:
     """A day; a file that claims more is damaged or hostile."""
 
     max_seconds_per_frame: float = 600.0
-    """On average over the video; a file that shows fewer frames is no video, but would cost as much as one."""
+    """On average over the video. A file with fewer frames is not a video, but would cost as much as one."""
 
     max_decode_seconds: float = 3600.0
-    """Spent in the codec on one video, the consumer's own time not counted; checked between packets."""
+    """Time in the codec for one video, without the consumer's own time; checked between packets."""
 
     max_stall_seconds: float = 60.0
-    """For one step of an isolated decoder: opening a file, or coming to the next frame wanted. A child that takes
-    longer is ended."""
+    """For one step of an isolated decoder: opening a file, or decoding up to the next wanted frame. A child process
+    that takes longer is ended."""
 
     max_memory_bytes: int = 4 << 30
-    """What decoding one video may hold: estimated from its frame size before decoding, enforced by the operating
+    """Memory for decoding one video: estimated from its frame size before decoding, and enforced by the operating
     system in an isolated decoder."""
 
 
@@ -49,7 +49,7 @@ _LARGEST_OF_OTHERS = 2_000_000_000
 
 
 def limits_with(changes: Iterable[str]) -> Limits:
-    """The default limits with some changed.
+    """The default limits, with changes.
 
     >>> limits_with(["max_duration_seconds=60"]).max_duration_seconds
     60.0
@@ -58,7 +58,7 @@ def limits_with(changes: Iterable[str]) -> Limits:
         changes: ``NAME=VALUE``.
 
     Raises:
-        UsageInvalidError: no such limit, or no number above 0.
+        UsageInvalidError: there is no such limit, or the value is not a number above 0.
     """
     limits = DEFAULT_LIMITS
     known = [field.name for field in fields(Limits)]
@@ -66,7 +66,7 @@ def limits_with(changes: Iterable[str]) -> Limits:
         name, _, text = change.partition("=")
         if name not in known:
             raise UsageInvalidError(
-                "no such limit", source=option("limit", change), hint=f"there are {', '.join(known)}"
+                "there is no such limit", source=option("limit", change), hint=f"available: {', '.join(known)}"
             )
         kind = type(getattr(limits, name))
         try:

@@ -1,4 +1,4 @@
-"""Frames by OpenCV: reads a file through and keeps the wanted frames. (OpenCV's seeking is not exact.)"""
+"""Decodes with OpenCV: reads a file from the start and keeps the wanted frames. (OpenCV's seeking is not exact.)"""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _MAX_CLOCK_ERROR_SECONDS = 1e-3
 """OpenCV tells a frame's time in milliseconds, rounded to the container's ticks."""
 
 
-_CANNOT_CONVERT = "cannot convert interlaced pictures: it gives a black one, or the last one once more"
+_CANNOT_CONVERT = "cannot convert interlaced frames: it returns a black one, or repeats the last one"
 
 
 class OpencvDecoder:
-    """An admitted file's frames.
+    """Decodes the frames of an admitted file.
 
     Args:
-        admission: what the gate let through; its demuxer is the only one that OpenCV may use.
-        known: what PyAV found out about the file.
-        budget: where time is counted.
+        admission: the file that the gate admitted; its demuxer is the only one that OpenCV may use.
+        known: PyAV's decoder for the same file.
+        budget: counts the time.
         num_threads: of the codec.
 
     Raises:
@@ -54,7 +54,9 @@ class OpencvDecoder:
         """Of a row of equal pictures; None where the last one differed from the one before."""
         self._budget = budget
         if known.has_marks:
-            raise self._failure("does not tell which frames lack something of this file, which lost packets")
+            raise self._failure(
+                "does not report which frames of this file are incomplete, although packets are missing"
+            )
         parameters = [cv2.CAP_PROP_N_THREADS, num_threads]
         if known.has_several_video_streams:  # OpenCV cannot open all files when told which stream to take
             parameters += [cv2.CAP_PROP_VIDEO_STREAM, known.video_stream]
@@ -65,16 +67,16 @@ class OpencvDecoder:
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
 
     def close(self) -> None:
-        """Give back the file and the codec."""
+        """Close the file and the codec."""
         self._capture.release()
 
     def fetch(
         self, display_ordinals: Sequence[int], shown: ShownTimes, display: Display
     ) -> Iterator[tuple[int, UInt8Array]]:
-        """Only these frames (strictly ascending), each with its place in the order of display.
+        """Decode only these frames (strictly ascending), and yield each with its position in the order of display.
 
         Raises:
-            DecodeFailedError: a frame is missing, or is not the one that should come at its place.
+            DecodeFailedError: a frame is missing, or is not the one expected at its position.
         """
         if display.is_interlaced:
             raise self._failure(_CANNOT_CONVERT)
@@ -84,7 +86,7 @@ class OpencvDecoder:
         clocks_tell = shown.are_certain
         for ordinal in range(last_wanted + 1):
             if not self._budget.timed(self._capture.grab):
-                raise self._failure(f"gave {ordinal} frames, of which number {last_wanted + 1} was wanted")
+                raise self._failure(f"returned {ordinal} frames, but number {last_wanted + 1} is needed")
             last_clock_seconds, clock_seconds = clock_seconds, self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             if ordinal == 0:
                 first_clock_seconds = clock_seconds
@@ -119,7 +121,7 @@ class OpencvDecoder:
     def _check_clock(self, clock_seconds: float, expected_seconds: float) -> None:
         if abs(clock_seconds - expected_seconds) > _MAX_CLOCK_ERROR_SECONDS:
             raise self._failure(
-                f"gave the frame of {clock_seconds:.3f} s where that of {expected_seconds:.3f} s is next"
+                f"returned the frame at {clock_seconds:.3f} s instead of the one at {expected_seconds:.3f} s"
             )
 
     def _check_count(self, num_read: int, num_expected: int) -> None:
@@ -127,7 +129,7 @@ class OpencvDecoder:
         while num_read <= num_expected and self._capture.grab():
             num_read += 1
         if num_read != num_expected:
-            raise self._failure(f"gave {num_read} frames instead of {num_expected}")
+            raise self._failure(f"returned {num_read} frames instead of {num_expected}")
 
     def _failure(self, fault: str) -> DecodeFailedError:
         return DecodeFailedError(

@@ -1,4 +1,4 @@
-"""How videos are read: which decoder, how exactly, how carefully, within which limits."""
+"""Options for reading videos: decoder, frame selection, isolation and limits."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from videoclf.media.limits import DEFAULT_LIMITS, Limits
 
 
 def num_cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 DEFAULT_NUM_THREADS = min(4, num_cores())
-"""Videos decoded at once; more gain nothing once the network waits for nobody."""
+"""Number of videos decoded at once. More do not help once the network never waits for frames."""
 
 
 class DecoderName(StrEnum):
-    """Who decodes. All pick the same frames; none steps in for another."""
+    """The decoder. All select the same frames; none silently replaces another."""
 
     PYAV = "pyav"
     OPENCV = "opencv"
@@ -27,25 +27,25 @@ class DecoderName(StrEnum):
 
 
 class Picking(StrEnum):
-    """Which frame stands for a moment."""
+    """Which frame is used for a sample time."""
 
     EXACT = "exact"
-    """The one on display then."""
+    """The frame on display at that time."""
     FAST = "fast"
-    """One that is cheaper to decode may, if it is on display less than half the distance between two moments, and
-    less than a quarter of a second, away."""
+    """A nearby frame that is cheaper to decode may be used. It is on display less than half the distance between two
+    sample times, and less than a quarter of a second, away."""
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a caller may choose about reading; the same for training, extraction, prediction and checks."""
+    """Options for reading videos; the same for training, extraction, prediction and checks."""
 
     decoder: DecoderName = DecoderName.PYAV
     picking: Picking = Picking.EXACT
     isolate: bool = False
-    """Decode in child processes: a codec that crashes or hangs ends its child, not the run."""
+    """Decode in child processes: if a codec crashes or hangs, only that clip fails."""
     video_stream: int | None = None
-    """Which of a file's video streams, counted from 0; None for the one a player would show."""
+    """Number of the video stream, from 0; None: the one that a player would show."""
     limits: Limits = DEFAULT_LIMITS
 
 

@@ -1,4 +1,4 @@
-"""How a file asks for its pictures to be turned: the display matrix that its container, EXIF data or codec carries."""
+"""Reads the rotation that a file requires: the display matrix of its container, EXIF data or codec."""
 
 from __future__ import annotations
 
@@ -24,23 +24,24 @@ _UNKNOWN_KINDS = sorted(set(range(64)) - {kind.value for kind in SideDataType})
 
 @dataclass(frozen=True)
 class Orientation:
-    """What is done to a stored picture to display it."""
+    """How a stored frame is rotated and mirrored for display."""
 
     rotation_degrees: int = 0
     """Counter-clockwise: 0, 90, 180 or 270."""
     is_mirrored: bool = False
-    """Columns are reversed, before the rotation."""
+    """Columns are reversed before the rotation."""
     ignored: str = ""
-    """What the file asks for beyond that, in words; empty where there is nothing."""
+    """Display instructions that are not followed, as text; empty if there are none."""
     ignored_aspect: float | None = None
-    """The shape of pixels that FFmpeg makes of what is ignored."""
+    """The pixel aspect ratio that FFmpeg derives from the ignored instructions."""
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Orientation:
-        """As a frame's display matrix asks for.
+        """The orientation that a frame's display matrix requires.
 
-        A matrix that does not turn by quarters, or is none at all (zeros, as some muxers write them), leaves the
-        picture as it is stored, and is ignored in words. So is a scale; shapes of pixels are the container's to tell.
+        A matrix that does not rotate by a multiple of 90°, or that is invalid (zeros, as some muxers write them), is
+        ignored and reported: the frame stays as stored. A scale is ignored and reported too, because the pixel aspect
+        ratio is taken from the container.
         """
         matrix = _display_matrix(frame)
         return cls() if matrix is None else _orientation(matrix)
@@ -52,14 +53,14 @@ def _orientation(matrix: Sequence[int]) -> Orientation:
     scales = math.hypot(a, b), math.hypot(c, d)
     text = "a display matrix of " + " ".join(f"{number:g}" for number in (a, b, c, d))
     if min(scales) == 0:
-        return Orientation(ignored=f"{text}, which displays nothing,")
+        return Orientation(ignored=f"{text}, which is invalid,")
     across = (abs(b) / scales[0], abs(c) / scales[1])
     along = (abs(a) / scales[0], abs(d) / scales[1])
     is_distorted = (u, v) != (0, 0) or min(max(across), max(along)) > _LARGEST_DEVIATION
     if is_distorted:
         widths, heights = math.hypot(a, c), math.hypot(b, d)
         aspect = widths / heights if heights else None
-        return Orientation(ignored=f"{text}, which is no turn by quarters,", ignored_aspect=aspect)
+        return Orientation(ignored=f"{text}, which is not a rotation by a multiple of 90°,", ignored_aspect=aspect)
     is_mirrored = a * d - b * c < 0
     rotation_degrees = round(-math.degrees(math.atan2(b, a)) / 90) * 90
     # unequal scales are a shape of pixels, which FFmpeg tells as such

@@ -1,4 +1,4 @@
-"""What a video stream's packets say before any is decoded: when each frame is shown, and what decoding it takes."""
+"""The table of a video stream's packets: when each frame is shown, and which packets must be decoded for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from videoclf.media.frames import Float64Array
-from videoclf.media.sampling import MOMENT_TOLERANCE_SECONDS
+from videoclf.media.sampling import TIME_TOLERANCE_SECONDS
 
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -20,13 +20,13 @@ _MAX_STAMP_ROUNDING_SECONDS = 0.5e-3
 
 
 def stamp_rounding_seconds(tick_seconds: float) -> float:
-    """How much earlier than its timestamp a frame may be meant to appear."""
-    return min(tick_seconds / 2, _MAX_STAMP_ROUNDING_SECONDS) + MOMENT_TOLERANCE_SECONDS
+    """How much earlier than its timestamp a frame counts as shown, because timestamps are rounded."""
+    return min(tick_seconds / 2, _MAX_STAMP_ROUNDING_SECONDS) + TIME_TOLERANCE_SECONDS
 
 
 @dataclass(frozen=True)
 class PacketTable:
-    """One entry a packet, in decoding order; every packet gives one frame, and all timestamps differ."""
+    """One entry per packet, in decoding order. Every packet gives one frame, and all timestamps differ."""
 
     pts_ticks: Int64Array
     dts_ticks: Int64Array
@@ -41,31 +41,31 @@ class PacketTable:
 
     @cached_property
     def decoding_ordinals(self) -> Int64Array:
-        """For each frame in the order of display, where its packet stands in decoding order."""
+        """For each frame in the order of display, the position of its packet in decoding order."""
         return self._sorted_ordinals[self.num_never_shown :]
 
     @cached_property
     def num_never_shown(self) -> int:
-        """Frames before the first that can be decoded."""
+        """Number of frames before the first that can be decoded."""
         return 0 if self.first_shown_ticks is None else int((self.pts_ticks < self.first_shown_ticks).sum())
 
     @cached_property
     def shown_ticks(self) -> Int64Array:
-        """When each frame appears, in the order of display."""
+        """When each frame is first shown, in the order of display."""
         return self.pts_ticks[self.decoding_ordinals]
 
     @cached_property
     def shown_seconds(self) -> Float64Array:
-        """The same, counted from the first."""
+        """The same in seconds from the first frame."""
         return np.asarray((self.shown_ticks - self.shown_ticks[0]) * self.tick_seconds, dtype=np.float64)
 
     @cached_property
     def keyframe_ordinals(self) -> Int64Array:
-        """In decoding order, where decoding may start; the very first packet always."""
+        """Positions in decoding order where decoding may start; always includes the first packet."""
         return np.union1d([0], np.flatnonzero(self.is_keyframe)).astype(np.int64)
 
     def starts_for(self, decoding_ordinals: Int64Array) -> Int64Array:
-        """Where decoding has to start for each packet's frame: the last keyframe before it that is also shown no later.
+        """Where decoding must start for each packet's frame: the last keyframe before it that is not shown later.
 
         (A frame that follows a keyframe in the file but is shown before it may need what came before that keyframe.)
         """
@@ -78,7 +78,7 @@ class PacketTable:
             places = places - too_late
 
     def ordinal_of(self, pts_ticks: int) -> int | None:
-        """The decoding ordinal of the packet with this timestamp; None where there is none."""
+        """The decoding ordinal of the packet with this timestamp; None if there is none."""
         place = int(np.searchsorted(self.pts_ticks, pts_ticks, sorter=self._sorted_ordinals))
         if place == len(self) or self.pts_ticks[self._sorted_ordinals[place]] != pts_ticks:
             return None
@@ -90,42 +90,42 @@ class PacketTable:
 
 @dataclass(frozen=True)
 class ShownTimes:
-    """When each frame of a video appears, in the order of display."""
+    """When each frame of a video is first shown, in the order of display."""
 
     seconds: Float64Array
     """Counted from the first."""
     start_seconds: float
-    """The first one's, by the container's clock."""
+    """Time of the first frame, by the container's clock."""
     tick_seconds: float
     num_before: int
-    """Frames in the file before the first that can be decoded."""
+    """Number of frames in the file before the first that can be decoded."""
     are_certain: bool
-    """False: timestamps cannot be believed, and decoding told the order."""
+    """False: timestamps are unreliable, and decoding gave the order."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """Packets that are decoded one after the other for some wanted frames."""
+    """Consecutive packets that are decoded for some wanted frames."""
 
     first_ordinal: int
-    """A keyframe's, in decoding order."""
+    """Position of a keyframe in decoding order."""
     last_ordinal: int
-    """Of the last packet that is needed."""
+    """Position of the last packet that is needed."""
     display_ordinals: tuple[int, ...]
-    """The wanted frames, ascending in the order of display."""
+    """Positions of the wanted frames in the order of display, ascending."""
 
     @property
     def num_packets(self) -> int:
-        """To be read; not all of them are decoded."""
+        """Number of packets to be read; not all of them are decoded."""
         return self.last_ordinal - self.first_ordinal + 1
 
 
 def plan_runs(table: PacketTable, display_ordinals: Sequence[int]) -> list[Run]:
-    """The runs of packets that give the wanted frames: between two of them nothing needs to be read or decoded.
+    """Plan the runs of packets that give the wanted frames. Between two runs nothing is read or decoded.
 
     Args:
         table: the stream's packets.
-        display_ordinals: wanted frames, strictly ascending.
+        display_ordinals: positions of the wanted frames, strictly ascending.
     """
     runs: list[Run] = []
     ordinals = table.decoding_ordinals[np.asarray(display_ordinals, dtype=np.int64)]

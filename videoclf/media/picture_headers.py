@@ -1,6 +1,7 @@
-"""What a packet says of its picture before it is decoded: whether others refer to it, whether decoding recovers there.
+"""Reads from a packet, before decoding, whether other frames refer to its frame and whether decoding recovers there.
 
-Decoders know both and tell neither. Only the first bytes are read; what is not understood counts as referred to.
+Decoders know both but report neither. Only the first bytes are read. A frame whose header is not understood counts as
+a reference frame.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ _RECOVERY_POINT = 6
 
 @dataclass(frozen=True)
 class PictureHeader:
-    """Of one packet."""
+    """The header of one packet's frame."""
 
     is_referred_to: bool = True
-    """Whether pictures decoded later may refer to it."""
+    """Whether frames that are decoded later may refer to it."""
     gives_a_frame: bool = False
-    """Whether it certainly holds a picture of its own that a decoder shows if nothing is wrong."""
+    """Whether it certainly contains a frame of its own that a decoder returns if nothing is wrong."""
     is_after_gap: bool = False
-    """Whether a picture that others refer to is missing before it."""
+    """Whether a reference frame is missing before it."""
     num_recovery_pictures: int | None = None
-    """After so many more pictures that are referred to, nothing of before this one shows any longer; None where the
-    packet does not say. A picture that is refreshed stripe by stripe has no keyframes, but this."""
+    """After this many more reference frames, no content from before this frame is visible; None if the packet does not
+    say. Streams that refresh frames stripe by stripe have this instead of keyframes."""
 
 
 UNKNOWN = PictureHeader()
@@ -41,7 +42,7 @@ class PictureHeaders:
 
     Args:
         codec_name: FFmpeg's name of the decoder.
-        extradata: of the codec; tells how H.264 and HEVC packets are divided.
+        extradata: the codec's extradata, which says how H.264 and HEVC packets are divided.
     """
 
     def __init__(self, codec_name: str, extradata: bytes | None) -> None:
@@ -50,7 +51,7 @@ class PictureHeaders:
         self._codec_name = codec_name
         self._frame_numbers = FrameNumbers()
         self._length_bytes = 0
-        """Of the number before each unit; 0 where start codes divide them."""
+        """Size of the length field before each unit; 0 if units are separated by start codes."""
         length_at = {"h264": 4, "hevc": 21}.get(codec_name, 0)
         if length_at and extradata[:1] == b"\x01" and len(extradata) > length_at:
             self._length_bytes = (extradata[length_at] & 3) + 1
@@ -59,7 +60,7 @@ class PictureHeaders:
                 self._frame_numbers.take_parameter_set(unit)
 
     def of(self, packet: memoryview) -> PictureHeader:
-        """What the packet's content says."""
+        """The header of a packet's frame."""
         if self._codec_name == "h264":
             return _h264(bytes(packet[:_READ_BYTES]), self._length_bytes, self._frame_numbers)
         if self._read is None:

@@ -1,9 +1,9 @@
-"""Frames by PyAV: FFmpeg's libraries inside the wheel.
+"""Decodes with PyAV, whose wheel contains FFmpeg's libraries.
 
-Where the packets' timestamps can be believed, only what the wanted frames need is read and decoded: decoding starts at
-the keyframe before a wanted frame and ends with it, and what no other frame refers to is skipped on the way. (That is
-exact: the wanted frames are bit for bit those of a full decode.) Runs from one keyframe to the next do not depend on
-each other, so several are decoded at once where there are cores. Elsewhere all frames are decoded, one after the other.
+If the packets' timestamps are reliable, only what the wanted frames need is read and decoded. Decoding starts at the
+keyframe before a wanted frame and ends with that frame; frames without dependants are skipped on the way. (This is
+exact: the wanted frames are bit for bit those of a full decode.) Runs from one keyframe to the next are independent, so
+several are decoded at once if there are cores. Otherwise all frames are decoded in order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from videoclf.errors import DecodeFailedError
 from videoclf.media.budget import Budget, codec_memory_bytes
 from videoclf.media.gate import Admission
 from videoclf.media.options import ReadOptions
-from videoclf.media.ordered_workers import LaneLimits, work_in_lanes
+from videoclf.media.ordered_workers import WorkLimits, results_in_order
 from videoclf.media.packets import PacketTable, Run, plan_runs
 from videoclf.media.pyav_stream import Convert, Fetched, OpenStream, PacketsMisleadError, T
 
@@ -35,16 +35,16 @@ _SHORT_RUN_PACKETS = 30
 _HELD_BYTES = 48 << 20
 """Of frames that wait for their turn while several runs are decoded at once."""
 
-_REFERS_TO_MISSING = "a frame is damaged, or refers to one that is"
+_REFERS_TO_MISSING = "a frame is damaged, or refers to a damaged one"
 
 
 class PyavDecoder:
-    """An admitted file's frames.
+    """Decodes the frames of an admitted file.
 
     Args:
-        admission: what the gate let through.
+        admission: the file that the gate admitted.
         options: stream and limits.
-        budget: where time and damage are counted.
+        budget: counts time and damage.
         num_threads: for codecs and runs together.
     """
 
@@ -56,10 +56,10 @@ class PyavDecoder:
         self._max_memory_bytes = options.limits.max_memory_bytes
         self._lock = threading.Lock()
         self._streams: list[OpenStream] = []
-        """All that were opened; to be closed at the end, whoever still holds them."""
+        """All streams that were opened. They are closed at the end, even if another thread still uses one."""
         self._idle: OpenStream | None = None
         self.first_damaged_pts: int | None = None
-        """When the first keyframe that came out damaged is displayed, in ticks."""
+        """Presentation time of the first damaged keyframe, in ticks."""
         try:
             self._idle = first = self._take_stream()
             self.scan = first.scan()
@@ -81,7 +81,7 @@ class PyavDecoder:
             raise
 
     def close(self) -> None:
-        """Give back the file and the codecs."""
+        """Close the file and the codecs."""
         with self._lock:
             for stream in self._streams:
                 stream.close()
@@ -99,7 +99,7 @@ class PyavDecoder:
         return stream
 
     def start_anew(self) -> None:
-        """Give up the open codec, which may have been left in a state of its own."""
+        """Discard the open codec, whose state may be unknown."""
         with self._lock:
             idle, self._idle = self._idle, None
         if idle is not None:
@@ -114,13 +114,13 @@ class PyavDecoder:
             self._idle = stream
 
     def all_frames(self, *, only_first: bool = False) -> Iterator[av.VideoFrame]:
-        """Every frame in the order of display, one at least; damaged packets and frames are passed over and counted.
+        """Yield every frame in the order of display, at least one. Damaged packets and frames are skipped and counted.
 
         Args:
-            only_first: no more than the first will be asked for, which threads would delay.
+            only_first: only the first frame will be requested, which threads would delay.
 
         Raises:
-            DecodeFailedError: there is none.
+            DecodeFailedError: there is no frame.
         """
         num_frames = 0
         with self._stream() as stream:
@@ -141,7 +141,7 @@ class PyavDecoder:
             raise DecodeFailedError(
                 f"no frame of its {self.codec_name} video could be decoded ({self._budget.damage or 'no frame in it'})",
                 source=self._path,
-                hint="it is damaged, encrypted or cut short: get it again",
+                hint="it is damaged, encrypted or cut short: download or copy it again",
             )
 
     def _sound_frames(self, stream: OpenStream, num_threads: int) -> Iterator[av.VideoFrame]:
@@ -163,10 +163,10 @@ class PyavDecoder:
                     self.first_damaged_pts = frame.pts
 
     def fetch(self, table: PacketTable, display_ordinals: Sequence[int], convert: Convert[T]) -> Iterator[Fetched[T]]:
-        """Only these frames (strictly ascending), converted in the threads that decode them.
+        """Yield only these frames (strictly ascending), converted in the threads that decode them.
 
         Raises:
-            PacketsMisleadError: a frame did not come, or not whole, or out of order.
+            PacketsMisleadError: a frame did not come, or was incomplete or out of order.
         """
         if self.has_marks:  # the packets say nothing of frames that are missing
             raise PacketsMisleadError
@@ -182,9 +182,9 @@ class PyavDecoder:
                 yield from stream.fetch(run, table, convert)
 
     def is_interlaced(self, pts_seconds: float) -> bool:
-        """Whether the odd and even rows of the frame shown then (by the container's clock) are half a frame apart.
+        """Whether the frame on display at this time (by the container's clock) is interlaced.
 
-        False where packets do not lead to it.
+        False if packets do not lead to the frame.
         """
         table = self.scan.table
         if table is None:
@@ -205,8 +205,8 @@ class PyavDecoder:
                 yield lambda run: stream.fetch(run, table, convert, stopped)
 
         num_held = max(1, _HELD_BYTES // max(1, self._num_pixels * 3 * 2 * num_workers))
-        limits = LaneLimits(num_workers, max_jobs=2 * num_workers, max_results_per_lane=num_held)
-        for fetched in work_in_lanes(runs, open_worker, limits):
+        limits = WorkLimits(num_workers, max_jobs=2 * num_workers, max_results_per_job=num_held)
+        for fetched in results_in_order(runs, open_worker, limits):
             if fetched is not None:
                 yield fetched
 

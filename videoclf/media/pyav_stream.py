@@ -1,4 +1,4 @@
-"""One open file of PyAV's, its video stream and that stream's codec: packets in, frames out, for one thread."""
+"""An open PyAV container with its video stream and codec, for one thread: packets in, frames out."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ _MISSING = "a packet gives no frame"
 
 T = TypeVar("T")
 Fetched: TypeAlias = tuple[int, T]
-"""A wanted frame's place in the order of display, and what it was converted to."""
+"""The position of a wanted frame in the order of display, and the result of its conversion."""
 Convert = Callable[[av.VideoFrame], T]
 
 
 class PacketsMisleadError(Exception):
-    """The packets did not give the frames that they announced: all must be decoded, in order.
+    """The packets did not give the frames that they announced: everything must be decoded in order.
 
-    Never leaves this room.
+    Internal to this package.
     """
 
 
 class OpenStream:
-    """One open container, its video stream and that stream's codec; for one thread."""
+    """An open container with its video stream and codec, for one thread."""
 
     def __init__(self, admission: Admission, options: ReadOptions, budget: Budget) -> None:
         self.admission = admission
@@ -73,13 +73,13 @@ class OpenStream:
         self._is_closed = False
         self._beginning: tuple[Any, ...] | None = None
         self._held: list[Any] = []
-        """All packets of a small file, from the scan on: they need not be sought and read again."""
+        """All packets of a small file, kept from the scan on so that they need not be read again."""
         self._held_starts: list[int] = []
-        """For each decoding ordinal its place there, what an edit list leaves out before it included."""
+        """For each decoding ordinal its position there, including packets before it that an edit list skips."""
         self.has_marks = False
         """The demuxer found that something is missing."""
         self._hands_palette_once = False
-        """The demuxer does so with the first packet it reads, and never again."""
+        """The demuxer returns a palette with the first packet only."""
         self._open()
 
     def _open(self) -> None:
@@ -95,7 +95,7 @@ class OpenStream:
         self._is_after_discarded = False
 
     def close(self) -> None:
-        """Give back the file and the codec; any thread may do it, also while another one decodes."""
+        """Close the file and the codec. Any thread may call it, even while another one decodes."""
         self._is_closed = True
         if self._codec_lock.acquire(blocking=False):  # else who decodes does it
             self._still_threads()
@@ -114,7 +114,7 @@ class OpenStream:
             self.codec.flush_buffers()
 
     def set_threads(self, num_threads: int) -> None:
-        """For the codec, once it is opened; a codec that runs already is opened anew."""
+        """Set the codec's number of threads for when it is opened. A codec that is already running is opened again."""
         is_other_number, self._num_threads = num_threads != self._num_threads, num_threads
         if self.codec.is_open and is_other_number:
             self._reopen()
@@ -134,11 +134,11 @@ class OpenStream:
                 raise DecodeFailedError(
                     f"its {self.codec.name} codec cannot be opened ({one_line(error)})",
                     source=self.admission.path,
-                    hint="it is damaged: get it again",
+                    hint="it is damaged: download or copy it again",
                 ) from error
 
     def scan(self) -> StreamScan:
-        """Read all packets, decoding none; afterwards the container stands at its end."""
+        """Read all packets without decoding them. The container is at its end afterwards."""
         self._next_ordinal = None
         first = next(self._packets, None)
         if first is not None and not isinstance(first, av.error.FFmpegError):
@@ -179,7 +179,7 @@ class OpenStream:
         return self.codec.name in _KEYFRAMES_ARE_KEYFRAMES or bool(self.codec.codec.intra_only)
 
     def frames(self) -> Iterator[tuple[av.VideoFrame, bool]]:
-        """All from here on, in the order of display, and whether each is sound."""
+        """Yield all frames from here on, in the order of display, and whether each is intact."""
         self.codec.skip_frame = "DEFAULT"
         tracker = self._tracker()
         for frame, is_sound in self._decoded(tracker):
@@ -203,7 +203,7 @@ class OpenStream:
     def fetch(
         self, run: Run, table: PacketTable, convert: Convert[T], stopped: threading.Event | None = None
     ) -> Iterator[Fetched[T]]:
-        """The wanted frames of one run."""
+        """Yield the wanted frames of one run."""
         wanted = {int(table.shown_ticks[ordinal]): ordinal for ordinal in run.display_ordinals}
         awaited = deque(wanted)
         last_pts: int | None = None
@@ -284,7 +284,7 @@ class OpenStream:
         yield from tracker.leave(frames)
 
     def go_to(self, ordinal: int, table: PacketTable | None) -> None:
-        """The next packet is the one with this place in decoding order; without a table only 0 can be gone to."""
+        """Seek to the packet with this position in decoding order. Without a table only 0 is possible."""
         if self.codec.is_open:
             self.codec.flush_buffers()
         at = self._next_ordinal

@@ -1,8 +1,8 @@
-"""The one reader: videos to windows of frames; ordered, bounded, threaded, and a failure is a value.
+"""Reads videos as windows of frames: in order, in threads, with bounded memory. A failure is a value.
 
-Training, extraction, prediction and checks all read through `read_clips`. Decoding runs in threads (the codecs release
-the GIL); each thread works on one clip and hands over one window at a time, so that what is held is bounded by the
-number of threads, not by the length of a video or of the list.
+Training, extraction, prediction and checks all read with `read_clips`. Decoding runs in threads (the codecs release
+the GIL). Each thread works on one clip and returns one window at a time, so memory is bounded by the number of threads,
+not by the length of a video or of the list.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from videoclf.errors import DecodeFailedError, MediaError
 from videoclf.media.frames import RgbFrame, RgbFrames, VideoInfo
 from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
-from videoclf.media.ordered_workers import LaneLimits, Stopped, work_in_lanes
+from videoclf.media.ordered_workers import Stopped, WorkLimits, results_in_order
 from videoclf.media.sampling import SamplingPlan
 from videoclf.media.video import Video
 
@@ -38,16 +38,17 @@ class ClipRequest:
 
     path: Path
     fps: float
-    """Moments a second."""
+    """Sample times per second."""
     max_frames: int
-    """Moments in a window, at most."""
+    """Maximum number of frames in a window."""
     window_seed: int | None = None
-    """None: every window of the video. A number: one of them, chosen at random by it."""
+    """None: every window of the video. A number: one window, chosen at random with this seed."""
     shuffle_time: bool = False
     """True: the frames of a window are put in a random order that depends on the file's name alone."""
     jitter_steps: float = 0.0
-    """With a ``window_seed``: each moment is moved by up to so many steps either way, never before the first frame or
-    beyond the last moment. Up to 0.5, their order is kept."""
+    """With a ``window_seed``: each sample time is moved by up to this many steps in either direction, never before the
+    first
+    frame or beyond the last sample time. Up to 0.5, the order is kept."""
 
 
 T = TypeVar("T")
@@ -58,27 +59,27 @@ class ReadWindow(Generic[T]):
     """One window of one video, transformed."""
 
     request_index: int
-    """Position of the video among the requests."""
+    """Position of the video in the requests."""
     value: T
 
 
 @dataclass(frozen=True)
 class ReadEnd:
-    """The last word on one video, after its windows."""
+    """The end of one video, after its windows."""
 
     request_index: int
     info: VideoInfo | None
-    """None where the file could not be opened."""
+    """None if the file could not be opened."""
     warnings: tuple[str, ...]
     num_repeated: int
-    """Moments that show the same frame as the moment before."""
+    """Number of sample times with the same frame as the sample time before."""
     failure: MediaError | None
-    """Why there is no window, or not the rest of them."""
+    """Why there are no windows, or no more of them."""
 
 
 Chunks: TypeAlias = Iterator[RgbFrames]
 Transform: TypeAlias = Callable[[Chunks], T]
-"""Turns one window, given as chunks of frames, into what the consumer wants. Runs in the reader's threads."""
+"""Converts one window, given as chunks of frames, to what the consumer needs. Runs in the reader's threads."""
 
 
 def read_clips(
@@ -88,17 +89,17 @@ def read_clips(
     num_threads: int,
     options: ReadOptions = DEFAULT_READ_OPTIONS,
 ) -> Iterator[ReadWindow[T] | ReadEnd]:
-    """Read videos in the order asked for: the windows of the first and its end, those of the second, ...
+    """Read videos in the order of the requests: the windows of the first and its end, those of the second, and so on.
 
     Args:
         requests: taken one by one, shortly before they are needed; may be endless.
         transform: see `Transform`.
         num_threads: videos in work at once; as many more may wait, decoded, for the consumer.
-        options: who decodes, and how.
+        options: decoder, frame selection, isolation and limits.
 
     Yields:
         For each request zero or more `ReadWindow`, then one `ReadEnd`. A video that cannot be read ends with a
-        failure; an exception that is no `MediaError` (a bug, memory) is raised here.
+        failure. An exception that is not a `MediaError` (a bug, memory) is raised here.
     """
     for item in read_clips_or_wait(requests, transform, num_threads=num_threads, options=options):
         if item is not None:
@@ -113,10 +114,10 @@ def read_clips_or_wait(
     options: ReadOptions = DEFAULT_READ_OPTIONS,
     max_wait_seconds: float | None = None,
 ) -> Iterator[ReadWindow[T] | ReadEnd | None]:
-    """As `read_clips`, but gives None whenever nothing has come for ``max_wait_seconds``: time to use what is there."""
+    """As `read_clips`, but yields None when nothing has come for ``max_wait_seconds``, so that the caller can go on."""
     reader = _Reader(transform, options, num_threads)
-    limits = LaneLimits(num_threads, max_jobs=2 * num_threads, max_results_per_lane=2)
-    yield from work_in_lanes(enumerate(requests), reader.worker, limits, max_wait_seconds=max_wait_seconds)
+    limits = WorkLimits(num_threads, max_jobs=2 * num_threads, max_results_per_job=2)
+    yield from results_in_order(enumerate(requests), reader.worker, limits, max_wait_seconds=max_wait_seconds)
 
 
 class _Reader(Generic[T]):
@@ -160,7 +161,7 @@ class _Reader(Generic[T]):
             failure = error
         if failure is None and tally.num_frames == 0:
             failure = DecodeFailedError(
-                "ends before the first moment asked for", source=request.path, hint="get the file again"
+                "ends before the first requested time", source=request.path, hint="download or copy the file again"
             )
         yield ReadEnd(index, info, warnings, tally.num_repeated, failure)
 
@@ -178,10 +179,10 @@ class _Reader(Generic[T]):
 
 
 def open_video(path: Path, options: ReadOptions, *, num_threads: int) -> Video | IsolatedVideo:
-    """A video to be used as a context manager, decoded here or, if the options say so, in a child process.
+    """Open a video for use as a context manager. It is decoded here or, if the options say so, in a child process.
 
     Raises:
-        MediaError: it cannot be opened.
+        MediaError: the video cannot be opened.
     """
     if not options.isolate:
         return Video(path, options, num_threads=num_threads)

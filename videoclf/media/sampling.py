@@ -1,4 +1,4 @@
-"""Which moments of a video are looked at: pure arithmetic on seconds, no file and no decoder."""
+"""Chooses the sample times of a video: pure arithmetic on seconds, without files or decoders."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ import numpy as np
 
 from videoclf.media.frames import Float64Array
 
-MOMENT_TOLERANCE_SECONDS = 1e-6
-"""Sums of floats: two times closer than this are one time."""
+TIME_TOLERANCE_SECONDS = 1e-6
+"""Two times closer than this are the same, because sums of floats are not exact."""
 
 
 @dataclass(frozen=True, repr=False)
 class SamplingPlan:
-    """The moments wanted of a video; the frame *on display* at each is meant."""
+    """The sample times of a video. The frame *on display* at each is used."""
 
     timestamps_seconds: Float64Array
     """``T`` ascending times, counted from the first frame."""
     fps: float
-    """How they were chosen: ``1 / fps`` apart."""
+    """Sample times per second: they are ``1 / fps`` apart."""
 
     def windows(self, max_frames: int) -> list[SamplingPlan]:
-        """The plan cut into as few windows of at most ``max_frames`` moments as possible, equal in length within one.
+        """Divide the plan into as few windows of at most ``max_frames`` frames as possible. Lengths differ by one at
+        most.
 
         >>> [len(window) for window in plan_constant_rate(8.75, fps=8).windows(64)]
         [35, 35]
@@ -36,11 +37,11 @@ class SamplingPlan:
 
     def __repr__(self) -> str:
         first, last = self.timestamps_seconds[[0, -1]]
-        return f"SamplingPlan({len(self)} moments at {self.fps:g}/s, {first:.3f}–{last:.3f} s)"
+        return f"SamplingPlan({len(self)} frames at {self.fps:g}/s, {first:.3f}–{last:.3f} s)"
 
 
 def plan_constant_rate(duration_seconds: float, *, fps: float) -> SamplingPlan:
-    """Moments ``0, 1/fps, 2/fps, ...`` before the video's end; at least the first.
+    """Sample times ``0, 1/fps, 2/fps, ...`` before the video's end; at least the first.
 
     >>> plan_constant_rate(1.0, fps=4).timestamps_seconds.tolist()
     [0.0, 0.25, 0.5, 0.75]
@@ -48,10 +49,10 @@ def plan_constant_rate(duration_seconds: float, *, fps: float) -> SamplingPlan:
     [0.0, 0.125, 0.25]
 
     Args:
-        duration_seconds: from the first frame's appearance to the last one's end; 0 where only one frame is known of.
-        fps: moments a second, above 0.
+        duration_seconds: from the start of the first frame to the end of the last; 0 if only one frame is known.
+        fps: sample times per second, above 0.
     """
     if not (math.isfinite(duration_seconds) and math.isfinite(fps) and duration_seconds >= 0 and fps > 0):
         raise ValueError(f"expected a duration of 0 s or more and fps above 0, got {duration_seconds} s, {fps} fps")
-    num_moments = max(1, math.ceil((duration_seconds - MOMENT_TOLERANCE_SECONDS) * fps))
+    num_moments = max(1, math.ceil((duration_seconds - TIME_TOLERANCE_SECONDS) * fps))
     return SamplingPlan(np.arange(num_moments) / fps, fps)

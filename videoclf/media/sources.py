@@ -1,4 +1,4 @@
-"""What a user may name as a source: files, folders, globs, and ``-`` for a list on standard input."""
+"""Expands the sources that a user names: files, folders, patterns, and ``-`` for a list on standard input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VIDEO_SUFFIXES = frozenset({
     ".m1v", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogg", ".ogv",
     ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m",
 })  # fmt: skip
-"""What a folder scan takes for a video; a file named outright may have any suffix, since its content decides."""
+"""The suffixes that a folder scan accepts. A file that is named directly may have any suffix: its content decides."""
 
 
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+:/")
@@ -22,12 +22,12 @@ _CREDENTIALS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+:/{1,2}).*@", re.DOTALL)
 
 
 def is_url(path: Path) -> bool:
-    """Whether a name looks like an address rather than a file's."""
+    """Whether a name looks like a URL rather than a file name."""
     return _URL.match(str(path)) is not None
 
 
 def without_credentials(path: Path) -> str:
-    """A source's name as it may be printed.
+    """A source's name without user name and password, so that it can be printed.
 
     >>> without_credentials(Path("rtsp://user:secret@camera/1"))
     'rtsp:/***@camera/1'
@@ -37,14 +37,14 @@ def without_credentials(path: Path) -> str:
 
 
 def expand_sources(sources: Iterable[str], stdin: TextIO) -> Iterator[Path]:
-    """The files meant, one by one, as they are needed.
+    """Yield the files that sources name, one by one, as they are needed.
 
-    A name that exists is taken as it is, even if it looks like a pattern. A name that means no file (a folder without
-    videos, a pattern without matches) is passed on for the gate to refuse, so that it has its place among the results.
+    A name that exists is used as it is, even if it looks like a pattern. A name without files (a folder without videos,
+    a pattern without matches) is yielded too: the gate refuses it, so that it appears among the results.
 
     Args:
         sources: files, folders (searched with their subfolders), patterns, or ``-``.
-        stdin: where ``-`` reads one source a line.
+        stdin: read for ``-``, one source per line.
     """
     for source in sources:
         path = Path(source)
@@ -66,9 +66,9 @@ def _videos_or_itself(folder: Path) -> list[Path]:
 
 
 def videos_below(folder: Path) -> list[Path]:
-    """All files in a folder and its subfolders whose suffix is a video's, sorted.
+    """All files with a video suffix in a folder and its subfolders, sorted.
 
-    Links to folders are followed, each folder once; hidden files and folders are left out.
+    Links to folders are followed, each folder once. Hidden files and folders are skipped.
 
     Raises:
         OSError: a folder cannot be read.

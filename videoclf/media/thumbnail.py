@@ -1,4 +1,4 @@
-"""Small pictures of videos, for reports."""
+"""Thumbnails of videos, for reports."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from videoclf.media.reader import open_video
 from videoclf.media.sampling import SamplingPlan
 
 MAX_SECONDS = 5.0
-"""Spent in the codec on one video: no picture is worth more."""
+"""Maximum time in the codec for one thumbnail."""
 _QUALITY = 60
 """Of JPEG: about 3 kB at 128 pixels, 4 kB at 160."""
 
 
 def thumbnail(rgb: UInt8Array, *, long_side_px: int) -> bytes:
-    """A JPEG of a frame (``H×W×3``), its longer side so many pixels; empty where it cannot be encoded."""
+    """A JPEG of a frame (``H×W×3``), whose longer side has ``long_side_px`` pixels; empty if it cannot be encoded."""
     height, width = rgb.shape[:2]
     scale = long_side_px / max(height, width)
     small = cv2.resize(rgb, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA)
@@ -32,8 +32,8 @@ def thumbnail(rgb: UInt8Array, *, long_side_px: int) -> bytes:
 
 
 def middle_thumbnail(path: Path, reading: ReadOptions, *, long_side_px: int) -> bytes:
-    """A JPEG of the frame in a video's middle; empty where it cannot be read. It costs the decoding from the last
-    keyframe before, within the limits of ``reading`` and `MAX_SECONDS`."""
+    """A JPEG of the frame in the middle of a video; empty if it cannot be read. Decoding starts at the last keyframe
+    before it, within the limits of ``reading`` and `MAX_SECONDS`."""
     seconds = min(reading.limits.max_decode_seconds, MAX_SECONDS)
     hurried = replace(reading, limits=replace(reading.limits, max_decode_seconds=seconds))
     try:
@@ -46,5 +46,5 @@ def middle_thumbnail(path: Path, reading: ReadOptions, *, long_side_px: int) -> 
 
 
 def data_uri(jpeg: bytes) -> str:
-    """The picture as an address that holds it; empty for no picture."""
+    """The image as a ``data:`` URI; empty for no image."""
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}" if jpeg else ""

@@ -1,9 +1,9 @@
-"""Which of a frame's two timestamps to believe.
+"""Chooses which of a frame's two timestamps to use.
 
-A decoder hands out frames in the order of display, so believable stamps rise. Most files' presentation stamps do. Those
-of AVI files with packed B-frames (XVID, DivX) do not: there the demuxer can only count packets, and its guess of the
-order comes out as 3, 2, 5, 4. Their decoding stamps rise. FFmpeg itself keeps the same account of faults (its
-``best_effort_timestamp``, which PyAV does not show), but starts to trust without having seen anything.
+A decoder returns frames in the order of display, so correct timestamps rise. The presentation timestamps of most files
+do. Those of AVI files with packed B-frames (XVID, DivX) do not: there the demuxer can only count packets, and its guess
+of the order is 3, 2, 5, 4. Their decoding timestamps rise. FFmpeg counts faults in the same way (its
+``best_effort_timestamp``, which PyAV does not expose), but decides before it has seen any frame.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Protocol, TypeVar
 
 
 class Stamped(Protocol):
-    """A frame as a decoder gives it."""
+    """A frame as a decoder returns it."""
 
     @property
     def pts(self) -> int | None:
-        """When to show it, in ticks."""
+        """Presentation timestamp in ticks."""
         ...
 
     @property
     def dts(self) -> int | None:
-        """When the packet it came from was to be decoded, in ticks."""
+        """Decoding timestamp of its packet in ticks."""
         ...
 
 
@@ -34,12 +34,12 @@ _FRAMES_AHEAD = 8
 
 
 def trusted_stamps(frames: Iterable[Frame], *, presentation_is_guessed: bool) -> Iterator[tuple[Frame, int | None]]:
-    """Each frame, in the order of display, with its stamp in ticks; None where it has none.
+    """Yield each frame, in the order of display, with its timestamp in ticks; None if it has none.
 
     Args:
         frames: in the order of display.
-        presentation_is_guessed: the container has decoding stamps only; then they are believed. Elsewhere the
-            presentation stamps are, unless the decoding stamps have run backwards less often so far.
+        presentation_is_guessed: the container has decoding timestamps only; they are used. Otherwise presentation
+            timestamps are used, unless decoding timestamps have run backwards less often so far.
     """
     stream = iter(frames)
     ahead = list(islice(stream, _FRAMES_AHEAD))

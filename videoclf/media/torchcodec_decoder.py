@@ -1,6 +1,6 @@
-"""Frames by TorchCodec: an extra (``pip install 'videoclf[torchcodec]'``), and the FFmpeg of this machine.
+"""Decodes with TorchCodec: an extra (``pip install 'videoclf[torchcodec]'``) that uses the FFmpeg of this machine.
 
-It picks frames by their timestamps, so it is used where those can be believed. Importing it imports torch.
+It selects frames by their timestamps, so it is used only if those are reliable. Importing it imports torch.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _SOUGHT_BY_BISECTION = frozenset({"mpeg", "mpegts"})
 
 
 class TorchcodecDecoder:
-    """An admitted file's frames.
+    """Decodes the frames of an admitted file.
 
     Args:
-        admission: what the gate let through.
-        known: what PyAV found out about the file.
-        budget: where time is counted.
+        admission: the file that the gate admitted.
+        known: PyAV's decoder for the same file.
+        budget: counts the time.
         num_threads: of the codec.
 
     Raises:
         DeviceUnavailableError: TorchCodec is not installed, or does not find FFmpeg's libraries.
-        SourceRefusedError: TorchCodec, which finds out a file's format by itself, could take it for a script.
+        SourceRefusedError: TorchCodec, which detects a file's format by itself, could take it for a script.
         DecodeFailedError: TorchCodec cannot open the file.
     """
 
@@ -42,10 +42,10 @@ class TorchcodecDecoder:
         self._path = admission.path
         self._budget = budget
         if known.scan.table is None or not known.marks_keyframes:
-            raise self._failure("goes by timestamps and keyframes, which this file does not tell right")
+            raise self._failure("relies on timestamps and keyframes, which are unreliable in this file")
         if admission.demuxer in _SOUGHT_BY_BISECTION:
             raise self._failure(
-                f"may decode from a wrong packet of a {admission.demuxer} stream, and give grey pictures"
+                f"may start decoding at a wrong packet of a {admission.demuxer} stream, and return grey frames"
             )
         refuse_what_could_be_taken_for_a_script(admission)
         open_decoder = video_decoder_class()
@@ -63,23 +63,23 @@ class TorchcodecDecoder:
             raise self._failure(f"cannot open it ({_first_line(error)})") from error
 
     def close(self) -> None:
-        """Give back the file and the codec."""
+        """Close the file and the codec."""
         del self._decoder
 
     def fetch(
         self, display_ordinals: Sequence[int], shown: ShownTimes, display: Display
     ) -> Iterator[tuple[int, UInt8Array]]:
-        """Only these frames (strictly ascending), each with its place in the order of display.
+        """Decode only these frames (strictly ascending), and yield each with its position in the order of display.
 
         Raises:
-            DecodeFailedError: a frame cannot be decoded, or is not the one that should come at its place.
+            DecodeFailedError: a frame cannot be decoded, or is not the one expected at its position.
         """
         if display.is_mirrored:
-            raise self._failure("does not mirror pictures, as this file asks for")
+            raise self._failure("does not mirror frames, as this file requires")
         turned_degrees = round(getattr(self._decoder.metadata, "rotation", None) or 0) % 360
         if turned_degrees != display.rotation_degrees:
             raise self._failure(
-                f"turns pictures by {turned_degrees} degrees where the file asks for {display.rotation_degrees}"
+                f"rotates frames by {turned_degrees} degrees, but the file requires {display.rotation_degrees}"
             )
         for ordinal in display_ordinals:
             pts_seconds = shown.start_seconds + float(shown.seconds[ordinal])
@@ -98,11 +98,11 @@ class TorchcodecDecoder:
             try:
                 frame = self._budget.timed(get, key)
             except (RuntimeError, IndexError) as error:
-                fault = f"cannot decode the frame of {pts_seconds:.3f} s ({_first_line(error)})"
+                fault = f"cannot decode the frame at {pts_seconds:.3f} s ({_first_line(error)})"
                 continue
             if abs(float(frame.pts_seconds) - pts_seconds) <= tick_seconds / 2:
                 return frame
-            fault = f"gave the frame of {frame.pts_seconds:.3f} s instead of that of {pts_seconds:.3f} s"
+            fault = f"returned the frame at {frame.pts_seconds:.3f} s instead of the one at {pts_seconds:.3f} s"
         raise self._failure(fault)
 
     def _failure(self, fault: str) -> DecodeFailedError:
@@ -114,7 +114,7 @@ class TorchcodecDecoder:
 
 
 def video_decoder_class() -> Any:
-    """TorchCodec's own.
+    """TorchCodec's ``VideoDecoder`` class.
 
     Raises:
         DeviceUnavailableError: TorchCodec is not installed, or does not find FFmpeg's libraries.
@@ -122,14 +122,14 @@ def video_decoder_class() -> Any:
     no_ffmpeg = DeviceUnavailableError(
         "does not find FFmpeg's libraries (versions 4 to 8)",
         source=option("decoder", "torchcodec"),
-        hint="install them (Debian: apt-get install ffmpeg), or leave the option out",
+        hint="install them (Debian: apt-get install ffmpeg), or omit the option",
     )
     try:
         import torchcodec
         from torchcodec.decoders import VideoDecoder
     except ImportError as error:
         raise DeviceUnavailableError(
-            "not installed", source=option("decoder", "torchcodec"), hint="pip install 'videoclf[torchcodec]'"
+            "is not installed", source=option("decoder", "torchcodec"), hint="pip install 'videoclf[torchcodec]'"
         ) from error
     except (RuntimeError, OSError) as error:  # older than 0.17: it cannot even be imported without FFmpeg
         raise no_ffmpeg from error

@@ -1,4 +1,4 @@
-"""Which decoder exactly: what frames may depend on."""
+"""The exact versions of decoders, which frames may depend on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LIBRARIES = ("libavformat", "libavcodec", "libswscale")
 
 
 def decoder_version(name: DecoderName) -> str:
-    """A decoder and what is below it, such as ``av 18.1.0, libavformat 62.3.100, ...``; PyAV opens every file."""
+    """A decoder with its libraries, such as ``av 18.1.0, libavformat 62.3.100, ...``; PyAV opens every file."""
     numbers = {library: ".".join(map(str, av.library_versions[library])) for library in _LIBRARIES}
     parts = [f"av {av.__version__}", *(f"{library} {number}" for library, number in numbers.items())]
     if name is DecoderName.OPENCV:

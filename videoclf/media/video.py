@@ -1,4 +1,4 @@
-"""One open video: what it is, and its frames at the moments of a plan."""
+"""Opens a video: its description, and its frames at the sample times of a plan."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class Video:
     """An open video file. Use it as a context manager; it is not shared between threads.
 
     Args:
-        path: a file; the gate decides whether a decoder may see it.
-        options: who decodes, and how.
+        path: a file. The gate decides whether a decoder may open it.
+        options: decoder, frame selection, isolation and limits.
         num_threads: of the decoder; 1 where several videos are read at once, 0 for as many as there are cores.
 
     Raises:
-        SourceMissingError, SourceRefusedError: the gate, or a limit.
-        NoVideoStreamError: sound or subtitles only.
-        DecodeFailedError: the container cannot be opened, its codec is unknown here, or no frame could be decoded.
+        SourceMissingError, SourceRefusedError: the gate refused the file, or it is over a limit.
+        NoVideoStreamError: the file contains audio or subtitles only.
+        DecodeFailedError: the container cannot be opened, its codec is not supported, or no frame could be decoded.
     """
 
     def __init__(self, path: str | Path, options: ReadOptions = DEFAULT_READ_OPTIONS, *, num_threads: int = 0) -> None:
@@ -90,22 +90,22 @@ class Video:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was found wrong so far; complete once `frames` is exhausted."""
+        """The problems found so far; complete once `frames` is exhausted."""
         num_damaged = self._budget.num_damaged
-        damage = f"{num_damaged} damaged packets were passed over ({self._budget.damage})" if num_damaged else ""
+        damage = f"{num_damaged} damaged packets were skipped ({self._budget.damage})" if num_damaged else ""
         return tuple(filter(None, (self._scan.times.shortfall, damage, *self._notes)))
 
     def plan(self, fps: float) -> SamplingPlan:
-        """All moments of this video at a constant rate (moments a second)."""
+        """The sample times of this video at a constant rate (``fps`` a second)."""
         return plan_constant_rate(self.info.duration_seconds, fps=fps)
 
     def frames(self, plan: SamplingPlan) -> Iterator[RgbFrame]:
-        """The frame on display at each moment of the plan, in order; call it once for an open video.
+        """Yield the frame on display at each sample time of the plan, in order. Call it once for an open video.
 
-        Fewer come where damage took some, or where the video ends before the plan does; `warnings` then says so.
+        There are fewer frames if some are damaged, or if the video ends before the plan does; `warnings` then says so.
 
         Raises:
-            DecodeFailedError: after the good frames, where damage took more than half of them.
+            DecodeFailedError: after the intact frames, if more than half of the frames are damaged.
             SourceRefusedError: a frame, or the time spent, is over the limits.
         """
         served = self._good(self._rgb_moments(plan), plan)
@@ -114,14 +114,14 @@ class Video:
             yield RgbFrame(rgb, pts_seconds)
 
     def yuv_frames(self, plan: SamplingPlan) -> Iterator[YuvFrame]:
-        """As `frames`, but the planes as they were decoded, so that a GPU can do the conversion.
+        """As `frames`, but yields the planes as they were decoded, so that a GPU can convert them.
 
         Raises:
-            UsageInvalidError: by a decoder that gives RGB only.
+            UsageInvalidError: the decoder returns RGB only.
         """
         if self._options.decoder is not DecoderName.PYAV:
             raise UsageInvalidError(
-                "gives RGB only", source=option("decoder", self._options.decoder), hint="planes come from pyav"
+                "returns RGB only", source=option("decoder", self._options.decoder), hint="use pyav for planes"
             )
         served = self._good(self._moments(plan, self._display.yuv), plan)
         self._served.append(served)
@@ -144,16 +144,15 @@ class Video:
                 yield item
         num_moments = num_served + self._num_lost
         if self._num_lost:
-            self._notes.append(f"{self._num_lost} of {num_moments} moments were left out: damage took their frames")
+            self._notes.append(f"{self._num_lost} of {num_moments} frames were left out because of damage")
         if self._num_lost > num_served:
             raise DecodeFailedError(
-                f"damage ({self._budget.damage}) took the frames of {self._num_lost} of {num_moments} "
-                "moments, too few are left",
+                f"{self._num_lost} of {num_moments} frames are damaged ({self._budget.damage}), too few are left",
                 source=self.path,
-                hint="get the file again",
+                hint="download or copy the file again",
             )
         if num_moments < len(plan) - 1:  # one moment may fall to rounding at the very end
-            self._notes.append(f"ended early: {num_moments} of {len(plan)} moments could be read")
+            self._notes.append(f"ended early: {num_moments} of {len(plan)} frames could be read")
 
     def _moments(
         self, plan: SamplingPlan, to_picture: Callable[[av.VideoFrame], T]
@@ -165,7 +164,7 @@ class Video:
                 raise self._budget.out_of_memory() from None
             except (av.error.FFmpegError, ValueError) as error:
                 raise DecodeFailedError(
-                    f"its {frame.format.name} pictures cannot be converted ({one_line(error)})",
+                    f"its {frame.format.name} frames cannot be converted ({one_line(error)})",
                     source=self.path,
                     hint="convert the file with: ffmpeg -i IN -pix_fmt yuv420p out.mp4",
                 ) from error
@@ -234,7 +233,7 @@ class Video:
 
     def _note_shift(self, seconds: float) -> None:
         if seconds:
-            self._notes.append(f"fast: frames up to {seconds:.3f} s from the moments asked for were taken")
+            self._notes.append(f"fast: frames up to {seconds:.3f} s from the sample times were used")
 
     def _decoded_in_order(
         self, plan: SamplingPlan, convert: Callable[[av.VideoFrame], T]
@@ -308,19 +307,19 @@ class Video:
 def read_video(
     path: str | Path, *, fps: float, max_frames: int | None = None, options: ReadOptions = DEFAULT_READ_OPTIONS
 ) -> RgbFrames:
-    """The frames of a video at a constant rate, all in memory.
+    """Read the frames of a video at a constant rate, all into memory.
 
     Args:
         path: a video file.
-        fps: moments a second, from the first frame on; each gives the frame on display then.
-        max_frames: stop after so many.
-        options: who decodes, and how.
+        fps: sample times per second, from the first frame on. Each gives the frame on display at that time.
+        max_frames: stop after this many frames.
+        options: decoder, frame selection, isolation and limits.
 
     Returns:
-        ``T×H×W×3`` uint8 RGB with the time each frame appeared.
+        ``T×H×W×3`` uint8 RGB with the time at which each frame is first shown.
 
     Raises:
-        MediaError: no frame can be had; the message says why.
+        MediaError: no frame could be read; the message says why.
     """
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"max_frames must be at least 1, got {max_frames}")
@@ -328,12 +327,14 @@ def read_video(
         plan = video.plan(fps)
         frames = list(video.frames(SamplingPlan(plan.timestamps_seconds[:max_frames], fps)))
         if not frames:
-            raise DecodeFailedError("ends before the first moment asked for", source=path, hint="get the file again")
+            raise DecodeFailedError(
+                "ends before the first requested time", source=path, hint="download or copy the file again"
+            )
         return RgbFrames.stack(frames, str(path), video.warnings)
 
 
 def probe(path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
-    """What a video file is; decodes its first frame, because only that tells the rotation.
+    """Describe a video file. Its first frame is decoded, because only that shows the rotation.
 
     Raises:
         MediaError: as `Video` does.

@@ -1,4 +1,5 @@
-"""Batch norms folded into the convolutions before them: in evaluation they are one linear map, at half the time."""
+"""Folds batch norms into the convolutions before them: in evaluation both are one linear map, which takes half the
+time."""
 
 from __future__ import annotations
 
@@ -17,14 +18,14 @@ from videoclf.modeling.classifier import VideoClassifier
 
 
 def fold_batch_norms(classifier: VideoClassifier) -> VideoClassifier:
-    """The same network for prediction: features agree within 1e-5 of their largest (float32, rounding).
+    """The same network for prediction. Features agree within 1e-5 of the largest one (float32, rounding).
 
     Args:
-        classifier: in evaluation mode; is left as it is. Temporal model and head are shared with the result.
+        classifier: in evaluation mode. It is not changed. Temporal model and head are shared with the result.
 
     Returns:
-        A network whose backbone is folded; the classifier itself where there is nothing to fold, or where the backbone
-        (a user's own that cannot be followed) has to be run as it is.
+        A network with a folded backbone; the classifier itself if there is nothing to fold, or if the backbone (a
+        custom one that cannot be traced) must run as it is.
     """
     backbone = classifier.backbone
     if not isinstance(backbone, FrameBackbone | ClipBackbone) or not _has_batch_norms(backbone.network):

@@ -1,5 +1,5 @@
-"""Model files: written whole, read as data. Nothing is ever unpickled from a path that a user or a file names, and
-nothing is allocated by a number that the file merely claims."""
+"""Writes model files completely, and reads them as data. Nothing is ever unpickled from a path that a user or a file
+names, and no memory is allocated for a number that the file merely claims."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from videoclf.recipe.trained_clips import to_metadata
 def save_model(
     path: Path, classifier: VideoClassifier, header: ModelHeader, trained_clips: Collection[str] = ()
 ) -> None:
-    """Write a model file; the old one stays whole until the new one is complete.
+    """Write a model file. An old one stays intact until the new one is complete.
 
     Args:
         path: of the file.
-        classifier: its weights.
-        header: all else that a prediction needs.
+        classifier: the network whose weights are written.
+        header: everything else that a prediction needs.
         trained_clips: hashes of the clips that it was trained on; see `videoclf.recipe.trained_clips`.
 
     Raises:
@@ -56,15 +56,16 @@ def _in_order(content: bytes) -> bytes:
 
 
 def load_model(path: Path, *, backbone: Backbone | None = None) -> tuple[VideoClassifier, ModelHeader]:
-    """The network in a model file, in evaluation mode on the CPU, and the file's header.
+    """Read the network in a model file, in evaluation mode on the CPU, and the file's header.
 
     Args:
         path: the file.
-        backbone: for a model that was trained with a user's own backbone: one of the same make; it is filled with the
-            file's weights.
+        backbone: for a model that was trained with a custom backbone: a network with the same architecture, which is
+            filled with the file's weights.
 
     Raises:
-        ModelFileInvalidError: cut short, foreign, newer, or with weights that do not fit its recipe or the backbone.
+        ModelFileInvalidError: the file is cut short, foreign or newer, or its weights do not fit its recipe or the
+            backbone.
     """
     header = read_header(path)
     try:
@@ -77,7 +78,9 @@ def load_model(path: Path, *, backbone: Backbone | None = None) -> tuple[VideoCl
     problem = mismatch(classifier.state_dict(), weights)
     if problem:
         raise ModelFileInvalidError(
-            f"its weights do not fit its recipe ({problem})", source=path, hint="get the file from its maker"
+            f"its weights do not fit its recipe ({problem})",
+            source=path,
+            hint="ask whoever made the file for a valid copy",
         )
     if backbone is None and _holds_more_than_weights(classifier.backbone):
         classifier = build_classifier(header.recipe, len(header.labels))  # as large as the file: that was checked
@@ -90,10 +93,10 @@ def load_model(path: Path, *, backbone: Backbone | None = None) -> tuple[VideoCl
 
 
 def initialise_from(classifier: VideoClassifier, other: VideoClassifier, *, source: str) -> None:
-    """Copy another model's backbone and temporal weights; the head stays as it is.
+    """Copy another model's backbone and temporal weights. The head is not changed.
 
     Raises:
-        WeightsUnavailableError: the other holds a network of other shapes.
+        WeightsUnavailableError: the other network has other shapes.
     """
     for part in ("backbone", "temporal"):
         mine, theirs = getattr(classifier, part), getattr(other, part)
@@ -102,8 +105,7 @@ def initialise_from(classifier: VideoClassifier, other: VideoClassifier, *, sour
             raise WeightsUnavailableError(
                 f"its {part} does not fit the recipe ({problem})",
                 source=source,
-                hint="leave the recipe as the model's own, or take a backbone alone: "
-                f"{option('set', 'backbone.weights=...')}",
+                hint=f"use the model's own recipe, or take only its backbone: {option('set', 'backbone.weights=...')}",
             )
         mine.load_state_dict(theirs.state_dict())
 
@@ -118,5 +120,5 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise ModelFileInvalidError(
-            f"its weights cannot be read ({one_line(error)})", source=path, hint="get the file from its maker again"
+            f"its weights cannot be read ({one_line(error)})", source=path, hint="download or copy the file again"
         ) from error

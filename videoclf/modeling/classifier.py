@@ -1,4 +1,4 @@
-"""The whole network: backbone, temporal model, head; parts that are passed in."""
+"""The whole network, composed of a backbone, a temporal model and a head."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from videoclf.errors import RecipeInvalidError, one_line
 from videoclf.modeling.backbones.clip_networks import ClipBackbone, build_backbone3d
 from videoclf.modeling.backbones.frame_networks import FrameBackbone, build_backbone2d
-from videoclf.modeling.backbones.intermediate_features import with_tap
+from videoclf.modeling.backbones.intermediate_features import with_intermediate_features
 from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.backbones.stages import freeze_lower_stages
 from videoclf.modeling.temporal.gru import TemporalModel
@@ -17,7 +17,7 @@ from videoclf.recipe.recipe import Recipe
 
 
 class VideoClassifier(nn.Module):
-    """Clips to logits.
+    """Computes logits of clips.
 
     Args:
         backbone: from ``(clips B×T×3V×H×W, num_frames B)`` to ``(features B×T'×D, num_steps B)``, such as
@@ -33,11 +33,11 @@ class VideoClassifier(nn.Module):
         self.head = head
 
     def forward(self, clips: Tensor, num_frames: Tensor) -> Tensor:
-        """Logits of clips.
+        """Compute the logits of clips.
 
         Args:
-            clips: ``B×T×3V×H×W`` float32, preprocessed (V views, see `arrange_channels`); what lies beyond a clip's
-                length never counts.
+            clips: ``B×T×3V×H×W`` float32, preprocessed (V views, see `arrange_channels`); values beyond a
+                clip's length are ignored.
             num_frames: ``B`` int64, each 1 to T.
 
         Returns:
@@ -46,27 +46,27 @@ class VideoClassifier(nn.Module):
         return self.classify(*self.encode(clips, num_frames))
 
     def encode(self, clips: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor]:
-        """The feature sequences, ``B×T'×D``, and their lengths, ``B``; arguments as for `forward`."""
+        """Compute the feature sequences, ``B×T'×D``, and their lengths, ``B``; arguments as for `forward`."""
         features, num_steps = self.backbone(clips, num_frames)
         return features, num_steps
 
     def classify(self, features: Tensor, num_steps: Tensor) -> Tensor:
-        """Logits, ``B×C``, of feature sequences that `encode` gave."""
+        """Compute the logits, ``B×C``, of feature sequences that `encode` returned."""
         logits: Tensor = self.head(self.temporal(features, num_steps))
         return logits
 
 
 def build_classifier(recipe: Recipe, num_classes: int, backbone: Backbone | None = None) -> VideoClassifier:
-    """The network that a recipe describes, with random weights (from torch's global generator).
+    """Build the network that a recipe describes, with random weights (from torch's global generator).
 
     Args:
         recipe: its ``backbone.name`` is ``custom`` if, and only if, a backbone is given.
         num_classes: C.
-        backbone: a user's own.
+        backbone: a custom one.
 
     Raises:
-        RecipeInvalidError: a custom backbone that is not given or is of another make than the recipe says, or fewer
-            stages than are to be trained.
+        RecipeInvalidError: a custom backbone is missing or differs from the recipe, or it has fewer stages than should
+            be trained.
     """
     built = build_backbone(recipe) if backbone is None else _checked(backbone, recipe)
     temporal = TemporalModel(built.feature_size, recipe.temporal)
@@ -79,10 +79,10 @@ def build_classifier(recipe: Recipe, num_classes: int, backbone: Backbone | None
 
 
 def build_backbone(recipe: Recipe) -> Backbone:
-    """The backbone that a recipe names, with random weights.
+    """Build the backbone that a recipe names, with random weights.
 
     Raises:
-        RecipeInvalidError: ``custom``, or a network of timm's where timm is not installed or does not know it.
+        RecipeInvalidError: the name is ``custom``, or timm is not installed or does not have the network.
     """
     facts = backbone_facts(recipe.backbone.name)
     num_views = len(recipe.preprocess.channels)
@@ -92,26 +92,27 @@ def build_backbone(recipe: Recipe) -> Backbone:
         return (
             built
             if spec.intermediate_stage_from_top is None
-            else with_tap(built, spec.intermediate_stage_from_top, spec.intermediate_grid)
+            else with_intermediate_features(built, spec.intermediate_stage_from_top, spec.intermediate_grid)
         )
     if facts.kind == "3d":
         return build_backbone3d(facts, temporal_stride=recipe.backbone.temporal_stride, num_views=num_views)
     raise RecipeInvalidError(
-        "the network is its maker's own, and is passed in from Python: videoclf.train(..., backbone=...), "
+        "a custom network must be passed in from Python: videoclf.train(..., backbone=...), "
         "videoclf.load(..., backbone=...)",
         source="backbone.name = 'custom'",
     )
 
 
 def check_input_size(recipe: Recipe, backbone: nn.Module | None = None) -> None:
-    """Some networks refuse images that are small, or of any size but one: ask before a video is read.
+    """Check before a video is read that the network accepts the recipe's image size; some refuse small ones, or all but
+    one.
 
     Args:
-        recipe: whose height and width are tried.
-        backbone: what `build_backbone` gave for it on torch's meta device, where trying is cheap; built if not given.
+        recipe: its height and width are tried.
+        backbone: the result of `build_backbone` on torch's meta device, where trying is cheap; built if not given.
 
     Raises:
-        RecipeInvalidError: they cannot be had.
+        RecipeInvalidError: the network does not accept this size.
     """
     if recipe.backbone.name == "custom":
         return
@@ -130,7 +131,7 @@ def check_input_size(recipe: Recipe, backbone: nn.Module | None = None) -> None:
         return  # the meta device lacks an operation of it, which says nothing of the size: its first video will tell
     except (RuntimeError, AssertionError, ValueError) as error:
         raise RecipeInvalidError(
-            f"{recipe.backbone.name} cannot take such images ({one_line(error)})",
+            f"{recipe.backbone.name} does not accept such images ({one_line(error)})",
             source=f"preprocess.height, width = {spec.height}, {spec.width}",
             hint="choose another size",
         ) from error
@@ -144,17 +145,17 @@ def _checked(backbone: Backbone, recipe: Recipe) -> Backbone:
     stride = backbone.temporal_stride if isinstance(backbone, ClipBackbone) else 1
     if recipe.backbone.name == "custom" and recipe.backbone.temporal_stride != stride:
         raise RecipeInvalidError(
-            f"the backbone passed in has {stride}",
+            f"the given backbone has {stride}",
             source=f"backbone.temporal_stride = {recipe.backbone.temporal_stride}",
         )
     if recipe.backbone.name != "custom":
         raise RecipeInvalidError(
-            "a backbone was passed in, so the recipe must name 'custom'",
+            "a backbone was given, so the name in the recipe must be 'custom'",
             source=f"backbone.name = {recipe.backbone.name!r}",
         )
     if backbone.num_views != len(recipe.preprocess.channels):
         raise RecipeInvalidError(
-            f"the backbone passed in takes {backbone.num_views}",
+            f"the given backbone takes {backbone.num_views}",
             source=f"preprocess.channels = {list(recipe.preprocess.channels)}",
             hint=f"give it num_views={len(recipe.preprocess.channels)}",
         )

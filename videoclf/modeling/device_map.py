@@ -1,8 +1,8 @@
-"""Where a network lies: on one device or, where it is too large for that, its parts on several.
+"""Puts a network on one device or, if it is too large for one, its parts on several.
 
-Tensors are moved where they come to another device, inside the forward pass, so that gradients come back the same way.
-Nothing waits for the devices: launches on GPUs are asynchronous, so of several batches that are given to the network
-one after the other, the second goes through the first device while the first goes through the second.
+Tensors are moved between devices inside the forward pass, so gradients return the same way. Nothing waits for the
+devices, because launches on GPUs are asynchronous: if several batches are given to the network one after another, the
+second is on the first device while the first is on the second device.
 """
 
 from __future__ import annotations
@@ -36,73 +36,73 @@ _ENTRY = re.compile(
 
 @dataclass(frozen=True)
 class Stretch:
-    """Neighbouring stages of a backbone (see `backbone_stages`) that lie on one device."""
+    """Consecutive stages of a backbone (see `backbone_stages`) on one device."""
 
     first: int
-    """From 0."""
+    """Number of the first stage, from 0."""
     end: int | None
-    """The stage behind the last of them; None for all up to the top."""
+    """Number of the stage after the last; None for all up to the top."""
     device: torch.device
 
 
 @dataclass(frozen=True)
-class Placement:
-    """On which device each part of a network lies."""
+class DeviceMap:
+    """The device of each part of a network."""
 
     backbone: tuple[Stretch, ...]
-    """All stages, from the input up."""
+    """All stages, from the input to the top."""
     temporal: torch.device
     head: torch.device
 
     @property
     def first(self) -> torch.device:
-        """Where the network's input belongs."""
+        """The device of the network's input."""
         return self.backbone[0].device
 
     @property
     def num_devices(self) -> int:
-        """How many devices there are: so many batches keep all of them busy."""
+        """Number of devices: this many batches keep all of them busy."""
         return len({*(stretch.device for stretch in self.backbone), self.temporal, self.head})
 
 
-def whole(device: torch.device) -> Placement:
-    """Everything on one device."""
-    return Placement((Stretch(0, None, device),), device, device)
+def whole(device: torch.device) -> DeviceMap:
+    """The device map with everything on one device."""
+    return DeviceMap((Stretch(0, None, device),), device, device)
 
 
-def choose_placement(device: str, spec: str | None) -> Placement:
-    """What the options device and device_map say.
+def choose_device_map(device: str, spec: str | None) -> DeviceMap:
+    """The device map that the options device and device_map describe.
 
     Args:
         device: see `find_device`.
-        spec: see `parse_placement`; None for all on the device.
+        spec: see `parse_device_map`; None: everything on the device.
 
     Raises:
-        UsageInvalidError: both say something, or the spec means nothing.
+        UsageInvalidError: both are given, or the spec is invalid.
         DeviceUnavailableError: this machine has no such device.
     """
     if spec is None:
         return whole(find_device(device))
     if device != "auto":
         raise UsageInvalidError(
-            f"{option('device_map')} says where every part lies",
+            f"{option('device_map')} already gives the device of every part",
             source=option("device", device),
-            hint=f"leave {option('device')} out",
+            hint=f"omit {option('device')}",
         )
-    return parse_placement(spec)
+    return parse_device_map(spec)
 
 
-def parse_placement(spec: str) -> Placement:
-    """A placement from what a user wrote.
+def parse_device_map(spec: str) -> DeviceMap:
+    """Parse a device map that a user wrote.
 
     Args:
-        spec: ``PART=DEVICE,...``, a part being ``backbone``, some of its stages, ``temporal`` or ``head``. What lies
-            above the backbone and is not named lies with what is below it: ``backbone=cuda:0,temporal=cuda:1`` has the
-            head on ``cuda:1``. ``backbone[:7]=cuda:0,backbone[7:]=cuda:1`` cuts MobileNetV2 between its seventh stage
-            and its eighth, and has temporal model and head on ``cuda:1``.
+        spec: ``PART=DEVICE,...``; a part is ``backbone``, some of its stages, ``temporal`` or ``head``. A part above
+            the backbone that is not named is on the device of the part below it: ``backbone=cuda:0,temporal=cuda:1``
+            has the head on ``cuda:1``. ``backbone[:7]=cuda:0,backbone[7:]=cuda:1`` divides MobileNetV2 between its
+            seventh stage and its eighth, and has temporal model and head on ``cuda:1``.
 
     Raises:
-        UsageInvalidError: parts that are unknown, missing or named twice, or CPU and GPUs mixed.
+        UsageInvalidError: parts are unknown, missing or named twice, or CPU and GPUs are mixed.
         DeviceUnavailableError: this machine has no such device.
     """
     stretches: list[Stretch] = []
@@ -117,9 +117,7 @@ def parse_placement(spec: str) -> Placement:
             )
         part, device = found["part"], find_device(found["device"], asked_by="device_map")
         if part in above:
-            raise UsageInvalidError(
-                f"{part} was placed before", source=option("device_map", entry), hint="name it once"
-            )
+            raise UsageInvalidError(f"{part} is given twice", source=option("device_map", entry), hint="name it once")
         if part == "backbone":
             stretches.append(Stretch(int(found["first"] or 0), int(found["end"]) if found["end"] else None, device))
         else:
@@ -127,12 +125,12 @@ def parse_placement(spec: str) -> Placement:
     stretches.sort(key=lambda stretch: stretch.first)
     _check_that_they_join(stretches)
     temporal = above.get("temporal", stretches[-1].device)
-    placement = Placement(tuple(stretches), temporal, above.get("head", temporal))
+    placement = DeviceMap(tuple(stretches), temporal, above.get("head", temporal))
     if len({device.type for device in (*(s.device for s in stretches), temporal, placement.head)}) > 1:
         raise UsageInvalidError(
-            "mixes CPU and GPUs, which would wait for the CPU",
+            "mixes CPU and GPUs, and the GPUs would wait for the CPU",
             source=option("device_map", spec),
-            hint="place all on GPUs",
+            hint="use only GPUs",
         )
     return placement
 
@@ -140,48 +138,50 @@ def parse_placement(spec: str) -> Placement:
 def _check_that_they_join(stretches: Sequence[Stretch]) -> None:
     """Every stage lies in one stretch."""
     if not stretches:
-        raise UsageInvalidError("the backbone is not placed", source=option("device_map"), hint="add backbone=DEVICE")
+        raise UsageInvalidError("the backbone has no device", source=option("device_map"), hint="add backbone=DEVICE")
     if stretches[0].first > 0:
         raise UsageInvalidError(
-            f"the backbone's stages below {stretches[0].first} are not placed",
+            f"the backbone's stages below {stretches[0].first} have no device",
             source=option("device_map"),
-            hint="begin with 0",
+            hint="start at 0",
         )
     for stretch, following in pairwise(stretches):
         if stretch.end is None or stretch.end > following.first:
             raise UsageInvalidError(
-                f"stage {following.first} of the backbone is placed twice",
+                f"stage {following.first} of the backbone is given twice",
                 source=option("device_map"),
                 hint="name it once",
             )
         if stretch.end < following.first:
             raise UsageInvalidError(
-                f"stage {stretch.end} of the backbone is not placed",
+                f"stage {stretch.end} of the backbone has no device",
                 source=option("device_map"),
-                hint="let stretches join",
+                hint="leave no stage out",
             )
     for stretch in stretches:
         if stretch.end is not None and stretch.end <= stretch.first:
             raise UsageInvalidError(
-                f"backbone[{stretch.first}:{stretch.end}] is no stage", source=option("device_map"), hint="leave it out"
+                f"backbone[{stretch.first}:{stretch.end}] contains no stage",
+                source=option("device_map"),
+                hint="omit it",
             )
     if (end := stretches[-1].end) is not None:
         raise UsageInvalidError(
-            f"the backbone's stages from {end} up are not placed",
+            f"the backbone's stages from {end} on have no device",
             source=option("device_map"),
             hint=f"add backbone[{end}:]=DEVICE",
         )
 
 
 def find_device(name: str, *, asked_by: str = "device") -> torch.device:
-    """The torch device of that name; ``auto`` is a GPU where there is one.
+    """The torch device with this name; ``auto`` is a GPU if there is one.
 
     Args:
         name: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
         asked_by: the option that names it, for the message.
 
     Raises:
-        DeviceUnavailableError: unknown, not on this machine, or lost by a fork.
+        DeviceUnavailableError: the device is unknown, not on this machine, or lost by a fork.
     """
     if name == "auto":
         if not torch.cuda.is_available():
@@ -192,13 +192,13 @@ def find_device(name: str, *, asked_by: str = "device") -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise DeviceUnavailableError(
-            "no such kind of device", source=option(asked_by, name), hint="use auto, cpu, cuda or cuda:N"
+            "there is no such kind of device", source=option(asked_by, name), hint="use auto, cpu, cuda or cuda:N"
         ) from error
     if device.type == "cpu":
         return device
     if device.type != "cuda":
         raise DeviceUnavailableError(
-            "not supported", source=option(asked_by, name), hint="use auto, cpu, cuda or cuda:N"
+            "is not supported", source=option(asked_by, name), hint="use auto, cpu, cuda or cuda:N"
         )
     num_gpus = torch.cuda.device_count()
     if num_gpus == 0:
@@ -216,22 +216,22 @@ def find_device(name: str, *, asked_by: str = "device") -> torch.device:
 def _check_fork(name: str, asked_by: str) -> None:
     if torch.cuda._is_in_bad_fork():
         raise DeviceUnavailableError(
-            "this process was forked from one that asked for GPUs, and cannot use one",
+            "this process was forked from one that used GPUs, and cannot use one itself",
             source=option(asked_by, name),
-            hint="start processes by spawn, load models in the child only, or use cpu",
+            hint="start processes by spawn, load models only in the child, or use cpu",
         )
 
 
-def check_placement(placement: Placement, recipe: Recipe, backbone: Backbone | None = None) -> None:
-    """Whether the recipe's network has the stages that a placement names: asked before anything is read or computed.
+def check_device_map(placement: DeviceMap, recipe: Recipe, backbone: Backbone | None = None) -> None:
+    """Check before anything is read or computed that the recipe's network has the stages that a device map names.
 
     Args:
-        placement: where.
-        recipe: of the network.
-        backbone: a user's own, where the recipe says ``custom``.
+        placement: the device map.
+        recipe: the network's recipe.
+        backbone: a custom one, if the recipe says ``custom``.
 
     Raises:
-        UsageInvalidError: the backbone has fewer stages, or cannot be cut between them.
+        UsageInvalidError: the backbone has fewer stages, or cannot be divided between them.
     """
     if len(placement.backbone) == 1:
         return
@@ -241,19 +241,19 @@ def check_placement(placement: Placement, recipe: Recipe, backbone: Backbone | N
     _stages_and_graph(backbone, placement.backbone)
 
 
-def place_network(classifier: VideoClassifier, placement: Placement) -> VideoClassifier:
-    """Put a network where it is to be.
+def apply_device_map(classifier: VideoClassifier, placement: DeviceMap) -> VideoClassifier:
+    """Move the parts of a network to their devices.
 
     Args:
-        classifier: is changed; its weights keep their names. Fold its batch norms before, not after.
-        placement: where.
+        classifier: it is modified; weights keep their names. Fold its batch norms before, not after.
+        placement: the device map.
 
     Returns:
-        the same classifier. If it lies on several devices, its input may be anywhere, and its output is where its head
-        is.
+        The same classifier. If it is on several devices, its input may be on any device, and its output is on the
+        device of its head.
 
     Raises:
-        UsageInvalidError: the backbone has fewer stages, or is not known by stages.
+        UsageInvalidError: the backbone has fewer stages, or its stages are not known.
     """
     if placement.num_devices == 1:
         return classifier.to(placement.first)
@@ -268,7 +268,8 @@ def place_network(classifier: VideoClassifier, placement: Placement) -> VideoCla
 
 
 def move(value: Any, device: torch.device) -> Any:
-    """What goes from one part to the next, on the next one's device; what is no tensor stays as it is."""
+    """Move the values that one part passes to the next to the next one's device; other values than tensors stay as they
+    are."""
     if isinstance(value, Tensor):
         return value.to(device, non_blocking=True)
     return tuple(move(each, device) for each in value) if isinstance(value, tuple) else value
@@ -299,11 +300,11 @@ def _stages_and_graph(backbone: nn.Module, stretches: Sequence[Stretch]) -> tupl
         raise UsageInvalidError(
             "the stages of this backbone are not known",
             source=option("device_map", "backbone[...]"),
-            hint="place it whole",
+            hint="put all of it on one device",
         )
     too_high = next((stretch.first for stretch in stretches if stretch.first >= len(stages)), None)
     if too_high is not None:
-        remedy = f"cut it at 1 to {len(stages) - 1}" if len(stages) > 1 else "place it whole"
+        remedy = f"divide it at 1 to {len(stages) - 1}" if len(stages) > 1 else "put all of it on one device"
         raise UsageInvalidError(
             f"the backbone has {len(stages)} stages, counted from 0",
             source=option("device_map", f"backbone[{too_high}:]"),
@@ -334,9 +335,9 @@ def _graph_of(network: nn.Module, stages: Sequence[nn.ModuleList]) -> Graph:
         return _StageTracer(stages).trace(network)
     except (TraceError, TypeError, ValueError) as error:
         raise UsageInvalidError(
-            f"the network's code cannot be followed ({one_line(error)})",
+            f"the network's code cannot be traced ({one_line(error)})",
             source=option("device_map", "backbone[...]"),
-            hint="place it whole",
+            hint="put all of it on one device",
         ) from error
 
 

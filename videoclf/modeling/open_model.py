@@ -1,4 +1,4 @@
-"""Models by name: shipped ones, files, and torchvision's Kinetics-400 models whole."""
+"""Opens models by name: shipped ones, files, and torchvision's complete Kinetics-400 models."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from videoclf.zoo import downloadable_names, find_model, find_recipe
 def open_model(
     name_or_path: str | Path | None, *, backbone: Backbone | None = None
 ) -> tuple[VideoClassifier, ModelHeader]:
-    """A model by the name of a shipped or downloadable one, by a path, or (None) the default; on the CPU.
+    """Open a model on the CPU: a shipped or downloadable one by its name, a file by its path, or (None) the default.
 
     Args:
-        name_or_path: as `find_model` takes it, or one of `downloadable_names`.
+        name_or_path: as for `find_model`, or one of `downloadable_names`.
         backbone: see `load_model`.
 
     Raises:
-        ModelFileInvalidError: no such model, or a file that cannot be used.
+        ModelFileInvalidError: there is no such model, or the file cannot be used.
         WeightsUnavailableError: the hub cannot be reached.
     """
     if str(name_or_path) in downloadable_names() and backbone is None:
@@ -38,10 +38,10 @@ def open_model(
 
 
 def recipe_of_model(name_or_path: str | Path | None) -> Recipe:
-    """The recipe of what `open_model` would open; no weights are read, or downloaded, for it.
+    """The recipe of the model that `open_model` would open. No weights are read or downloaded.
 
     Raises:
-        ModelFileInvalidError: no such model, or a file that is none.
+        ModelFileInvalidError: there is no such model, or the file is not a model.
     """
     if str(name_or_path) in downloadable_names():
         return load_recipe(find_recipe(str(name_or_path)))
@@ -56,7 +56,7 @@ def _open_kinetics400(name: str) -> tuple[VideoClassifier, ModelHeader]:
     classifier = build_classifier(recipe, len(labels))
     tensors = download_weights(recipe.backbone.name)
     fill_backbone(
-        classifier.backbone, tensors, recipe.backbone, remedy=f"delete {cached_file(weights)} to download it anew"
+        classifier.backbone, tensors, recipe.backbone, remedy=f"delete {cached_file(weights)} to download it again"
     )
     head = {
         f"1.{key.rpartition('.')[2]}": tensor.flatten(1) if tensor.ndim > 1 else tensor  # S3D's is a 1×1×1 convolution
@@ -66,7 +66,7 @@ def _open_kinetics400(name: str) -> tuple[VideoClassifier, ModelHeader]:
     problem = mismatch(classifier.head.state_dict(), head)
     if problem:
         raise WeightsUnavailableError(
-            f"holds another head ({problem})", source=cached_file(weights), hint="delete it to download anew"
+            f"contains another head ({problem})", source=cached_file(weights), hint="delete it to download it again"
         )
     classifier.head.load_state_dict(head)
     header = ModelHeader(

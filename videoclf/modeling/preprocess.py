@@ -1,8 +1,8 @@
-"""The one preprocessing: decoded frames to the network's input, in float32, resized as torch does with antialiasing.
+"""Preprocessing: converts decoded frames to the network's input, in float32, with torch's antialiased resize.
 
-Training, evaluation and prediction all call `preprocess_frames` and, once a clip's frames are together,
-`arrange_channels`; training may augment in between. Their arithmetic is `kernels.preprocess_reference`; anything faster
-stays within 1/255 of it before normalisation.
+Training, evaluation and prediction all call `preprocess_frames` and, when a clip's frames are complete,
+`arrange_channels`; training may augment in between. The arithmetic is in `kernels.preprocess_reference`; faster
+implementations stay within 1/255 of it before normalisation.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from videoclf.recipe.preprocess import Preprocess
 
 
 def preprocess_window(chunks: Iterator[RgbFrames], spec: Preprocess) -> Tensor:
-    """One window of frames, given in chunks, as the network sees it.
+    """Convert one window of frames, given in chunks, to the network's input.
 
     Returns:
         ``T×3V×height×width`` float32, normalised; V is the number of entries in the recipe's ``channels``.
@@ -31,14 +31,14 @@ def preprocess_window(chunks: Iterator[RgbFrames], spec: Preprocess) -> Tensor:
 
 
 def resize_window(chunks: Iterator[RgbFrames], spec: Preprocess) -> Tensor:
-    """The first half of `preprocess_window`, where augmentation comes in between: ``T×3×height×width`` float32 RGB in
-    [0, 1]; `arrange_channels` is the second. Both are for the reader's threads, many of which compute at once."""
+    """The first half of `preprocess_window`, for augmentation in between: ``T×3×height×width`` float32 RGB in [0, 1].
+    The second half is `arrange_channels`. Both are for the reader's threads, many of which compute at once."""
     compute_alone()
     return torch.cat([preprocess_frames(torch.from_numpy(chunk.rgb), spec) for chunk in chunks])
 
 
 def preprocess_frames(frames: Tensor, spec: Preprocess) -> Tensor:
-    """Resize (float, bilinear, antialiased), crop, and scale to [0, 1]; each frame by itself.
+    """Resize (float, bilinear, antialiased), crop, and scale to [0, 1]; each frame separately.
 
     Args:
         frames: ``T×H×W×3`` uint8 RGB.
@@ -54,17 +54,17 @@ def preprocess_frames(frames: Tensor, spec: Preprocess) -> Tensor:
 
 
 def resize_frames(frames: Tensor, spec: Preprocess) -> Tensor:
-    """`preprocess_frames` of frames that have no far sides."""
+    """`preprocess_frames` for frames without far sides."""
     placement = _placed(frames.shape[1], frames.shape[2], (0, 0), spec)
     return resize_and_crop(frames.permute(0, 3, 1, 2), placement, spec.height, spec.width)
 
 
 def arrange_channels(rgb_T: Tensor, spec: Preprocess) -> Tensor:
-    """What the network is to see of a clip's frames (the recipe's ``channels``), normalised.
+    """The network's input for a clip's frames (the recipe's ``channels``), normalised.
 
     Args:
-        rgb_T: ``T×3×h×w`` float32 in [0, 1], one window in time order; its first and last frame have no neighbour
-            beyond and stand in for it.
+        rgb_T: ``T×3×h×w`` float32 in [0, 1], one window in time order. The first and the last frame replace their
+            missing neighbours.
 
     Returns:
         ``T×3V×h×w`` float32: V views of three channels each.
@@ -73,7 +73,7 @@ def arrange_channels(rgb_T: Tensor, spec: Preprocess) -> Tensor:
 
 
 def place(height: int, width: int, spec: Preprocess) -> Placement:
-    """Which part of a frame of that size, in pixels, is resized, to what, and where the crop begins."""
+    """Which part of a frame of this size (in pixels) is resized, to which size, and where the crop begins."""
     cut_top, cut_left = far_sides(height, width, spec)
     return _placed(height - 2 * cut_top, width - 2 * cut_left, (cut_top, cut_left), spec)
 

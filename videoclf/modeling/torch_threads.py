@@ -1,4 +1,4 @@
-"""How many threads torch computes with, where several of ours compute at once, and whose they are after a fork."""
+"""Controls how many threads torch uses when several of our threads compute at once, and after a fork."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Result = TypeVar("Result")
 
 
 def compute_alone() -> None:
-    """From now on, what torch computes in the calling thread it computes in this thread alone; other threads, and those
-    that come later, stay as they were. In the main thread, which is the network's, it does nothing.
+    """Make torch use only the calling thread for its computations there, from now on. Other threads, existing or new,
+    are not affected. In the main thread, which runs the network, it does nothing.
 
-    By itself torch gives each thread that computes a team as large as the machine. The reader's teams then keep the
-    network's waiting: predicting took 1.4 times as long as reading and the network one after the other.
+    By default torch gives each thread that computes a team of threads as large as the machine. The reader's teams then
+    delay the network's: prediction took 1.4 times as long as reading and the network one after the other.
     """
     if getattr(_here, "is_alone", False) or threading.current_thread() is threading.main_thread():
         return
@@ -38,11 +38,11 @@ def compute_alone() -> None:
 
 
 def beside_lost_threads(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
-    """Call a function that computes with torch; in a process that was forked from one where this was done before, in a
-    thread that the child starts.
+    """Call a function that computes with torch. In a process that was forked from one that did so before, it is called
+    in a new thread.
 
-    torch computes with a team of threads (OpenMP's), which belongs to the thread that called it. `os.fork()` leaves the
-    team behind, and the thread that forked would wait for it for ever. Any other thread gets a team of its own.
+    torch computes with a team of threads (OpenMP's), which belongs to the thread that called it. The team does not
+    exist after `os.fork()`, and the thread that forked would wait for it forever. Any other thread gets its own team.
     """
     if _first_process() == os.getpid() or threading.current_thread() is not threading.main_thread():
         return function(*args, **kwargs)
@@ -50,20 +50,20 @@ def beside_lost_threads(function: Callable[P, Result], *args: P.args, **kwargs: 
 
 
 def refuse_after_fork(device: torch.device, process_id: int) -> None:
-    """What lies on a GPU belongs to the process that put it there.
+    """Check that memory of a GPU is used only in the process that allocated it.
 
     Args:
-        device: where it lies.
-        process_id: of that process.
+        device: device of the memory.
+        process_id: id of the process that allocated it.
 
     Raises:
-        DeviceUnavailableError: a GPU's, in another process.
+        DeviceUnavailableError: the device is a GPU, and this is another process.
     """
     if device.type == "cuda" and process_id != os.getpid():
         raise DeviceUnavailableError(
             "the model was loaded before os.fork(), and a GPU cannot be used on both sides of it",
             source=device,
-            hint="start processes by spawn, or load the model in each of them, and none before",
+            hint="start processes by spawn, or load the model only in the child processes",
         )
 
 

@@ -17,7 +17,7 @@ from videoclf.recipe.section import Section
 
 
 class Backbone(Section):
-    """The network that turns frames into feature vectors: each by itself (2D), or all of a clip together (3D)."""
+    """The network that turns frames into feature vectors: each separately (2D), or all of a clip together (3D)."""
 
     FIRST_NAMES: ClassVar = {
         "tap_below": "intermediate_stage_from_top",
@@ -27,26 +27,26 @@ class Backbone(Section):
 
     name: str = Field("mobilenet_v2", max_length=200)
     """2D: torchvision's ResNet, MobileNet, EfficientNet, ConvNeXt and RegNet families (``resnet50``,
-    ``efficientnet_b0``, ...), ``timm:NAME`` (with the extra ``timm``), or ``tiny``: four convolutions, trained from
-    nothing. 3D: ``r3d_18``, ``mc3_18``, ``r2plus1d_18``, ``s3d``, or ``inflated:NAME`` of a 2D name, its kernels
-    reaching over three frames. ``custom``: a module that is passed in from Python."""
+    ``efficientnet_b0``, ...), ``timm:NAME`` (with the extra ``timm``), or ``tiny``: four convolutions that need no
+    pretraining. 3D: ``r3d_18``, ``mc3_18``, ``r2plus1d_18``, ``s3d``, or ``inflated:NAME`` of a 2D name, whose kernels
+    are extended to three frames. ``custom``: a module that is passed in from Python."""
 
     temporal_stride: Literal[1, 2, 4, 8] = 1
-    """3D only: frames per step of the feature sequence; T frames give ⌈T / temporal_stride⌉ steps. r3d_18, r2plus1d_18
-    and s3d have 8 of their own, which leaves the GRU two steps of sixteen frames; below that, late strides are removed,
-    and later kernels dilated instead."""
+    """3D only: frames per step of the feature sequence; T frames give ⌈T / temporal_stride⌉ steps. The original
+    r3d_18, r2plus1d_18 and s3d have 8, which leaves the GRU two steps for sixteen frames; with fewer, late strides are
+    removed and later kernels are dilated instead."""
 
     temporal_shift: bool = False
     """True, for ResNets and ``mobilenet_v2``: inside each residual branch an eighth of the channels comes from the
-    frame before, an eighth from the frame after (TSM, Lin et al. 2019). Costs next to nothing; 2D weights fit."""
+    frame before, and an eighth from the frame after (TSM, Lin et al. 2019). It costs almost nothing; 2D weights fit."""
 
     weights: str = Field("none", max_length=4096)
     """Where training starts: ``none`` (random), ``imagenet`` (torchvision's or timm's; downloaded once; inflated for an
     ``inflated:`` name), ``kinetics400`` (torchvision's, for its 3D names; downloaded once), a shipped model's name (its
-    backbone; nothing is downloaded), or a ``.safetensors`` file. A model file carries its own and ignores this."""
+    backbone; nothing is downloaded), or a ``.safetensors`` file. A model file contains its own and ignores this."""
 
     frozen: bool = False
-    """True: the backbone is never trained. Features are then computed once, and kept, instead of once an epoch."""
+    """True: the backbone is not trained. Its features are then computed once and cached, instead of once an epoch."""
 
     intermediate_stage_from_top: int | None = Field(None, ge=1, le=100, serialization_alias="tap_below")
     """2D only, of torchvision's names: beside the top's features stand those of the stage with so many above it (5 of

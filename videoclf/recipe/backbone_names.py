@@ -1,4 +1,4 @@
-"""The names of the backbones, and what a recipe must know of them before torch is imported."""
+"""The names of the backbones, and what a recipe must know about them before torch is imported."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ TORCHVISION_3D: dict[str, int] = {"r3d_18": 8, "mc3_18": 1, "r2plus1d_18": 8, "s
 TEMPORALLY_SHIFTED: tuple[str, ...] = (
     "mobilenet_v2", *(name for name in TORCHVISION_2D if name.startswith(("resnet", "resnext", "wide_resnet"))),
 )  # fmt: skip
-"""Those of the 2D networks that can be told to look at the frames before and after (`Backbone.temporal_shift`)."""
+"""The 2D networks that support `Backbone.temporal_shift`."""
 
 ALLOWED = (
     "tiny, torchvision's resnet, resnext, wide_resnet, mobilenet, efficientnet, convnext and regnet names (resnet50, "
     "regnet_y_400mf, ...), inflated:NAME of any of these, timm:NAME, r3d_18, mc3_18, r2plus1d_18, s3d, or custom"
 )
-"""What may be named, in words."""
+"""The allowed names, as text."""
 
 _TIMM_NAME = re.compile(r"[a-z0-9_]{1,100}(\.[a-z0-9_]{1,100})?")
 """No colon, slash or second dot: timm reads ``hf-hub:`` and ``local-dir:`` names as places to load from."""
@@ -39,26 +39,26 @@ _TIMM_NAME = re.compile(r"[a-z0-9_]{1,100}(\.[a-z0-9_]{1,100})?")
 
 @dataclass(frozen=True)
 class BackboneFacts:
-    """What a name stands for."""
+    """Facts about the network that a name stands for."""
 
     kind: Literal["2d", "3d", "custom"]
-    """``2d``: runs on each frame by itself. ``3d``: sees time. ``custom``: a module that the user passes in."""
+    """``2d``: runs on each frame separately. ``3d``: sees time. ``custom``: a module that the user passes in."""
 
     network: str
     """The name without its prefix: ``resnet50`` of ``inflated:resnet50``."""
 
     source: Literal["tiny", "torchvision", "inflated", "timm", "custom"]
-    """Whose it is: ``tiny``, ``torchvision``, ``inflated``, ``timm`` or ``custom``."""
+    """Where it comes from: ``tiny``, ``torchvision``, ``inflated``, ``timm`` or ``custom``."""
 
     own_temporal_stride: int = 1
-    """Frames per step of the network as its makers built it: the most that `Backbone.temporal_stride` can be."""
+    """Frames per step of the original network: the maximum of `Backbone.temporal_stride`."""
 
 
 def backbone_facts(name: str) -> BackboneFacts:
-    """What a backbone's name stands for.
+    """Look up a backbone's name.
 
     Raises:
-        ValueError: unknown; the text says what is allowed.
+        ValueError: the name is unknown; the text says what is allowed.
 
     >>> backbone_facts("inflated:resnet50")
     BackboneFacts(kind='3d', network='resnet50', source='inflated', own_temporal_stride=1)

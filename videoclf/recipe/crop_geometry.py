@@ -1,7 +1,7 @@
-"""Which part of a frame is looked at, and to what size it is resized: arithmetic, without torch.
+"""Computes which part of a frame is used, and to which size it is resized: arithmetic, without torch.
 
-In whole numbers without a branch, so that an exporter can follow it for frames of any size, and no float32 rounds
-otherwise than a float64.
+It uses integers and no branches, so that an exporter can follow it for frames of any size, and float32 cannot round
+differently from float64.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _MAX_ASPECT_EXCESS = 16
 
 
 def without_far_sides(frames: Any, spec: Preprocess) -> Any:
-    """Of frames that are extremely wide or high, the middle: the rest would be enlarged, at any cost, to be cut off.
+    """The middle of frames that are extremely wide or high. The rest would be enlarged at great cost, and then cut off.
 
     Args:
         frames: ``T×H×W×3``, an array or a tensor.
@@ -28,7 +28,8 @@ def without_far_sides(frames: Any, spec: Preprocess) -> Any:
 
 
 def far_sides(height: int, width: int, spec: Preprocess) -> tuple[int, int]:
-    """How many rows above (and below), and columns left (and right), of a frame of that size are not looked at."""
+    """The number of rows at the top (and bottom), and of columns at the left (and right), of a frame of this size that
+    are not used."""
     if spec.fit == "stretch":
         return 0, 0
     max_height = _MAX_ASPECT_EXCESS * -(-width * spec.height // spec.width)
@@ -37,11 +38,11 @@ def far_sides(height: int, width: int, spec: Preprocess) -> tuple[int, int]:
 
 
 def resized_size(height: Any, width: Any, spec: Preprocess) -> tuple[Any, Any]:
-    """Rows and columns to resize a frame to, before the centre is cut out.
+    """The rows and columns to which a frame is resized, before the centre is cut out.
 
     Args:
-        height: a whole number, or what an exporter has in its place.
-        width: likewise.
+        height: an integer, or an exporter's symbol for one.
+        width: the same.
         spec: the recipe's section.
 
     >>> resized_size(240, 320, Preprocess(height=112, width=112, crop_margin=1.143))
@@ -55,7 +56,7 @@ def resized_size(height: Any, width: Any, spec: Preprocess) -> tuple[Any, Any]:
 
 
 def crop_corner(resized_height: int, resized_width: int, spec: Preprocess) -> tuple[int, int]:
-    """Row and column of the resized frame at which the crop begins."""
+    """The row and column of the resized frame at which the crop begins."""
     return (resized_height - spec.height) // 2, (resized_width - spec.width) // 2
 
 

@@ -1,7 +1,7 @@
 """The header of a model file: one JSON value in the metadata of a ``.safetensors`` file.
 
-It is data from strangers. It is read without torch, its version before anything else, and every field is bounded; the
-tensors are not touched here.
+It is untrusted data. It is read without torch, its version before anything else, and every field is bounded. The
+tensors are not read here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ METADATA_KEY = "videoclf"
 
 
 class Calibration(BaseModel):
-    """How scores become trustworthy; both values are chosen on validation clips."""
+    """Calibrates scores; both values are chosen on validation clips."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -34,17 +34,17 @@ class Calibration(BaseModel):
     """Logits are divided by it before the softmax or the sigmoid."""
 
     threshold: float = Field(0.0, ge=0, le=1)
-    """A prediction whose best score lies below it is called uncertain."""
+    """A prediction whose best score is below it is uncertain."""
 
 
 class ModelHeader(BaseModel):
-    """All of a model file but its weights."""
+    """Everything in a model file except its weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format_version: Literal[2] = FORMAT_VERSION
     name: str = Field(min_length=1, max_length=200)
-    """What predictions call the model."""
+    """The model's name in predictions."""
 
     recipe: Recipe
     labels: tuple[str, ...] = Field(min_length=2, max_length=100_000)
@@ -52,14 +52,15 @@ class ModelHeader(BaseModel):
 
     calibration: Calibration = Calibration()
     precision: Literal["float32", "float16"] = "float32"
-    """How the weights are stored; they are computed with in float32 on a CPU."""
+    """The data type of the stored weights; a CPU computes in float32."""
 
     figures: dict[str, float] = Field(default={}, max_length=1000)
-    """What was measured of the model, such as ``test_top1``."""
+    """Figures that were measured for the model, such as ``test_top1``."""
 
     @property
     def objective(self) -> Objective:
-        """Whether scores are shares of one (``softmax``) or each label's own (``sigmoid``); softmax in older files."""
+        """Whether scores add up to 1 (``softmax``) or are independent for each label (``sigmoid``); softmax in older
+        files."""
         return self.recipe.training.objective
 
     @model_validator(mode="after")
@@ -78,34 +79,37 @@ class ModelHeader(BaseModel):
         return self
 
     def to_metadata(self) -> dict[str, str]:
-        """What safetensors stores beside the weights."""
+        """The metadata that safetensors stores beside the weights."""
         return {METADATA_KEY: self.model_dump_json(exclude_none=True)}
 
 
 def read_header(path: Path) -> ModelHeader:
-    """The checked header of a model file; reads no weights and imports no torch.
+    """Read and check the header of a model file. No weights are read, and torch is not imported.
 
     Raises:
-        ModelFileInvalidError: cut short, another kind of file, a newer format, or a header with hostile values.
+        ModelFileInvalidError: the file is cut short, of another kind or of a newer format, or its header has hostile
+            values.
     """
     try:
         with safe_open(path, framework="numpy") as file:
             metadata: dict[str, str] = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise ModelFileInvalidError(
-            f"is no model file, or one cut short ({one_line(error)})", source=path, hint="copy it again, or train one"
+            f"is not a model file, or is cut short ({one_line(error)})",
+            source=path,
+            hint="download or copy it again, or train a model",
         ) from error
     if METADATA_KEY not in metadata:
         raise ModelFileInvalidError(
-            "a safetensors file that holds weights only, not a videoclf model",
+            "is a safetensors file that contains only weights, not a videoclf model",
             source=path,
-            hint=f"to start training from it, use {option('set', f'backbone.weights={path}')}",
+            hint=f"to start training from them, use {option('set', f'backbone.weights={path}')}",
         )
     return parse_header(metadata[METADATA_KEY], path)
 
 
 def parse_header(text: str, path: Path) -> ModelHeader:
-    """The checked header in its JSON; the path names the file in messages.
+    """Check a header given as JSON; the path names the file in messages.
 
     Raises:
         ModelFileInvalidError: as `read_header`.
@@ -114,7 +118,7 @@ def parse_header(text: str, path: Path) -> ModelHeader:
         tree: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ModelFileInvalidError(
-            f"its header is not JSON ({one_line(error)})", source=path, hint="copy the file again"
+            f"its header is not JSON ({one_line(error)})", source=path, hint="download or copy the file again"
         ) from error
     version = tree.get("format_version") if isinstance(tree, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
@@ -123,7 +127,7 @@ def parse_header(text: str, path: Path) -> ModelHeader:
         )
     if version > FORMAT_VERSION:
         raise ModelFileInvalidError(
-            f"written in format {shortened(version)}, newer than the {FORMAT_VERSION} known here",
+            f"is written in format {shortened(version)}, but this version reads up to format {FORMAT_VERSION}",
             source=path,
             hint="upgrade with: pip install --upgrade videoclf",
         )

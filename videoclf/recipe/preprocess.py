@@ -21,8 +21,8 @@ class Preprocess(Section):
     """From decoded frames (uint8 RGB, any size) to the network's input (float32, ``3×height×width``)."""
 
     fit: Literal["stretch", "crop"] = "crop"
-    """``stretch``: the whole frame is resized to height×width, its aspect not kept, nothing cut off.
-    ``crop``: the frame is resized until it just covers height×width times ``crop_margin``; the centre is cut out."""
+    """``stretch``: the whole frame is resized to height×width, without keeping the aspect ratio. ``crop``: the frame is
+    resized to cover height×width times ``crop_margin``; the centre is cut out."""
 
     height: int = Field(224, ge=16, le=1024)
     """Rows of the network's input, in pixels."""
@@ -44,7 +44,7 @@ class Preprocess(Section):
     """Subtracted from each channel, on the scale where white is 1 (the default is ImageNet's)."""
 
     std: tuple[_Deviation, _Deviation, _Deviation] = (0.229, 0.224, 0.225)
-    """Divides each channel after that."""
+    """Each channel is then divided by it."""
 
     @field_validator("channels", mode="before")
     @classmethod

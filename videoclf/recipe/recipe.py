@@ -1,7 +1,7 @@
-"""The recipe: the one description of a model, from sampling to training, checked.
+"""The recipe: the one description of a model, from sampling to training, validated.
 
-Every field is bounded, because recipes also arrive inside model files written by strangers: nothing may be allocated
-or looped over by a number that was not checked here.
+Every field is bounded, because recipes are also part of untrusted model files: nothing may be allocated or iterated by
+a number that was not checked here.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ class Recipe(Section):
 
     @property
     def lookahead_steps(self) -> int:
-        """How many later frames a step's input needs: 1 where the channels show motion, else 0."""
+        """Number of later frames that a step's input needs: 1 if the channels show motion, otherwise 0."""
         return 0 if self.preprocess.channels == ("rgb",) else 1
 
     @property
     def causal(self) -> bool:
-        """Whether a step's state depends only on frames up to its look-ahead: frames one by one, in time order, and one
-        direction. (3D kernels and shifts reach both ways; what a custom backbone does is not known.)"""
+        """Whether a step's state depends only on frames up to its look-ahead: separate frames, in time order, and one
+        direction. (3D kernels and shifts reach both ways; a custom backbone is not known.)"""
         frame_by_frame = backbone_facts(self.backbone.name).kind == "2d" and not self.backbone.temporal_shift
         one_direction = self.temporal.kind == "mean" or not self.temporal.bidirectional
         return frame_by_frame and one_direction and self.sampling.order == "time"

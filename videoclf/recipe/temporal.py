@@ -13,20 +13,21 @@ class Temporal(Section):
     """The network that turns a sequence of feature vectors into one vector."""
 
     kind: Literal["gru", "mean"] = "gru"
-    """``mean`` is the baseline: the same projection, no GRU, features averaged over time (order cannot matter)."""
+    """``mean`` is the baseline: the same projection without a GRU, features averaged over time (order cannot
+    matter)."""
 
     projection_size: int = Field(128, ge=0, le=4096)
-    """Features a step after the projection that stands before the GRU; 0: none, features go in as they are."""
+    """Features per step after the projection before the GRU; 0: no projection."""
 
     input_norm: Literal["layer", "standardise"] = "layer"
-    """What stands before the projection: ``layer``, a layer norm (each step's features on one scale), or
-    ``standardise`` (each feature on the scale that it has over the training clips, found before training starts)."""
+    """Before the projection: ``layer``, a layer norm over each step's features, or ``standardise``: each feature is
+    standardised by its mean and deviation over the training clips, computed before training starts."""
 
     hidden_size: int = Field(128, ge=1, le=4096)
-    """GRU units, per direction."""
+    """GRU units per direction."""
 
     num_layers: int = Field(1, ge=1, le=8)
-    """GRU layers."""
+    """Number of GRU layers."""
 
     bidirectional: bool = False
     """True: a second GRU reads the clip from its end."""
@@ -36,8 +37,8 @@ class Temporal(Section):
     or a learned weighting of the steps."""
 
     statistics: bool = False
-    """True: beside what the pooling gives, the head sees the mean, the deviation and the mean absolute change of the
-    projected features over the clip's steps, past the GRU. (Not with ``mean``, which is to see no order at all.)"""
+    """True: besides the pooled vector, the head receives the mean, standard deviation and mean absolute change of the
+    projected features over the clip's steps. (Not with ``mean``, which must not see any order.)"""
 
     dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of features zeroed in training, after the projection and before the head."""
+    """Share of features that are set to zero in training, after the projection and before the head."""

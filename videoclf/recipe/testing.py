@@ -1,4 +1,4 @@
-"""What is looked at when a clip is evaluated."""
+"""How a clip is evaluated."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from videoclf.recipe.section import Section
 
 
 class Testing(Section):
-    """What is looked at when a clip is judged, in validation, evaluation and prediction alike, beside the windows that
-    ``sampling.max_frames`` cuts a long clip into."""
+    """How a clip is evaluated, in validation, evaluation and prediction alike, besides the windows of
+    ``sampling.max_frames``."""
 
     horizontal_flip: bool = False
-    """True: every window is looked at mirrored too, and the logits are averaged. Takes twice the time."""
+    """True: every window is also evaluated mirrored, and the logits are averaged. This takes twice the time."""

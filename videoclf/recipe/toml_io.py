@@ -1,4 +1,4 @@
-"""Recipes as text: read from TOML, changed by ``--set``, checked, and written back."""
+"""Reads recipes from TOML, changes them by ``--set``, checks them, and writes them back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def load_recipe(
         notice: gets one line where file or overrides use keys of older versions.
 
     Raises:
-        RecipeInvalidError: names the file, the key, the value and what is allowed.
+        RecipeInvalidError: the message names the file, the key, the value and what is allowed.
     """
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -57,7 +57,7 @@ def parse_recipe(
         notice: see `load_recipe`.
 
     Raises:
-        RecipeInvalidError: names the source, the key, the value and what is allowed.
+        RecipeInvalidError: the message names the source, the key, the value and what is allowed.
     """
     renamed = Renamed()
     try:
@@ -111,5 +111,5 @@ def _literal(text: str) -> object:
 
 
 def recipe_to_toml(recipe: Recipe) -> str:
-    """The recipe as TOML text that `load_recipe` reads back to an equal recipe; every key is written out."""
+    """The recipe as TOML text, which `load_recipe` reads back to an equal recipe. Every key is written."""
     return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))

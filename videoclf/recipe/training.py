@@ -1,4 +1,4 @@
-"""How weights are found."""
+"""How a model is trained."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ Objective = Literal["softmax", "sigmoid"]
 
 
 class Training(Section):
-    """How weights are found."""
+    """How a model is trained."""
 
     FIRST_NAMES: ClassVar = {"keep": "checkpoint_choice"}
 
     objective: Objective = "softmax"
-    """``softmax``: a clip is of one class; scores add up to 1. ``sigmoid``: a clip may have several labels (in a list
-    ``walk|talk``), each learnt and scored by itself, from 0 to 1."""
+    """``softmax``: a clip has one class, and scores add up to 1. ``sigmoid``: a clip may have several labels (in a list
+    ``walk|talk``), each learned and scored separately, from 0 to 1."""
 
     epochs: int = Field(30, ge=1, le=10_000)
-    """Passes over the training clips, at most."""
+    """Maximum number of passes over the training clips."""
 
     patience: int = Field(10, ge=1, le=10_000)
-    """Epochs without a better validation result (lower loss) after which training stops."""
+    """Training stops after this many epochs without a better validation result (lower loss)."""
 
     checkpoint_choice: Literal["best", "last"] = Field("best", serialization_alias="keep")
     """Which weights are kept: of the epoch with the best validation, or of the last (then there is no early end, and
@@ -36,20 +36,20 @@ class Training(Section):
     to that epoch, on training and validation clips together."""
 
     batch_size: int = Field(8, ge=1, le=4096)
-    """Clips a batch, on each device."""
+    """Clips per batch on each device."""
 
     accumulate: int = Field(1, ge=1, le=1024)
-    """Batches, on each device, whose gradients make one step: as if a batch were so much larger, in less memory."""
+    """Batches on each device whose gradients make one step: like a batch this many times as large, in less memory."""
 
     learning_rate: float = Field(1e-3, gt=0, le=10)
     """Peak of the schedule: linear warm-up, then a cosine down to zero. (AdamW)"""
 
     backbone_learning_rate: float | None = Field(None, gt=0, le=10)
-    """Peak for the backbone where it is trained; unset: ``learning_rate``."""
+    """Peak for the backbone, if it is trained; unset: ``learning_rate``."""
 
     layer_decay: float = Field(1.0, gt=0, le=1)
-    """The k-th stage of the backbone from its top learns at its rate times this to the power of k: 0.7 gives 1, 0.7,
-    0.49, ... Lower layers, which are more general, move less (Clark et al. 2020). 1: all alike."""
+    """The k-th stage of the backbone from its top has its learning rate times this to the power of k: 0.7 gives 1, 0.7,
+    0.49, ... Lower layers, which are more general, change less (Clark et al. 2020). 1: the same rate for all."""
 
     warmup_epochs: float = Field(1.0, ge=0, le=1000)
     """Length of the warm-up."""
@@ -61,21 +61,23 @@ class Training(Section):
     """Share of the target that is spread over all classes."""
 
     gradient_clip_norm: float = Field(1.0, gt=0, le=1e6)
-    """Longest gradient (L2, all parameters together)."""
+    """Maximum norm of the gradient (L2, all parameters together)."""
 
     horizontal_flip: bool = False
-    """True: a clip is mirrored with probability one half, all its frames alike. Leave false where left is not right."""
+    """True: a clip is mirrored with probability one half, all its frames alike. Leave it false if left and right
+    matter."""
 
     min_crop_share: float = Field(1.0, gt=0, le=1)
     """Training sees a random contiguous part of a clip, at least this share of its steps; 1 turns it off."""
 
     class_balance: Literal["none", "loss", "sampling"] = "none"
-    """For classes of unlike numbers of clips. ``loss``: a clip weighs the more, the fewer its class has (mean 1).
-    ``sampling``: an epoch has as many clips as ever, but as many of each class: some come twice, others wait."""
+    """For classes with different numbers of clips. ``loss``: clips of rare classes have a larger weight (mean 1).
+    ``sampling``: an epoch has the usual number of clips, but equally many of each class: some come twice, others
+    wait."""
 
     weight_average: float = Field(0.0, ge=0, lt=1)
-    """A running mean of the weights is validated and kept instead of the last step's: after each step so much of the
-    mean stays (0.999; fewer in the first steps: (1 + n) / (10 + n) after n). 0 turns it off."""
+    """A running mean of the weights is validated and kept instead of the last step's: after each step this share of the
+    mean stays (0.999; less in the first steps: (1 + n) / (10 + n) after n). 0 turns it off."""
 
     seed: int = Field(0, ge=0, lt=2**32)
-    """Of initial weights, order, dropout and augmentation."""
+    """Seed of initial weights, order, dropout and augmentation."""

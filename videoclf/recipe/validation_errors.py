@@ -1,4 +1,4 @@
-"""What a check of pydantic's found, in one line: the key, the value and what is allowed."""
+"""Describes pydantic's validation errors in one line: the key, the value and what is allowed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from videoclf.errors import one_line
 
 
 def describe_validation(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first complaint of pydantic as one line: key, value, what is allowed, and how many more there are."""
+    """The first of pydantic's errors in one line: key, value, what is allowed, and how many more there are."""
     first, *more = error.errors(include_url=False)
     key = ".".join(str(part) for part in first["loc"])
     key = key if key.isprintable() and len(key) <= 80 else shortened(key)
@@ -29,13 +29,13 @@ def describe_validation(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def known_keys(model: type[BaseModel], section: Sequence[int | str]) -> str:
-    """What may stand in a section, for a message about a key that may not."""
+    """The allowed keys of a section, for a message about an unknown key."""
     owner = section_model(model, section)
-    return f"known here: {', '.join(owner.model_fields)}" if owner else "see docs/recipes.md"
+    return f"known keys: {', '.join(owner.model_fields)}" if owner else "see docs/recipes.md"
 
 
 def section_model(model: type[BaseModel], section: Sequence[int | str]) -> type[BaseModel] | None:
-    """What describes a section; None of one that does not exist."""
+    """The model of a section; None if there is no such section."""
     owner: Any = model
     for part in section:
         field = owner.model_fields.get(str(part))
@@ -46,6 +46,6 @@ def section_model(model: type[BaseModel], section: Sequence[int | str]) -> type[
 
 
 def shortened(value: object) -> str:
-    """The value as it would be written in code, on one line of at most 80 characters."""
+    """The value as it is written in code, on one line of at most 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -241,12 +241,12 @@ def _run_of(model: str | Path | Model, split: str | None) -> RunSplit | None:
 
 
 def _check_place(model: str | Path, device: str, device_map: str) -> None:
-    from videoclf.modeling.device_map import check_placement, choose_placement  # torchvision: for whoever asks
+    from videoclf.modeling.device_map import check_device_map, choose_device_map  # torchvision: for whoever asks
     from videoclf.modeling.open_model import recipe_of_model
 
-    placement = choose_placement(device, device_map)
+    placement = choose_device_map(device, device_map)
     if Path(model).suffix.lower() not in EXPORT_SUFFIXES:  # those have a refusal of their own, in `load`
-        check_placement(placement, recipe_of_model(model))
+        check_device_map(placement, recipe_of_model(model))
 
 
 def metrics_of(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from videoclf.errors import ModelFileInvalidError
-from videoclf.inference.engines.exported_engine import Part, PortableEngine, PortableFile
+from videoclf.inference.engines.exported_engine import ExportedEngine, ExportedFile, Part
 from videoclf.inference.engines.protocol import Float32Array
 from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Recipe
@@ -24,10 +24,10 @@ class FakeGraph:
         return self._parts.get(end, lambda array: array)
 
 
-def engine(**parts: Callable[[Float32Array], object]) -> PortableEngine:
+def engine(**parts: Callable[[Float32Array], object]) -> ExportedEngine:
     recipe = Recipe.model_validate({"backbone": {"name": "tiny"}})
     header = ModelHeader(name="m", recipe=recipe, labels=("a", "b"))
-    return PortableEngine(PortableFile(FakeGraph(**parts), header, frozenset()))
+    return ExportedEngine(ExportedFile(FakeGraph(**parts), header, frozenset()))
 
 
 def mean_twice(features: Float32Array) -> Float32Array:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.inference.exported_models import openvino_or_skip
 from videoclf.errors import ModelFileInvalidError
-from videoclf.inference.engines.exported_engine import portable_metadata
+from videoclf.inference.engines.exported_engine import exported_metadata
 from videoclf.inference.engines.graph_check import complaint_about_ir, complaint_about_onnx
 from videoclf.inference.engines.onnx_graph import read_onnx
 from videoclf.inference.engines.openvino_graph import open_openvino
@@ -47,7 +47,7 @@ def constant(tensor: Any) -> Any:
 def model_of(graph: Any, **parts: Any) -> Any:
     model = onnx_or_skip().helper.make_model(graph, **parts)
     header = ModelHeader(name="m", recipe=Recipe(), labels=("a", "b"))
-    for key, value in portable_metadata(header, ()).items():
+    for key, value in exported_metadata(header, ()).items():
         model.metadata_props.add(key=key, value=value)
     return model
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.inference.exported_models import LABELS, chunks, noise, openvino_or_skip, small_model
 from videoclf.errors import EngineUnavailableError, ModelFileInvalidError
-from videoclf.inference.engines.exported_engine import PortableEngine, PortableFile
+from videoclf.inference.engines.exported_engine import ExportedEngine, ExportedFile
 from videoclf.inference.engines.onnx_graph import read_onnx
 from videoclf.inference.engines.openvino_graph import open_openvino
 from videoclf.inference.engines.torch_engine import TorchEngine
@@ -21,7 +21,7 @@ KINDS = ["2d", "2d, last", "3d", pytest.param("2d, shifted", marks=pytest.mark.s
 SHAPES = [(16, 50, 61), (1, 50, 61), (2, 32, 40), (19, 20, 500), (5, 300, 17)]
 
 
-def converted(runtime: str, folder: Path, classifier: VideoClassifier, header: ModelHeader) -> PortableFile:
+def converted(runtime: str, folder: Path, classifier: VideoClassifier, header: ModelHeader) -> ExportedFile:
     if runtime == "openvino":
         openvino_or_skip()
         return open_openvino(*convert.to_openvino(classifier, header), folder)
@@ -37,7 +37,7 @@ def test_logits_and_features_are_torchs(tmp_path: Path, runtime: str, kind: str)
     truth = TorchEngine(classifier, header.recipe, "cpu")
     file = converted(runtime, tmp_path, classifier, header)
     assert file.header == header
-    engine = PortableEngine(file)
+    engine = ExportedEngine(file)
     rgbs = [noise(*shape) for shape in SHAPES]
     windows = [engine.preprocess(chunks(rgb)) for rgb in rgbs]
     expected = [truth.preprocess(chunks(rgb)) for rgb in rgbs]
@@ -58,7 +58,7 @@ def test_probabilities_are_calibrated(tmp_path: Path) -> None:
 
 def test_what_would_give_other_scores_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     openvino_or_skip()
-    monkeypatch.setattr(PortableEngine, "logits", lambda _self, _windows: np.full((1, 3), 9.0))
+    monkeypatch.setattr(ExportedEngine, "logits", lambda _self, _windows: np.full((1, 3), 9.0))
     with pytest.raises(
         EngineUnavailableError, match=r"OpenVINO cannot follow model 2d, last \('its scores would be .* off'\)"
     ):
@@ -66,7 +66,7 @@ def test_what_would_give_other_scores_is_refused(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_network_that_needs_what_no_file_may_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path) -> PortableFile:
+    def refuse(path: Path) -> ExportedFile:
         raise ModelFileInvalidError(f"{path}: is refused: it holds a Loop; export it again")
 
     openvino_or_skip()

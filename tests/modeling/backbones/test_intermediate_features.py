@@ -59,7 +59,7 @@ def test_batch_norms_fold_as_ever() -> None:
 
 def test_more_stages_than_there_are_is_one_line() -> None:
     with pytest.raises(
-        RecipeInvalidError, match="intermediate_stage_from_top = 19: the network has 19 stages; ask for 18 at most"
+        RecipeInvalidError, match="intermediate_stage_from_top = 19: the network has 19 stages; use at most 18"
     ):
         build_backbone(recipe_of("mobilenet_v2", 19))
 

@@ -54,10 +54,12 @@ def test_a_model_file_lends_its_backbone(tiny_model: Path) -> None:
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     save_file(torchvision.models.resnet18().state_dict(), tmp_path / "r.safetensors")
     with pytest.raises(
-        WeightsUnavailableError, match=r"does not hold the weights of resnet50 \(.* is .* instead of .*\)"
+        WeightsUnavailableError, match=r"does not contain the weights of resnet50 \(.* is .* instead of .*\)"
     ):
         pretrained("resnet50", tmp_path / "r.safetensors")
-    with pytest.raises(WeightsUnavailableError, match=r"does not hold the weights of mobilenet_v2 \(.* is missing\)"):
+    with pytest.raises(
+        WeightsUnavailableError, match=r"does not contain the weights of mobilenet_v2 \(.* is missing\)"
+    ):
         pretrained("mobilenet_v2", tmp_path / "r.safetensors")
 
 
@@ -72,7 +74,7 @@ def test_weights_of_a_kind_of_numbers_that_is_not_listed_are_refused(
     kind = str(dtype).removeprefix("torch.")
     with pytest.raises(
         WeightsUnavailableError,
-        match=rf"weights of {backbone} \(\S+ is {kind}; allowed there: float32, float16, bfloat16\); name",
+        match=rf"weights of {backbone} \(\S+ is {kind}; allowed there: float32, float16, bfloat16\); use another",
     ):
         pretrained(backbone, tmp_path / "r.safetensors")
 
@@ -85,7 +87,7 @@ def test_a_file_with_two_tensors_for_one_place_is_refused(tmp_path: Path) -> Non
         pretrained("resnet18", tmp_path / "r.safetensors")
     assert str(caught.value) == (
         f"{tmp_path / 'r.safetensors'}: has two tensors for conv1.weight of resnet18, 'backbone.conv1.weight' and "
-        "'conv1.weight'; remove those that are not meant, or name another file"
+        "'conv1.weight'; remove the wrong ones, or use another file"
     )
 
 
@@ -93,7 +95,7 @@ def test_a_file_with_two_tensors_for_one_place_is_refused(tmp_path: Path) -> Non
 def test_weights_of_a_deeper_network_are_refused(tmp_path: Path, backbone: str) -> None:
     """ResNet-34 has all the names and shapes of ResNet-18."""
     save_file(torchvision.models.resnet34().state_dict(), tmp_path / "r.safetensors")
-    complaint = rf"the weights of {backbone} \('layer1\.2\.\S+' is not part of it\); name another file"
+    complaint = rf"the weights of {backbone} \('layer1\.2\.\S+' is not part of it\); use another file"
     with pytest.raises(WeightsUnavailableError, match=complaint):
         pretrained(backbone, tmp_path / "r.safetensors")
 

@@ -60,7 +60,9 @@ def test_only_the_uppermost_stages_are_trained_and_the_rest_does_not_move(name: 
 
 
 def test_more_stages_than_there_are_is_refused() -> None:
-    with pytest.raises(RecipeInvalidError, match=r"trainable_stages = 6: the network has 5 stages; ask for fewer"):
+    with pytest.raises(
+        RecipeInvalidError, match=r"trainable_stages = 6: the network has 5 stages; use a smaller number"
+    ):
         build_classifier(recipe("resnet18", trainable_stages=6), 3)
 
 

@@ -174,5 +174,5 @@ def test_other_networks_are_refused_by_name(name: str) -> None:
         RecipeInvalidError, match=f"temporal_shift = true: {name} cannot be shifted; mobilenet_v2, and resnet"
     ):
         parse_recipe({"backbone": {"name": name, "temporal_shift": True}}, [], source="x")
-    with pytest.raises(ValueError, match="no residual branch to shift in"):
+    with pytest.raises(ValueError, match="no residual branch that can be shifted"):
         shift_in_time(nn.Sequential(nn.Conv2d(3, 8, 3)))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from videoclf.recipe.augment import Augment
-from videoclf.training.examples.augmentation import PictureAugmentation, draw_speed, nearest_steps, vary_steps
+from videoclf.training.examples.augmentation import FrameAugmentation, draw_speed, nearest_steps, vary_steps
 
 KINDS: list[dict[str, Any]] = [
     {"crop_scale_min": 0.3},
@@ -30,7 +30,7 @@ def pictures(num_frames: int = 5) -> Tensor:
 
 @pytest.mark.parametrize("kind", [*KINDS, ALL_AT_ONCE], ids=lambda kind: next(iter(kind)))
 def test_a_clip_that_stands_still_stays_so_and_is_varied(kind: dict[str, Any]) -> None:
-    augment = PictureAugmentation(Augment.model_validate(kind))
+    augment = FrameAugmentation(Augment.model_validate(kind))
     still = pictures()
     given = still.clone()
     num_changed = 0
@@ -47,14 +47,14 @@ def test_a_clip_that_stands_still_stays_so_and_is_varied(kind: dict[str, Any]) -
 
 def test_all_frames_are_cut_and_erased_at_the_same_place() -> None:
     rising = torch.linspace(0.6, 1, 4).view(4, 1, 1, 1).expand(4, 3, 24, 32)
-    augment = PictureAugmentation(Augment(erasing_probability=1.0))
+    augment = FrameAugmentation(Augment(erasing_probability=1.0))
     erased = (augment(rising, np.random.default_rng(0)) == 0.5).any(dim=1)
     assert 0 < erased[0].sum() < erased[0].numel()
     assert torch.equal(erased, erased[:1].expand_as(erased))
 
 
 def test_it_depends_on_the_generator_handed_in_and_leaves_torchs_alone() -> None:
-    augment = PictureAugmentation(Augment.model_validate(ALL_AT_ONCE))
+    augment = FrameAugmentation(Augment.model_validate(ALL_AT_ONCE))
     torch.manual_seed(3)
     state = torch.get_rng_state()
     first = augment(pictures(), np.random.default_rng(7))
@@ -67,9 +67,9 @@ def test_it_depends_on_the_generator_handed_in_and_leaves_torchs_alone() -> None
 def test_nothing_asked_for_changes_nothing() -> None:
     spec = Augment()
     rng = np.random.default_rng(0)
-    assert not spec.varies_pictures
+    assert not spec.augments_frames
     assert not spec.varies_time
-    assert torch.equal(PictureAugmentation(spec)(pictures(), rng), pictures())
+    assert torch.equal(FrameAugmentation(spec)(pictures(), rng), pictures())
     untouched = np.random.default_rng(0)
     steps = torch.arange(9)
     assert vary_steps(steps, spec, untouched) is steps

@@ -293,7 +293,7 @@ def test_where_the_folder_cannot_be_written_the_run_goes_on(tmp_path: Path, clip
     for _ in range(2):
         torch.testing.assert_close(validate(run, clips), expected, rtol=0, atol=0)
     assert [text.partition(" (")[0] for text in run.notes.texts] == [
-        f"{tmp_path / 'file'}: features cannot be kept there",
+        f"{tmp_path / 'file'}: features cannot be stored there",
         f"features: 0 of 3 clips from the cache {tmp_path / 'file'}; 3 computed",
     ]
 

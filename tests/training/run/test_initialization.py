@@ -45,7 +45,7 @@ def test_a_damaged_list_of_clips_is_refused_before_anything_is_trained(tmp_path:
         (ModelFileInvalidError, Recipe(), tmp_path / "weights"),
         (WeightsUnavailableError, with_weights(str(tmp_path / "weights")), None),
     ):
-        with pytest.raises(error, match="is no safetensors file, or one cut short"):
+        with pytest.raises(error, match="is not a safetensors file, or is cut short"):
             inherited_clips(recipe, init)
 
 

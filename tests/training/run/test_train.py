@@ -257,7 +257,7 @@ def test_what_the_official_lists_name_and_the_data_lack_is_kept_by_name(small_da
     missing = ["Long/v_Long_g05_c01", "Short/v_Short_g05_c01"]
     assert json.loads((run.folder / "split.json").read_text())["missing"] == missing
     assert json.loads((run.folder / "metrics.json").read_text())["split"]["num_missing"] == 2
-    assert any(text.startswith("2 clips of the official lists are not there: Long/v_Long_g05") for text in notes.texts)
+    assert any(text.startswith("2 clips of the official lists are missing: Long/v_Long_g05") for text in notes.texts)
 
 
 def test_what_cannot_be_is_said_before_anything_is_written(small_data: Path, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""Runs exported models, whatever runtime reads them; knows no torch.
+"""Runs exported models with any runtime, without torch.
 
-An exported model is one graph from uint8 frames to probabilities (`inference.export.whole_graph.PortableModel`). Its
-stages have names, and the graph is cut there: frames are resized beforehand, in the reader's threads and by NumPy, and
-the backbone runs on a fixed number of pictures at a time, those of several clips together.
+An exported model is one graph from uint8 frames to probabilities (`inference.export.whole_graph.WholeGraph`). Its
+stages have names, at which the graph is cut: frames are resized before, in the reader's threads and by NumPy, and the
+backbone runs on a fixed number of images at a time, those of several clips together.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from videoclf.recipe.trained_clips import parse_trained_clips, to_metadata
 from videoclf.recipe.validation_errors import shortened
 
 STAGES = ("resized", "items", "features", "sequences", "logits", "probabilities")
-"""What `PortableModel` gives, in its order. A file's outputs are the last two; the others are tensors inside."""
+"""The results of `WholeGraph`, in their order. A file's outputs are the last two; the others are tensors inside."""
 
 INPUT, OUTPUTS = "frames", STAGES[-2:]
 
 PARTS = ((INPUT, STAGES[:2]), ("items", STAGES[2:3]), ("features", STAGES[3:]))
-"""What each part of a model takes and gives (`inference.export.whole_graph.portable_parts`)."""
+"""The input and the results of each part of a model (`inference.export.whole_graph.graph_parts`)."""
 
 GRAPH_VERSION = 1
-"""Of what the names mean. Raise it whenever a file of before would be run wrongly."""
+"""Version of the meaning of these names. Raise it whenever an older file would be run incorrectly."""
 
 _GRAPH_KEY = "videoclf_graph"
 _NEEDED_KEYS = (METADATA_KEY, _GRAPH_KEY)
@@ -49,38 +49,38 @@ _ITEMS_PER_PASS = 4
 core's cache: 16 took a tenth longer at 224×224. Always so many: OpenVINO plans each new shape anew."""
 
 NUM_AT_ONCE = min(4, num_cores())
-"""Passes of a per-frame backbone under way at once, each with its share of the cores: several threads within one pass
-would wait for each other whenever the reader's threads, or another process, take a core."""
+"""Number of simultaneous passes of a per-frame backbone, each with its share of the cores. Several threads within one
+pass would wait for each other whenever the reader's threads, or another process, take a core."""
 
 MAX_RUN_SECONDS = 600.0
-"""How long one call of a `Part` may take: a file can ask for more than any machine can do, without a loop. The slowest
-of ours takes some seconds."""
+"""Maximum time of one call of a `Part`: even without a loop a file can ask for more than any machine can do. The
+slowest of ours takes some seconds."""
 
 TOOK_TOO_LONG = f"it took longer than {MAX_RUN_SECONDS:.0f} s"
 
 Part = Callable[[npt.NDArray[Any]], Float32Array]
-"""A stretch of the graph, from one stage to another; any number of threads may call it. It raises
-`ModelFileInvalidError` where the graph fails, or takes too long."""
+"""A part of the graph, from one stage to another; any number of threads may call it. It raises
+`ModelFileInvalidError` if the graph fails or takes too long."""
 
 
 class Graph(Protocol):
-    """An exported model in the runtime that reads it."""
+    """An exported model in the runtime that runs it."""
 
     def part(self, start: str, end: str, *, num_rows: int | None = None) -> Part:
-        """What computes one stage from another; see `STAGES`, and `INPUT`.
+        """The part that computes one stage from another; see `STAGES` and `INPUT`.
 
         Args:
-            start: the stage it takes.
-            end: the stage it gives.
-            num_rows: None: any length of what it takes, one call at a time. A number: this length alone, and as many
-                as `NUM_AT_ONCE` calls at once.
+            start: the stage that it takes.
+            end: the stage that it computes.
+            num_rows: None: inputs of any length, one call at a time. A number: inputs of this length only, and up to
+                `NUM_AT_ONCE` calls at once.
         """
         ...
 
 
 @dataclass(frozen=True)
-class PortableFile:
-    """An exported model as it was read: what runs it, and what it says of itself."""
+class ExportedFile:
+    """An exported model that was read: its graph and its metadata."""
 
     graph: Graph
     header: ModelHeader
@@ -105,15 +105,15 @@ class _Parts:
         self.arrange, self.encode, self.classify = arrange.result(), encode.result(), classify.result()
 
 
-class PortableEngine:
-    """Predicts with an exported model; in a forked process, too, which opens it anew when it first does, if the runtime
-    can.
+class ExportedEngine:
+    """Predicts with an exported model. A forked process opens it again at its first prediction, if the runtime supports
+    that.
 
     Args:
         file: the model.
     """
 
-    def __init__(self, file: PortableFile) -> None:
+    def __init__(self, file: ExportedFile) -> None:
         self._file, self._header = file, file.header
         backbone = file.header.recipe.backbone
         self._is_one_by_one = backbone_facts(backbone.name).kind == "2d" and not backbone.temporal_shift
@@ -127,16 +127,17 @@ class PortableEngine:
 
     @property
     def trained_clips(self) -> frozenset[str]:
-        """Hashes of the clips that it was trained on, as its file has them."""
+        """Hashes of the clips that it was trained on, from its file."""
         return self._file.trained_clips
 
     def preprocess(self, chunks: Chunks) -> Float32Array:
-        """One window: ``T×3×H×W`` float32."""
+        """Preprocess one window: ``T×3×H×W`` float32."""
         spec = self._header.recipe.preprocess
         return np.concatenate([resize_frames(chunk.rgb, spec) for chunk in chunks])
 
     def logits(self, windows: Sequence[Float32Array]) -> Float32Array:
-        """``B×C`` of windows of any lengths; nothing is computed for padding, but to fill the last pass."""
+        """Compute the logits, ``B×C``, of windows of any lengths; nothing is computed for padding, except to fill the
+        last pass."""
         parts = self._opened.get()
         logits = [parts.classify(features) for features in self._run(parts, windows)]
         for logits_C in logits:
@@ -144,7 +145,7 @@ class PortableEngine:
         return np.stack(logits)
 
     def features(self, window: Float32Array) -> Float32Array:
-        """``T'×D``: what the backbone makes of one window."""
+        """Compute the backbone's features of one window, ``T'×D``."""
         join = self._file.graph.part("features", "sequences")
         sequence: Float32Array = join(self._run(self._opened.get(), [window])[0])[
             0
@@ -154,7 +155,7 @@ class PortableEngine:
     def _check(self, found: Float32Array, shape: tuple[int, ...], what: str) -> None:
         if found.shape != shape or found.dtype != np.float32:
             raise ModelFileInvalidError(
-                f"its graph gives {what} of shape {found.shape} ({found.dtype}) in place of {shape} (float32)",
+                f"its graph returns {what} of shape {found.shape} ({found.dtype}) instead of {shape} (float32)",
                 source=f"model {self._header.name}",
                 hint="export it again",
             )
@@ -189,20 +190,21 @@ def _full_groups(rows: Iterable[Float32Array], size: int) -> Iterator[Float32Arr
         yield np.stack([*group, *[group[-1]] * (size - len(group))])
 
 
-def portable_metadata(header: ModelHeader, trained_clips: Collection[str]) -> dict[str, str]:
-    """What an exported file keeps beside its graph."""
+def exported_metadata(header: ModelHeader, trained_clips: Collection[str]) -> dict[str, str]:
+    """The metadata that an exported file contains besides its graph."""
     return {**header.to_metadata(), _GRAPH_KEY: str(GRAPH_VERSION), **to_metadata(trained_clips)}
 
 
 def parse_metadata(metadata: dict[str, str], path: Path) -> tuple[ModelHeader, frozenset[str]]:
-    """The checked header of an exported file, and the hashes of the clips that it was trained on.
+    """Check the header of an exported file, and read the hashes of the clips that it was trained on.
 
     Args:
-        metadata: of the graph.
+        metadata: the graph's metadata.
         path: names the file in messages.
 
     Raises:
-        ModelFileInvalidError: not exported by videoclf, of another version, or a header with hostile values.
+        ModelFileInvalidError: the file was not exported by videoclf, is of another version, or its header has hostile
+            values.
     """
     if not metadata.keys() >= set(_NEEDED_KEYS):
         raise ModelFileInvalidError(
@@ -211,7 +213,7 @@ def parse_metadata(metadata: dict[str, str], path: Path) -> tuple[ModelHeader, f
     version = metadata[_GRAPH_KEY]
     if version != str(GRAPH_VERSION):
         raise ModelFileInvalidError(
-            f"was exported in version {shortened(version)}, not the {GRAPH_VERSION} known here",
+            f"was exported in version {shortened(version)}, but this version reads {GRAPH_VERSION}",
             source=path,
             hint=f"export its model again: videoclf export MODEL --out {path.name}",
         )

@@ -1,8 +1,8 @@
-"""What an exported file may hold: numbers of its own, and operators that come to an end.
+"""Checks that an exported file contains only its own numbers, and operators that terminate.
 
-Runtimes read any file that a graph names, and run a loop for as long as it says. So each graph is looked at before a
-runtime sees it, all of it: a tensor may hide in an operator's attribute, in a graph within the graph, in a function.
-What we export needs none of that.
+Runtimes read any file that a graph names, and run a loop for as long as it says. So each graph is checked completely
+before a runtime sees it: a tensor may be hidden in an operator's attribute, in a graph within the graph, or in a
+function. The graphs that we export need none of these.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ _IR_OPERATORS = re.compile(r"opset\d+")
 
 
 def complaint_about_onnx(model: Any) -> str:
-    """Why a model must not be run; empty where nothing is against it.
+    """Why a model must not be run; empty if it may.
 
     Args:
-        model: onnx's ``ModelProto``, its external data not loaded.
+        model: onnx's ``ModelProto``, without its external data.
     """
     if model.functions:
-        return f"it defines operators of its own, such as {shortened(model.functions[0].name)}"
+        return f"it defines its own operators, such as {shortened(model.functions[0].name)}"
     for message in _messages(model):
         kind = message.DESCRIPTOR.name
         if kind == "TensorProto" and (message.data_location == _ONNX_EXTERNAL or message.external_data):
-            return f"it keeps the tensor {shortened(message.name)} in another file, which is not read"
+            return f"it stores the tensor {shortened(message.name)} in another file, which is not read"
         if kind == "GraphProto" and message is not model.graph:
-            return f"it holds a graph within its graph ({shortened(message.name)}), which might never come to an end"
+            return f"it contains a graph within its graph ({shortened(message.name)}), which might never end"
         if kind == "NodeProto" and message.domain not in _ONNX_DOMAINS:
-            return f"its operator {shortened(f'{message.domain}.{message.op_type}')} is none of ONNX's own"
+            return f"its operator {shortened(f'{message.domain}.{message.op_type}')} is not one of ONNX's own"
     return ""
 
 
@@ -61,13 +61,13 @@ def _messages(message: Any) -> Iterator[Any]:
 
 
 def complaint_about_ir(graph: bytes) -> str:
-    """Why OpenVINO must not be given a graph; empty where nothing is against it.
+    """Why OpenVINO must not be given a graph; empty if it may.
 
     Args:
-        graph: what stands in the ``.xml``.
+        graph: the content of the ``.xml``.
     """
     if not graph.startswith(_IR_BEGINNINGS):
-        return "its content is no XML"
+        return "its content is not XML"
     reader = _IrReader()
     parser = ParserCreate()
     parser.StartElementHandler = reader.start
@@ -104,12 +104,14 @@ class _IrReader:
         if not self._path and element != "net":
             return f"its XML is of another kind, {shortened(element)}"
         if "rt_info" in (element, *self._path):  # notes, whose names are anybody's but for OpenVINO's own
-            return f"it sets {shortened(element)}, which is OpenVINO's" if element.startswith("__") else ""
+            return f"it sets {shortened(element)}, which is reserved for OpenVINO" if element.startswith("__") else ""
         if element not in _IR_ELEMENTS:
-            return f"it holds {shortened(element)}, which might name other files, or never come to an end"
+            return f"it contains {shortened(element)}, which might name other files, or never end"
         if element != "layer":
             return ""
         kind, operators = attributes.get("type", ""), attributes.get("version", "")
         if kind in _IR_LOOPS:
-            return f"it holds a {kind}, which might never come to an end"
-        return "" if _IR_OPERATORS.fullmatch(operators) else f"its operator {shortened(kind)} is none of OpenVINO's own"
+            return f"it contains a {kind}, which might never end"
+        return (
+            "" if _IR_OPERATORS.fullmatch(operators) else f"its operator {shortened(kind)} is not one of OpenVINO's own"
+        )

@@ -1,6 +1,6 @@
-"""The one preprocessing's resize (`kernels.preprocess_reference`) in NumPy, for engines without torch.
+"""The resize of preprocessing (`kernels.preprocess_reference`) in NumPy, for engines without torch.
 
-OpenVINO's own takes up to nine times as long, and a second more whenever frames of another size come.
+OpenVINO's own takes up to nine times as long, and another second whenever frames have a new size.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class _Band(NamedTuple):
 
 
 def resize_frames(frames_THWC: npt.NDArray[np.uint8], spec: Preprocess) -> Float32Array:
-    """Resize (float, bilinear, antialiased), crop, and scale to [0, 1]; each frame by itself.
+    """Resize (float, bilinear, antialiased), crop, and scale to [0, 1]; each frame separately.
 
     Args:
         frames_THWC: ``T×H×W×3`` RGB.
         spec: the recipe's section.
 
     Returns:
-        ``T×3×height×width`` RGB in [0, 1], within 0.004/255 of torch's, which reckons weights in float32.
+        ``T×3×height×width`` RGB in [0, 1], within 0.004/255 of torch's, which computes weights in float32.
     """
     looked_at = without_far_sides(frames_THWC, spec)
     num_frames, source_height, source_width = looked_at.shape[:3]

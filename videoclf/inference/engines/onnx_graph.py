@@ -1,4 +1,4 @@
-"""Exported models in ONNX Runtime (https://onnxruntime.ai)."""
+"""Runs exported models in ONNX Runtime (https://onnxruntime.ai)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from videoclf.errors import EngineUnavailableError, ModelFileInvalidError, one_l
 from videoclf.inference.engines.exported_engine import (
     MAX_RUN_SECONDS,
     TOOK_TOO_LONG,
+    ExportedFile,
     Part,
-    PortableFile,
     parse_metadata,
 )
 from videoclf.inference.engines.graph_check import complaint_about_onnx
@@ -23,12 +23,13 @@ from videoclf.inference.engines.protocol import Float32Array
 from videoclf.recipe.validation_errors import shortened
 
 
-def read_onnx(path: Path) -> PortableFile:
-    """A model in an ``.onnx`` file.
+def read_onnx(path: Path) -> ExportedFile:
+    """Read a model in an ``.onnx`` file.
 
     Raises:
         EngineUnavailableError: onnx or ONNX Runtime is not installed.
-        ModelFileInvalidError: damaged, foreign, of another version, or one that names other files or might never end.
+        ModelFileInvalidError: the file is damaged, foreign or of another version, names other files, or might never
+            end.
     """
     try:
         import onnx
@@ -46,16 +47,16 @@ def read_onnx(path: Path) -> PortableFile:
         ) from error
     except Exception as error:  # protobuf's own, which cannot be named without importing protobuf
         raise ModelFileInvalidError(
-            f"is no ONNX model, or a damaged one ({shortened(one_line(error))})", source=path, hint="export it again"
+            f"is not an ONNX model, or is damaged ({shortened(one_line(error))})", source=path, hint="export it again"
         ) from error
     header, trained_clips = parse_metadata({entry.key: entry.value for entry in model.metadata_props}, path)
     if complaint := complaint_about_onnx(model):
         raise ModelFileInvalidError(f"is refused: {complaint}", source=path, hint="export it again")
-    return PortableFile(OnnxGraph(model, path), header, trained_clips)
+    return ExportedFile(OnnxGraph(model, path), header, trained_clips)
 
 
 class OnnxGraph:
-    """A model that onnx has read.
+    """A model that the onnx package has read.
 
     Args:
         model: onnx's ``ModelProto``.

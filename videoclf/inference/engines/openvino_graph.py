@@ -1,4 +1,4 @@
-"""Exported models in OpenVINO (https://docs.openvino.ai): the fast engine on a CPU."""
+"""Runs exported models in OpenVINO (https://docs.openvino.ai), the fast engine on a CPU."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from videoclf.inference.engines.exported_engine import (
     METADATA_KEYS,
     NUM_AT_ONCE,
     TOOK_TOO_LONG,
+    ExportedFile,
     Part,
-    PortableFile,
     parse_metadata,
 )
 from videoclf.inference.engines.graph_check import complaint_about_ir
@@ -30,10 +30,10 @@ from videoclf.option_names import option
 from videoclf.recipe.validation_errors import shortened
 
 MIN_VERSION = (2025, 0)
-"""The oldest that is asked for by the extra ``cpu``."""
+"""The oldest version that the extra ``cpu`` accepts."""
 
 WEIGHTS_KEY = "videoclf_weights_sha256"
-"""In a graph's metadata, of the ``.bin`` it was written with; files of before have none."""
+"""Key of a graph's metadata for the hash of its ``.bin``; older files do not have it."""
 
 _SETTINGS: dict[str, Any] = {
     "INFERENCE_PRECISION_HINT": "f32",  # by itself it takes bfloat16 where the CPU has it: features 15 % off
@@ -46,17 +46,18 @@ _computed_in: set[int] = set()
 
 
 def import_openvino() -> Any:
-    """The package, which reports nothing over the network: by itself it tells its makers whenever it is imported.
+    """Import OpenVINO without the part that, by default, reports every import over the network.
 
     Raises:
-        EngineUnavailableError: it is not installed, broken, or too old; or it computed before this process was forked.
+        EngineUnavailableError: OpenVINO is not installed, broken or too old, or was used before this process was
+            forked.
     """
     if _computed_in and os.getpid() not in _computed_in:
         # to open models anew is no way out: OpenVINO gives them idle threads of the parent's, and waits for ever
         raise EngineUnavailableError(
-            "OpenVINO was used before os.fork(), and its threads stayed with the parent",
-            hint="load the model in the child only (gunicorn: without --preload), or use "
-            f"{option('engine', 'torch')}, which goes on in a forked process",
+            "OpenVINO was used before os.fork(), and its threads exist only in the parent",
+            hint="load the model only in the child (gunicorn: without --preload), or use "
+            f"{option('engine', 'torch')}, which works in a forked process",
         )
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # hides it; there is a stub for it
     try:
@@ -75,23 +76,23 @@ def import_openvino() -> Any:
     return openvino
 
 
-def open_openvino(graph: bytes, weights: bytes, path: Path) -> PortableFile:
-    """A model in OpenVINO's two parts.
+def open_openvino(graph: bytes, weights: bytes, path: Path) -> ExportedFile:
+    """Open a model given as OpenVINO's two parts.
 
     Args:
-        graph: what stands in the ``.xml``.
-        weights: what stands in the ``.bin``.
+        graph: the content of the ``.xml``.
+        weights: the content of the ``.bin``.
         path: names the file in messages.
 
     Raises:
         EngineUnavailableError: OpenVINO cannot be used.
-        ModelFileInvalidError: damaged, foreign, of another version, with another model's weights, or one that might
-            read other files or never end.
+        ModelFileInvalidError: the model is damaged, foreign or of another version, has another model's weights, or
+            might read other files or never end.
     """
     openvino = import_openvino()
     if complaint := complaint_about_ir(graph):  # by itself OpenVINO reads whatever it recognises, ONNX for one
         raise ModelFileInvalidError(
-            f"is no OpenVINO model that can be trusted: {complaint}", source=path, hint="export it again"
+            f"is not an OpenVINO model that can be trusted: {complaint}", source=path, hint="export it again"
         )
     core = openvino.Core()
     try:
@@ -100,7 +101,7 @@ def open_openvino(graph: bytes, weights: bytes, path: Path) -> PortableFile:
         entries = {key: model.get_rt_info([key]).value for key in keys if model.has_rt_info([key])}
     except RuntimeError as error:
         raise ModelFileInvalidError(
-            f"is no OpenVINO model, or a damaged one ({shortened(one_line(error))})",
+            f"is not an OpenVINO model, or is damaged ({shortened(one_line(error))})",
             source=path,
             hint="export it again",
         ) from error
@@ -113,11 +114,11 @@ def open_openvino(graph: bytes, weights: bytes, path: Path) -> PortableFile:
             source=path,
             hint="keep the two files of one export together, or export it again",
         )
-    return PortableFile(OpenvinoGraph(core, model, path), header, trained_clips)
+    return ExportedFile(OpenvinoGraph(core, model, path), header, trained_clips)
 
 
-def read_openvino(path: Path) -> PortableFile:
-    """A model in an ``.xml`` and the ``.bin`` beside it; see `open_openvino`."""
+def read_openvino(path: Path) -> ExportedFile:
+    """Read a model from an ``.xml`` and the ``.bin`` beside it; see `open_openvino`."""
     weights = path.with_suffix(".bin")
     try:
         return open_openvino(path.read_bytes(), weights.read_bytes(), path)
@@ -125,7 +126,7 @@ def read_openvino(path: Path) -> PortableFile:
         raise ModelFileInvalidError(
             f"cannot be read ({error.strerror})",
             source=error.filename,
-            hint=f"an OpenVINO model is two files, {path.name} and {weights.name}: keep them together",
+            hint=f"an OpenVINO model consists of two files, {path.name} and {weights.name}: keep them together",
         ) from error
 
 
@@ -133,8 +134,8 @@ class OpenvinoGraph:
     """A model that OpenVINO has read.
 
     Args:
-        core: OpenVINO's.
-        model: OpenVINO's.
+        core: OpenVINO's ``Core``.
+        model: OpenVINO's ``Model``.
         path: names the file in messages.
     """
 
@@ -148,7 +149,7 @@ class OpenvinoGraph:
 
         Raises:
             ModelFileInvalidError: the file lacks these stages, or OpenVINO cannot run them.
-            EngineUnavailableError: OpenVINO computed before this process was forked.
+            EngineUnavailableError: OpenVINO was used before this process was forked.
         """
         openvino = import_openvino()
         _computed_in.add(os.getpid())

@@ -1,4 +1,4 @@
-"""What runs the network. The protocol is small, so that engines without torch can stand behind it."""
+"""The protocol of what runs the network. It is small, so that engines without torch can implement it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Float32Array = npt.NDArray[np.float32]
 
 W = TypeVar("W", bound=Sized)
-"""A preprocessed window in the engine's own form; its ``len`` is its number of frames."""
+"""A preprocessed window in the engine's own format; its ``len`` is its number of frames."""
 
 
 class Engine(Protocol[W]):
@@ -22,17 +22,17 @@ class Engine(Protocol[W]):
 
     @property
     def computes_on(self) -> str:
-        """The device and the precision, for people."""
+        """The device and the precision, as text."""
         ...
 
     def preprocess(self, chunks: Chunks) -> W:
-        """One window of frames as the network wants it; called from the reader's threads."""
+        """Preprocess one window of frames for the network; called from the reader's threads."""
         ...
 
     def logits(self, windows: Sequence[W]) -> Float32Array:
-        """``B×C`` logits of a batch of windows of any lengths."""
+        """Compute the logits, ``B×C``, of a batch of windows of any lengths."""
         ...
 
     def features(self, window: W) -> Float32Array:
-        """``T'×D``: what the backbone makes of one window."""
+        """Compute the backbone's features of one window, ``T'×D``."""
         ...

@@ -1,7 +1,8 @@
-"""Values with threads of their own: whose they are after a fork, and which must never be freed.
+"""Manages values that own threads: which process they belong to after a fork, and which must never be freed.
 
-`os.fork()` gives a child all of its parent's memory and none of its threads. Whoever waits there for one of them, to
-compute or to be freed, waits for ever. Servers that fork (gunicorn's ``--preload``) and DataLoader's workers do that.
+`os.fork()` gives a child all of its parent's memory and none of its threads. Anything that waits there for one of these
+threads, to compute or to be freed, waits forever. Servers that fork (gunicorn's ``--preload``) and DataLoader's workers
+do that.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ Value = TypeVar("Value")
 
 
 def keep_for_ever(value: object) -> None:
-    """Never free it, nor what it holds; not when the interpreter ends, either."""
+    """Never free a value and what it refers to, not even when the interpreter ends."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
 
 
 class PerProcess(Generic[Value]):
-    """A value that each process opens for itself: at once here, and in a forked one when it is first asked for.
+    """A value that each process opens for itself: here immediately, and in a forked process when it is first needed.
 
     Args:
-        open_value: gives the value, in any process.
+        open_value: opens the value, in any process.
     """
 
     def __init__(self, open_value: Callable[[], Value]) -> None:
@@ -34,7 +35,8 @@ class PerProcess(Generic[Value]):
         _watched().add(self)
 
     def get(self) -> Value:
-        """This process's own. Threads that ask at once for the first time may each open one; the last is kept."""
+        """The value of this process. Threads that call it simultaneously for the first time may each open one; the last
+        is kept."""
         process_id, value = self._opened
         if process_id != os.getpid():
             value = self._open()
@@ -42,7 +44,7 @@ class PerProcess(Generic[Value]):
         return value
 
     def keep_for_ever(self) -> None:
-        """What is opened now, and what it was opened from."""
+        """Never free the open value and what it was opened from."""
         keep_for_ever((self._opened, self._open))
 
 

@@ -1,4 +1,4 @@
-"""The reference engine: our torch module, its batch norms folded into the convolutions before them."""
+"""The reference engine: our torch module, with batch norms folded into the convolutions before them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from videoclf.inference.engines.protocol import Float32Array
 from videoclf.modeling.batchnorm_folding import fold_batch_norms
 from videoclf.modeling.classifier import VideoClassifier
-from videoclf.modeling.device_map import choose_placement, place_network
+from videoclf.modeling.device_map import apply_device_map, choose_device_map
 from videoclf.modeling.padding import pad_sequences
 from videoclf.modeling.preprocess import preprocess_window
 from videoclf.modeling.torch_threads import beside_lost_threads, refuse_after_fork
@@ -27,22 +27,22 @@ class TorchEngine:
 
     Args:
         classifier: in evaluation mode.
-        recipe: how it prepares and looks.
-        device: ``cpu``, ``cuda``, ``cuda:1``, ..., or ``auto``: a GPU where there is one.
-        device_map: in place of a device, which part lies on which; see `videoclf.modeling.device_map.parse_placement`.
+        recipe: its preprocessing is used.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ..., or ``auto``: a GPU if there is one.
+        device_map: in place of a device, which part lies on which; see `videoclf.modeling.device_map.parse_device_map`.
 
     Raises:
         DeviceUnavailableError: this machine has no such device.
-        UsageInvalidError: parts that are not those of the classifier.
+        UsageInvalidError: the parts are not those of the classifier.
     """
 
     def __init__(
         self, classifier: VideoClassifier, recipe: Recipe, device: str = "auto", *, device_map: str | None = None
     ) -> None:
-        placement = choose_placement(device, device_map)
+        placement = choose_device_map(device, device_map)
         self._process_id = os.getpid()
         self.device = placement.first
-        self._classifier = place_network(fold_batch_norms(classifier), placement)
+        self._classifier = apply_device_map(fold_batch_norms(classifier), placement)
         self._recipe = recipe
 
     @property
@@ -51,20 +51,20 @@ class TorchEngine:
         return f"{describe_device(self.device)}, float32"
 
     def preprocess(self, chunks: Chunks) -> Tensor:
-        """One window: ``T×3×H×W`` float32 on the CPU."""
+        """Preprocess one window: ``T×3×H×W`` float32 on the CPU."""
         return preprocess_window(chunks, self._recipe.preprocess)
 
     def logits(self, windows: Sequence[Tensor]) -> Float32Array:
-        """``B×C`` of a batch of windows of any lengths.
+        """Compute the logits, ``B×C``, of a batch of windows of any lengths.
 
         Raises:
-            DeviceUnavailableError: it lies on a GPU, and this process was forked from the one that put it there.
+            DeviceUnavailableError: the network is on a GPU, and this process was forked from the one that loaded it.
         """
         refuse_after_fork(self.device, self._process_id)
         return beside_lost_threads(self._logits, windows)
 
     def features(self, window: Tensor) -> Float32Array:
-        """``T'×D``: what the backbone makes of one window; raises what `logits` does."""
+        """Compute the backbone's features of one window, ``T'×D``; raises the same as `logits`."""
         refuse_after_fork(self.device, self._process_id)
         return beside_lost_threads(self._features, window)
 

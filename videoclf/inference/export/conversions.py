@@ -1,7 +1,7 @@
-"""Models converted for OpenVINO, kept from run to run: knows no torch where one is there already.
+"""Caches models that were converted for OpenVINO. An existing entry is opened without torch.
 
-A file an entry, named by a hash of the model's content and of all versions that have a say; so nothing is ever
-invalidated: what changed has another name. A zip file: it is whole or not there, and its checksums tell damage.
+Each entry is a file named by a hash of the model's content and of all relevant versions, so nothing is ever
+invalidated: what changed has another name. It is a zip file: it is complete or absent, and its checksums reveal damage.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from videoclf.caches import cache_folder
 from videoclf.errors import EngineUnavailableError, ModelFileInvalidError
 from videoclf.files import write_shared
-from videoclf.inference.engines.exported_engine import GRAPH_VERSION, PortableFile
+from videoclf.inference.engines.exported_engine import GRAPH_VERSION, ExportedFile
 from videoclf.inference.engines.openvino_graph import import_openvino, open_openvino
 from videoclf.option_names import option
 from videoclf.zoo import downloadable_names, find_model, find_recipe
@@ -29,11 +29,11 @@ _PACKAGES = ("videoclf", "openvino", "torch", "torchvision", "timm")
 _GRAPH, _WEIGHTS, _REFUSAL = "model.xml", "model.bin", "refusal.txt"
 
 
-def open_converted(model: str | Path | None, notice: Callable[[str], None]) -> PortableFile:
-    """A model for OpenVINO, from the cache, or else converted now and kept there.
+def open_converted(model: str | Path | None, notice: Callable[[str], None]) -> ExportedFile:
+    """Open a model for OpenVINO from the cache, or convert it now and store it there.
 
     Args:
-        model: as `open_model` takes it.
+        model: as for `open_model`.
         notice: is told, in one line, what takes some time.
 
     Raises:
@@ -53,7 +53,7 @@ def open_converted(model: str | Path | None, notice: Callable[[str], None]) -> P
         except OSError as error:
             raise _unwritable(path.parent, error) from error
         if _REFUSAL not in kept:
-            notice(f"{_name(model)} is converted for OpenVINO, once; kept in {path.parent}")
+            notice(f"{_name(model)} was converted for OpenVINO; it is kept in {path.parent}")
     if _REFUSAL in kept:
         raise EngineUnavailableError(kept[_REFUSAL].decode())
     return open_openvino(kept[_GRAPH], kept[_WEIGHTS], path)
@@ -65,7 +65,7 @@ def _convert(model: str | Path | None, notice: Callable[[str], None]) -> dict[st
     from videoclf.modeling.open_model import open_model
 
     classifier, header = open_model(model)
-    notice(f"{_name(model)} is being converted for OpenVINO: some seconds")
+    notice(f"{_name(model)} is being converted for OpenVINO, which takes some seconds")
     try:
         graph, weights = to_openvino(classifier, header)
     except EngineUnavailableError as error:
@@ -129,7 +129,7 @@ def _check_writable(folder: Path) -> None:
 
 def _unwritable(folder: Path, error: OSError) -> EngineUnavailableError:
     return EngineUnavailableError(
-        f"models converted for OpenVINO cannot be kept there ({error.strerror})",
+        f"models converted for OpenVINO cannot be stored there ({error.strerror})",
         source=folder,
         hint=f"set VIDEOCLF_CACHE to another folder, or use {option('engine', 'torch')}",
     )

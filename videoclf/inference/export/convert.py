@@ -1,7 +1,7 @@
-"""A model of ours to a file of another runtime's: what `videoclf export` writes, and the OpenVINO engine keeps.
+"""Converts our models to files of other runtimes, which `videoclf export` writes and the OpenVINO engine caches.
 
-Both exporters follow `PortableModel` on frames of one size and number; what they made of it is then compared with torch
-on frames of others before anybody is given it.
+Both exporters trace `WholeGraph` on frames of one size and number. Before the result is used, it is compared with torch
+on frames of other sizes and numbers.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from videoclf.inference.engines.exported_engine import (
     OUTPUTS,
     PARTS,
     STAGES,
-    PortableEngine,
-    portable_metadata,
+    ExportedEngine,
+    exported_metadata,
 )
 from videoclf.inference.engines.onnx_graph import read_onnx
 from videoclf.inference.engines.openvino_graph import WEIGHTS_KEY, import_openvino, read_openvino
-from videoclf.inference.export.whole_graph import PortableModel, portable_parts
+from videoclf.inference.export.whole_graph import WholeGraph, graph_parts
 from videoclf.media.frames import RgbFrames
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.option_names import option
@@ -46,38 +46,38 @@ _NUM_STEPS = 6
 def to_openvino(
     classifier: VideoClassifier, header: ModelHeader, trained_clips: Collection[str] = ()
 ) -> tuple[bytes, bytes]:
-    """The model for OpenVINO: what belongs into its ``.xml`` and its ``.bin``.
+    """Convert a model for OpenVINO: the contents of its ``.xml`` and its ``.bin``.
 
     Args:
         classifier: in evaluation mode, on the CPU.
-        header: of it.
+        header: the model's header.
         trained_clips: see `videoclf.recipe.trained_clips`.
 
     Raises:
         EngineUnavailableError: OpenVINO cannot be used, or refuses the model.
     """
     openvino = import_openvino()
-    portable = PortableModel(classifier, header)
+    graph = WholeGraph(classifier, header)
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")  # torch and OpenVINO deprecate each other's ways
         try:
-            model = _convert_parts(openvino, portable, _frames(header))
+            model = _convert_parts(openvino, graph, _frames(header))
         except Exception as error:  # whatever torch's tracer and OpenVINO raise of what they cannot follow
             raise _refusal("OpenVINO", header, one_line(error)) from error
-        for key, value in portable_metadata(header, trained_clips).items():
+        for key, value in exported_metadata(header, trained_clips).items():
             model.set_rt_info(value, [key])
         path = Path(folder, "model.xml")
         openvino.save_model(model, path, compress_to_fp16=False)
         model.set_rt_info(hashlib.sha256(path.with_suffix(".bin").read_bytes()).hexdigest(), [WEIGHTS_KEY])
         openvino.save_model(model, path, compress_to_fp16=False)
-        _check("OpenVINO", portable, path, header)
+        _check("OpenVINO", graph, path, header)
         return path.read_bytes(), path.with_suffix(".bin").read_bytes()
 
 
-def _convert_parts(openvino: Any, portable: PortableModel, frames: Tensor) -> Any:
+def _convert_parts(openvino: Any, graph: WholeGraph, frames: Tensor) -> Any:
     """The parts one by one, and then joined."""
     model: Any = None
-    for (start, stages), (part, example, axes) in zip(PARTS, portable_parts(portable, frames), strict=True):
+    for (start, stages), (part, example, axes) in zip(PARTS, graph_parts(graph, frames), strict=True):
         shape = [-1 if axis in axes else size for axis, size in enumerate(example.shape)]
         converted = openvino.convert_model(part, example_input=example, input=[openvino.PartialShape(shape)])
         converted.input().tensor.add_names({start})
@@ -94,17 +94,17 @@ def _convert_parts(openvino: Any, portable: PortableModel, frames: Tensor) -> An
 
 
 def to_onnx(classifier: VideoClassifier, header: ModelHeader, trained_clips: Collection[str] = ()) -> bytes:
-    """The model for ONNX runtimes: what belongs into its ``.onnx``.
+    """Convert a model for ONNX runtimes: the content of its ``.onnx``.
 
     Args:
         classifier: in evaluation mode, on the CPU.
-        header: of it.
+        header: the model's header.
         trained_clips: see `videoclf.recipe.trained_clips`.
 
     Raises:
         EngineUnavailableError: onnx, onnxscript or onnxruntime is not installed, or the model cannot be exported.
     """
-    portable = PortableModel(classifier, header)
+    graph = WholeGraph(classifier, header)
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
         try:
@@ -113,23 +113,23 @@ def to_onnx(classifier: VideoClassifier, header: ModelHeader, trained_clips: Col
             model = export_onnx(classifier, header, _frames(header))
         except ImportError as error:
             raise EngineUnavailableError(
-                f"ONNX files need more ({one_line(error)})", hint="pip install 'videoclf[onnx]'"
+                f"ONNX files need more packages ({one_line(error)})", hint="pip install 'videoclf[onnx]'"
             ) from error
         except Exception as error:  # whatever torch's exporter raises of what it cannot follow
             raise _refusal("ONNX", header, one_line(error)) from error
-        for key, value in portable_metadata(header, trained_clips).items():
+        for key, value in exported_metadata(header, trained_clips).items():
             model.metadata_props.add(key=key, value=value)
         path = Path(folder, "model.onnx")
         path.write_bytes(model.SerializeToString())
-        _check("ONNX", portable, path, header)
+        _check("ONNX", graph, path, header)
         return path.read_bytes()
 
 
-def _check(runtime: str, portable: PortableModel, path: Path, header: ModelHeader) -> None:
+def _check(runtime: str, graph: WholeGraph, path: Path, header: ModelHeader) -> None:
     """Compare with torch, the graph as it is and as we run it, on frames unlike the example's."""
     try:
         file = read_onnx(path) if runtime == "ONNX" else read_openvino(path)
-        engine = PortableEngine(file)
+        engine = ExportedEngine(file)
         whole = file.graph.part(INPUT, "logits")
     except ModelFileInvalidError as error:  # a network of the user's may need what no file may hold
         raise _refusal(runtime, header, str(error).removeprefix(f"{path}: ")) from error
@@ -139,14 +139,14 @@ def _check(runtime: str, portable: PortableModel, path: Path, header: ModelHeade
         rgb = random.integers(0, 256, (num_frames, height, width, 3), dtype=np.uint8)
         chunk = RgbFrames(rgb, np.arange(num_frames, dtype=np.float64), "noise")
         with torch.inference_mode():
-            expected = portable(torch.from_numpy(rgb))[STAGES.index("logits")].numpy()
+            expected = graph(torch.from_numpy(rgb))[STAGES.index("logits")].numpy()
         try:
             found = [engine.logits([engine.preprocess(iter([chunk]))])[0], whole(without_far_sides(rgb, spec))]
             difference = max(float(np.abs(logits - expected).max()) for logits in found)
         except Exception as error:  # whatever a runtime raises that meets another shape than the example's
             raise _refusal(runtime, file.header, one_line(error)) from error
         if not difference <= _TOLERANCE * max(1.0, float(np.abs(expected).max())):
-            raise _refusal(runtime, file.header, f"its scores would be {difference:.2g} off")
+            raise _refusal(runtime, file.header, f"its scores would differ by {difference:.2g}")
 
 
 def _frames(header: ModelHeader) -> Tensor:
@@ -156,5 +156,6 @@ def _frames(header: ModelHeader) -> Tensor:
 
 def _refusal(runtime: str, header: ModelHeader, reason: str) -> EngineUnavailableError:
     return EngineUnavailableError(
-        f"{runtime} cannot follow model {header.name} ({shortened(reason)})", hint=f"use {option('engine', 'torch')}"
+        f"model {header.name} cannot be converted for {runtime} ({shortened(reason)})",
+        hint=f"use {option('engine', 'torch')}",
     )

@@ -1,4 +1,4 @@
-"""Writes models to files that predict elsewhere."""
+"""Writes models to files for other runtimes."""
 
 from __future__ import annotations
 
@@ -15,27 +15,25 @@ from videoclf.zoo import downloadable_names, find_model
 def export(model: str | Path | None, out: str | Path, *, overwrite: bool = False) -> None:
     """Write a model, preprocessing included, to one file (``.onnx``), or two (``.xml`` and the ``.bin`` beside it).
 
-    From ``frames``, ``T×H×W×3`` uint8 RGB of any number and size, it gives ``logits`` and calibrated ``probabilities``,
-    ``C`` each. Its metadata hold labels, recipe and calibration. Written only if its logits agree with torch's within
-    1e-4.
+    From ``frames``, ``T×H×W×3`` uint8 RGB of any number and size, it computes ``logits`` and calibrated
+    ``probabilities``, ``C`` each. Its metadata contain labels, recipe and calibration. It is written only if its logits
+    agree with torch's within 1e-4.
 
     Args:
-        model: as `load` takes it, but no exported file.
-        out: its suffix says for whom: ``.onnx`` for ONNX runtimes, ``.xml`` for OpenVINO.
-        overwrite: whether files that are there already may be replaced.
+        model: as for `load`, but not an exported file.
+        out: its suffix chooses the runtime: ``.onnx`` for ONNX runtimes, ``.xml`` for OpenVINO.
+        overwrite: whether existing files may be replaced.
 
     Raises:
-        UsageInvalidError: another suffix.
-        ModelFileInvalidError, WeightsUnavailableError: as `load`.
-        EngineUnavailableError: what writes the file is not installed, or cannot follow the model.
-        RunFolderUnusableError: a file is there already, or cannot be written.
+        UsageInvalidError: the suffix is another one.
+        ModelFileInvalidError, WeightsUnavailableError: as for `load`.
+        EngineUnavailableError: a package that writes the file is not installed, or cannot convert the model.
+        RunFolderUnusableError: a file already exists, or cannot be written.
     """
     path = Path(out)
     target = EXPORT_SUFFIXES.get(path.suffix.lower())
     if target is None:
-        raise UsageInvalidError(
-            f"its suffix must say what it is for: {' or '.join(EXPORT_SUFFIXES)}", source=option("out", path)
-        )
+        raise UsageInvalidError(f"its suffix must be {' or '.join(EXPORT_SUFFIXES)}", source=option("out", path))
     files = [path] if target is ExportFormat.ONNX else [path, path.with_suffix(".bin")]
     refuse_to_replace(*files, overwrite=overwrite)
     from videoclf.inference.export.convert import to_onnx, to_openvino

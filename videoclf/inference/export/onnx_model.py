@@ -1,4 +1,4 @@
-"""What torch's ONNX exporter cannot follow, said in ONNX's own operators (https://onnx.ai/onnx/operators)."""
+"""Writes what torch's ONNX exporter cannot convert in ONNX's own operators (https://onnx.ai/onnx/operators)."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from torch import Tensor, nn
 from torch.onnx.ops import symbolic, symbolic_multi_out
 
 from videoclf.inference.engines.exported_engine import OUTPUTS, PARTS
-from videoclf.inference.export.whole_graph import PortableModel, PortablePart, portable_parts
+from videoclf.inference.export.whole_graph import GraphPart, WholeGraph, graph_parts
 from videoclf.modeling.backbones.clip_networks import ClipBackbone
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.recipe.crop_geometry import resized_size
 from videoclf.recipe.header import ModelHeader
 
 ONNX_VERSION = 20
-"""Of the operators."""
+"""Version of the operators."""
 
 
 def export_onnx(classifier: VideoClassifier, header: ModelHeader, frames: Tensor) -> Any:
-    """A model as ONNX's ``ModelProto``, without metadata.
+    """Convert a model to ONNX's ``ModelProto``, without metadata.
 
     Args:
         classifier: in evaluation mode, on the CPU.
-        header: of it.
+        header: the model's header.
         frames: an example for the exporter, ``T×H×W×3`` uint8.
 
     Raises:
         ImportError: onnx or onnxscript is not installed.
-        Exception: whatever torch's exporter raises of what it cannot follow.
+        Exception: whatever torch's exporter raises for what it cannot convert.
     """
     import onnx.compose
 
     model, value_info = None, []
     whole = OnnxModel(classifier, header)
-    parts = portable_parts(PortableModel(classifier, header), frames)  # whose examples are real
+    parts = graph_parts(WholeGraph(classifier, header), frames)  # whose examples are real
     for (start, stages), (part, example, axes) in zip(PARTS, parts, strict=True):
         program = torch.onnx.export(
-            PortablePart(whole, part.method), (example,), dynamo=True, opset_version=ONNX_VERSION, verbose=False,
+            GraphPart(whole, part.method), (example,), dynamo=True, opset_version=ONNX_VERSION, verbose=False,
             dynamic_shapes=(dict.fromkeys(axes, torch.export.Dim.DYNAMIC),),
             input_names=[start], output_names=list(stages),
         )  # fmt: skip
@@ -57,16 +57,16 @@ def export_onnx(classifier: VideoClassifier, header: ModelHeader, frames: Tensor
     return model
 
 
-class OnnxModel(PortableModel):
-    """`PortableModel` to be exported, and nothing else: its resize and its GRUs give numbers in ONNX runtimes alone."""
+class OnnxModel(WholeGraph):
+    """`WholeGraph` for export only: its resize and its GRUs compute correct numbers only in ONNX runtimes."""
 
     def __init__(self, classifier: VideoClassifier, header: ModelHeader) -> None:
         super().__init__(classifier, header)
         self.temporal = _with_onnx_grus(self.temporal)
 
     def resize(self, frames: Tensor) -> Tensor:
-        """See `PortableModel`. Sizes are reckoned with tensors: with symbolic integers torch's exporter took minutes
-        to prove things of them."""
+        """See `WholeGraph`. Sizes are computed with tensors: with symbolic integers torch's exporter took minutes to
+        prove things about them."""
         spec = self.recipe.preprocess
         shape = symbolic("Shape", (frames,), dtype=torch.int64, shape=(4,), version=ONNX_VERSION)
         size = torch.stack([torch.as_tensor(side) for side in resized_size(shape[1], shape[2], spec)])
@@ -91,7 +91,7 @@ class OnnxModel(PortableModel):
         return cropped / 255
 
     def join(self, features: Tensor) -> Tensor:
-        """See `PortableModel`. Of pictures torch would want proof that they are as many as whole clips have."""
+        """See `WholeGraph`. Torch would require proof that the number of images is that of whole clips."""
         if isinstance(self.backbone, ClipBackbone):
             return super().join(features)
         num_steps = features.shape[0] // (self.num_clips * self.backbone.num_views)
@@ -101,10 +101,10 @@ class OnnxModel(PortableModel):
 
 
 class OnnxGru(nn.Module):
-    """ONNX's own GRU in place of torch's, which its exporter would unroll to the example's length.
+    """ONNX's own GRU instead of torch's, which its exporter would unroll to the example's length.
 
     Args:
-        gru: of one layer and one direction, batch first.
+        gru: with one layer and one direction, batch first.
     """
 
     def __init__(self, gru: nn.GRU) -> None:
@@ -125,7 +125,7 @@ class OnnxGru(nn.Module):
         return torch.cat([update, reset, new])
 
     def forward(self, steps_BTD: Tensor) -> tuple[Tensor, None]:
-        """States, ``B×T×H``; only while exporting, otherwise they mean nothing."""
+        """States, ``B×T×H``. They are meaningful only during export."""
         num_clips, num_steps = steps_BTD.shape[:2]
         states_T1BH, _ = symbolic_multi_out(
             "GRU",

@@ -1,4 +1,4 @@
-"""The whole model as one graph that other runtimes can run: frames as they were decoded to probabilities."""
+"""The whole model as one graph that other runtimes can run: from decoded frames to probabilities."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from videoclf.modeling.preprocess import arrange_channels, resize_frames
 from videoclf.recipe.header import ModelHeader
 
 
-class PortableModel(nn.Module):
-    """One window of one clip to its scores, preprocessing included; without padding, masks and branches, so that
-    exporters can follow it for any number of frames and any size.
+class WholeGraph(nn.Module):
+    """Computes the scores of one window of one clip, including preprocessing. It has no padding, masks and branches, so
+    that exporters can trace it for any number of frames and any size.
 
     Args:
-        classifier: in evaluation mode, on the CPU; is left as it is.
-        header: says how it prepares and looks.
+        classifier: in evaluation mode, on the CPU. It is not changed.
+        header: its recipe and calibration are used.
 
     Raises:
         TypeError: its backbone is neither a `FrameBackbone` nor a `ClipBackbone`.
@@ -42,32 +42,33 @@ class PortableModel(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
-        """The stages of a prediction, each computed from one before it alone, so that a graph can be cut between them.
+        """Compute the stages of a prediction, each only from one before it, so that a graph can be cut between them.
 
         Args:
             frames: ``T×H×W×3`` uint8 RGB, `without_far_sides`.
 
         Returns:
-            what `arrange`, `encode` and `classify` give, each from what the one before gave last.
+            The results of `arrange`, `encode` and `classify`, each computed from the last result of the one before.
         """
         resized, items = self.arrange(frames)
         (features,) = self.encode(items)
         return resized, items, features, *self.classify(features)
 
     def arrange(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """``T×3×height×width`` frames, resized, and N items, which is what the backbone runs on (`to_items`); mirrored
-        ones behind the others, where the recipe looks at both."""
+        """Resize frames, ``T×3×height×width``, and arrange the backbone's N items (`to_items`); mirrored ones follow
+        the others, if the recipe evaluates both."""
         resized = self.resize(frames)
         clip = arrange_channels(resized, self.recipe.preprocess)
         clips = torch.stack([clip, clip.flip(-1)]) if self.num_clips == 2 else clip[None]
         return resized, self.backbone.to_items(clips)
 
     def encode(self, items: Tensor) -> tuple[Tensor]:
-        """N items' features."""
+        """Compute the features of N items."""
         return (self.backbone.run_items(items, self.num_clips),)
 
     def classify(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """``B×T'×D`` sequences, ``C`` logits and ``C`` calibrated probabilities of N items' features."""
+        """Compute ``B×T'×D`` sequences, ``C`` logits and ``C`` calibrated probabilities from the features of N
+        items."""
         sequences = self.join(features)
         num_steps = torch.ones(self.num_clips, dtype=torch.int64) * sequences.shape[1]
         logits = self.head(self.temporal(sequences, num_steps)).mean(dim=0)
@@ -75,37 +76,37 @@ class PortableModel(nn.Module):
         return sequences, logits, scaled.softmax(dim=0) if self._objective == "softmax" else scaled.sigmoid()
 
     def resize(self, frames: Tensor) -> Tensor:
-        """The first step; an exporter may have a way of its own."""
+        """The first step; an exporter may replace it."""
         return resize_frames(frames, self.recipe.preprocess)
 
     def join(self, features: Tensor) -> Tensor:
-        """The first step of `classify`, likewise."""
+        """The first step of `classify`; an exporter may replace it."""
         return self.backbone.to_sequences(features, self.num_clips)
 
 
-class PortablePart(nn.Module):
-    """``arrange``, ``encode`` or ``classify`` of a `PortableModel` by itself, as exporters are given it.
+class GraphPart(nn.Module):
+    """``arrange``, ``encode`` or ``classify`` of a `WholeGraph` as a separate module for exporters.
 
-    They are given parts because of a whole they take later tensors' sizes from the frames: it could not be cut.
+    From the whole, exporters would derive the sizes of later tensors from the frames, and the graph could not be cut.
 
     Args:
         whole: the model.
-        method: which.
+        method: name of the method.
     """
 
-    def __init__(self, whole: PortableModel, method: str) -> None:
+    def __init__(self, whole: WholeGraph, method: str) -> None:
         super().__init__()
         self.whole = whole
         self.method = method
 
     def forward(self, stage: Tensor) -> tuple[Tensor, ...]:
-        """What the method gives."""
+        """Call the method."""
         result: tuple[Tensor, ...] = getattr(self.whole, self.method)(stage)
         return result
 
 
-def portable_parts(whole: PortableModel, frames: Tensor) -> Iterator[tuple[PortablePart, Tensor, tuple[int, ...]]]:
-    """The three parts in their order, each with an example of what it takes and the axes of that whose size varies.
+def graph_parts(whole: WholeGraph, frames: Tensor) -> Iterator[tuple[GraphPart, Tensor, tuple[int, ...]]]:
+    """Yield the three parts in order, each with an example of its input and the axes of the input whose size varies.
 
     Args:
         whole: the model.
@@ -114,6 +115,6 @@ def portable_parts(whole: PortableModel, frames: Tensor) -> Iterator[tuple[Porta
     is_3d = isinstance(whole.backbone, ClipBackbone)  # then a clip's length is an axis of its own
     example = frames
     for method, axes in (("arrange", (0, 1, 2)), ("encode", (2 if is_3d else 0,)), ("classify", (1 if is_3d else 0,))):
-        part = PortablePart(whole, method)
+        part = GraphPart(whole, method)
         yield part, example, axes
         example = part(example)[-1]

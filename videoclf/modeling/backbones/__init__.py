@@ -1,1 +1,1 @@
-"""Networks that turn frames into features: 2D networks on single frames, 3D networks on whole clips."""
+"""Networks that turn frames into features: 2D networks for single frames, 3D networks for whole clips."""

@@ -1,4 +1,4 @@
-"""The 3D CNN: clips to a feature sequence that keeps the time axis, whatever the clips' lengths."""
+"""The 3D CNN: turns clips of any length into feature sequences, keeping the time axis."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from videoclf.recipe.backbone_names import BackboneFacts
 
 
 class ClipBackbone(nn.Module):
-    """Runs a 3D network on a batch of clips of different lengths; any length from one frame up.
+    """Runs a 3D network on a batch of clips of different lengths, from one frame up.
 
-    At a clip's ends the network meets its own fill, zeros before a convolution, whatever the clip is padded or batched
-    with; see `mask_time`. In training, batch norm sees no padding.
+    At a clip's ends the network sees its own padding (zeros before a convolution), whatever the clip is batched with;
+    see `mask_time`. In training, batch norm does not see padding.
 
     Args:
-        network: a module from ``B×3×T×H×W`` to ``B×C×T'×h×w``; is taken over (a user's own: see `mask_time` for what it
-            may hold).
-        network_features: F, what ``tail`` gives a step.
-        tail: from ``N×C×h×w`` to ``N×F``, run on each step; by default the mean over places.
+        network: a module from ``B×3×T×H×W`` to ``B×C×T'×h×w``. It is modified (custom networks: see `mask_time` for
+            the allowed layers).
+        network_features: F, the features that ``tail`` returns per step.
+        tail: from ``N×C×h×w`` to ``N×F``, run on each step; by default the mean over positions.
         temporal_stride: frames per step; T' is ⌈T / temporal_stride⌉.
-        num_views: how many times three channels a frame has; the network runs on each three by themselves.
+        num_views: number of views of three channels per frame; the network runs on each view separately.
     """
 
     def __init__(
@@ -53,15 +53,15 @@ class ClipBackbone(nn.Module):
         self.feature_size = network_features * num_views
 
     def forward(self, clips: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor]:
-        """The feature sequence of every clip.
+        """Compute the feature sequence of every clip.
 
         Args:
-            clips: ``B×T×3V×H×W`` float, normalised; anything beyond a clip's length.
+            clips: ``B×T×3V×H×W`` float, normalised; values beyond a clip's length are ignored.
             num_frames: ``B`` int64, each 1 to T.
 
         Returns:
-            ``B×T'×D`` features (D is V×F), zero beyond a clip's length, and ``B`` the number of steps; on the device
-            where the network ends.
+            ``B×T'×D`` features (D is V×F), zero beyond a clip's length, and ``B`` the number of steps; on the device of
+            the network's last layer.
         """
         if self.network.training or clips.device.type != "cpu":
             return self.run_padded(clips, num_frames)
@@ -77,17 +77,17 @@ class ClipBackbone(nn.Module):
         )
 
     def lay_out(self, *, is_channels_last: bool) -> None:
-        """Choose how memory holds the weights of convolutions, and what they are given: a pixel's channels together, or
-        not."""
+        """Choose the memory layout of convolution weights and of their input: channels-last or not."""
         self._layout = torch.channels_last_3d if is_channels_last else torch.contiguous_format
         for weight in self.network.parameters():
             if weight.ndim == 5:
                 weight.data = weight.data.contiguous(memory_format=self._layout)
 
     def to_items(self, clips: Tensor) -> Tensor:
-        """What the network runs on: ``B×T×3V×H×W`` to ``N×3×T×H×W``, each view of each clip an item.
+        """Convert clips to the network's input: ``B×T×3V×H×W`` to ``N×3×T×H×W``, one item for each view of each clip.
 
-        This, `run_items` and `to_sequences` are `forward` for clips without padding, as an exporter can follow it.
+        `to_items`, `run_items` and `to_sequences` together are `forward` for clips without padding, in a form that an
+        exporter can follow.
         """
         num_clips, num_frames = clips.shape[:2]
         clips_BTVCHW = clips.view(num_clips, num_frames, self.num_views, 3, *clips.shape[3:])
@@ -95,19 +95,19 @@ class ClipBackbone(nn.Module):
         return views.contiguous(memory_format=self._layout)
 
     def run_items(self, items: Tensor, num_clips: int) -> Tensor:  # noqa: ARG002  (as in 2D, where clips may matter)
-        """What the network makes of items: ``N×T'×F``; each by itself."""
+        """Run the network on items: ``N×T'×F``; each item separately."""
         maps, _ = self.network(items, None)
         features_NF: Tensor = self.tail(maps.movedim(2, 1).flatten(0, 1))
         check_features(features_NF, self.feature_size // self.num_views)
         return features_NF.view(maps.shape[0], -1, self.feature_size // self.num_views)
 
     def to_sequences(self, features: Tensor, num_clips: int) -> Tensor:
-        """``N×T'×F`` of items to the clips' feature sequences, ``B×T'×D``."""
+        """Convert ``N×T'×F`` of items to the clips' feature sequences, ``B×T'×D``."""
         features_BVTF = features.reshape(num_clips, self.num_views, -1, features.shape[2])
         return features_BVTF.movedim(1, 2).flatten(2)
 
     def run_padded(self, clips: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor]:
-        """The same, all clips in one pass: in training, and wherever a GPU fills its cores that way."""
+        """`forward` with all clips in one pass: used in training, and on a GPU, whose cores are filled in this way."""
         num_clips, max_frames = clips.shape[:2]
         num_steps = steps_after_stride(num_frames.cpu(), self.temporal_stride)  # before the network is to be waited for
         lengths = num_frames.repeat_interleave(self.num_views) if bool((num_frames < max_frames).any()) else None
@@ -122,7 +122,8 @@ class ClipBackbone(nn.Module):
         return features_BTD, num_steps.to(features_ND.device, non_blocking=True)
 
     def train(self, mode: bool = True) -> ClipBackbone:
-        """Training mode, except that what is frozen stays in evaluation mode (its batch norms must not move)."""
+        """Set the training mode, except that frozen parts stay in evaluation mode (their batch norms must not
+        change)."""
         super().train(mode)
         if mode:
             keep_frozen_in_evaluation(self)
@@ -130,7 +131,7 @@ class ClipBackbone(nn.Module):
 
 
 def build_backbone3d(facts: BackboneFacts, *, temporal_stride: int = 1, num_views: int = 1) -> ClipBackbone:
-    """The 3D backbone of that name, with random weights."""
+    """Build the 3D backbone with this name, with random weights."""
     if facts.source == "inflated":
         parts = build_network2d(facts.network)
         return ClipBackbone(

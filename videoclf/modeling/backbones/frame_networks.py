@@ -1,4 +1,4 @@
-"""The per-frame CNN: frames to feature vectors, padding never seen."""
+"""The per-frame CNN: turns frames into feature vectors, and never sees padding."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from videoclf.modeling.padding import valid_steps
 from videoclf.recipe.backbone_names import BackboneFacts
 
 _FRAMES_PER_PASS_CPU, _FRAMES_PER_PASS_GPU = 16, 64
-"""In evaluation frames run in groups of this many: memory stays bounded however long and many the clips are. On a CPU
+"""In evaluation, frames run in groups of this size, so memory is bounded for any number and length of clips. On a CPU,
 small groups stay in its caches (MobileNetV2 at 128², folded: 8 took 1.2 times as long as 16, and so did 48)."""
 
 
 class FrameBackbone(nn.Module):
     """Runs a 2D network on every valid frame of a batch of clips.
 
-    Frames beyond a clip's length are never computed, so they cannot reach its features nor, in training, the
+    Frames beyond a clip's length are never computed, so they cannot affect its features or, in training, the
     statistics of a batch norm.
 
     Args:
-        network: a module from ``N×3×H×W`` to ``N×F``; a user's own needs no registration. Is taken over: its weights'
-            memory is laid out anew.
+        network: a module from ``N×3×H×W`` to ``N×F``; a custom one needs no registration. It is modified: the memory
+            layout of its weights changes.
         network_features: its F.
-        num_views: how many times three channels a frame has; the network runs on each three by themselves.
+        num_views: number of views of three channels per frame; the network runs on each view separately.
         has_temporal_shift: the network, of ResNet's or MobileNetV2's blocks, is rewritten to see the frames before and
             after (`shift_in_time`).
     """
@@ -53,15 +53,15 @@ class FrameBackbone(nn.Module):
         self.feature_size = network_features * num_views
 
     def forward(self, clips: Tensor, num_frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Features of every valid frame.
+        """Compute the features of every valid frame.
 
         Args:
-            clips: ``B×T×3V×H×W`` float, normalised; anything beyond a clip's length.
+            clips: ``B×T×3V×H×W`` float, normalised; values beyond a clip's length are ignored.
             num_frames: ``B`` int64, each 1 to T.
 
         Returns:
             ``B×T×D`` features (D is V×F), zero beyond a clip's length, and ``B`` the number of steps (here: of frames);
-            on the device where the network ends.
+            on the device of the network's last layer.
         """
         max_frames = clips.shape[1]
         lengths = num_frames.cpu()  # here, and not behind the network, which would be waited for
@@ -71,21 +71,21 @@ class FrameBackbone(nn.Module):
         return features_BTD, lengths.to(features_ND.device, non_blocking=True)
 
     def lay_out(self, *, is_channels_last: bool) -> None:
-        """Choose how memory holds the weights of convolutions: a pixel's channels together, or not."""
+        """Choose the memory layout of convolution weights: channels-last or not."""
         layout = torch.channels_last if is_channels_last else torch.contiguous_format
         self.network.to(memory_format=layout)
 
     def encode_frames(self, frames: Tensor, num_frames: Tensor, *, frames_per_pass: int | None = None) -> Tensor:
-        """Features of frames without padding between their clips: what `forward` does for the valid ones.
+        """Compute the features of frames without padding between their clips, as `forward` does for the valid ones.
 
         Args:
-            frames: ``N×3V×H×W`` float, normalised; the frames of all clips behind each other.
+            frames: ``N×3V×H×W`` float, normalised; the frames of all clips one after another.
             num_frames: ``B`` int64, with the sum N.
-            frames_per_pass: in evaluation, how many pictures (a view is one) go through the network at a time; of a
-                network with temporal shifts never less than a clip's.
+            frames_per_pass: in evaluation, how many images (each view is one) go through the network at a time; with
+                temporal shifts never less than a clip's.
 
         Returns:
-            ``N×D``, on the device where the network ends.
+            ``N×D``, on the device of the network's last layer.
         """
         pictures = frames.reshape(-1, 3, *frames.shape[2:])  # each view a frame of its own
         if frames_per_pass is None:
@@ -136,15 +136,15 @@ class FrameBackbone(nn.Module):
         )
 
     def to_items(self, clips: Tensor) -> Tensor:
-        """What the network runs on, of clips without padding: ``B×T×3V×H×W`` to ``N×3×H×W``, each view an item.
+        """Convert clips without padding to the network's input: ``B×T×3V×H×W`` to ``N×3×H×W``, one item for each view.
 
-        This, `run_items` and `to_sequences` are `forward` for whole clips, without masks and groups, as an exporter can
-        follow it.
+        `to_items`, `run_items` and `to_sequences` together are `forward` for whole clips, without masks and groups, in
+        a form that an exporter can follow.
         """
         return clips.reshape(-1, 3, *clips.shape[3:])
 
     def run_items(self, items: Tensor, num_clips: int) -> Tensor:
-        """What the network makes of items: ``N×F``; each by itself, unless it has temporal shifts."""
+        """Run the network on items: ``N×F``; each item separately, unless the network has temporal shifts."""
         if self.has_temporal_shift:
             num_items = items.shape[0]
             clip_N = torch.arange(num_items, device=items.device) // (num_items // num_clips)
@@ -154,11 +154,12 @@ class FrameBackbone(nn.Module):
         return features
 
     def to_sequences(self, features: Tensor, num_clips: int) -> Tensor:
-        """``N×F`` of items to the clips' feature sequences, ``B×T×D``."""
+        """Convert ``N×F`` of items to the clips' feature sequences, ``B×T×D``."""
         return features.reshape(num_clips, -1, self.feature_size)
 
     def train(self, mode: bool = True) -> FrameBackbone:
-        """Training mode, except that what is frozen stays in evaluation mode (its batch norms must not move)."""
+        """Set the training mode, except that frozen parts stay in evaluation mode (their batch norms must not
+        change)."""
         super().train(mode)
         if mode:
             keep_frozen_in_evaluation(self.network)
@@ -166,14 +167,14 @@ class FrameBackbone(nn.Module):
 
 
 def check_features(features_NF: Tensor, num_features: int) -> None:
-    """What a network gives is what was said of it.
+    """Check that a network returns the declared number of features.
 
     Raises:
-        ValueError: a user's own network was announced with another number of features, or gives maps.
+        ValueError: a custom network returns another number of features, or feature maps.
     """
     if not isinstance(features_NF, Tensor) or features_NF.ndim != 2 or features_NF.shape[1] != num_features:
-        found = f"N×{'×'.join(map(str, features_NF.shape[1:]))}" if isinstance(features_NF, Tensor) else "no tensor"
-        raise ValueError(f"network_features = {num_features}: the network gives {found} instead of N×{num_features}")
+        found = f"N×{'×'.join(map(str, features_NF.shape[1:]))}" if isinstance(features_NF, Tensor) else "not a tensor"
+        raise ValueError(f"network_features = {num_features}: the network returns {found} instead of N×{num_features}")
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ class Network2d:
     """A 2D network without its classifier, in two parts."""
 
     trunk: OrderedDict[str, nn.Module]
-    """``N×3×H×W`` to ``N×C×h×w``, layer after layer; the names are those of its weights."""
+    """``N×3×H×W`` to ``N×C×h×w``, layer by layer; its names are those of the weights."""
     tail: OrderedDict[str, nn.Module]
     """``N×C×h×w`` to ``N×F``."""
     num_features: int
@@ -189,10 +190,10 @@ class Network2d:
 
 
 def build_backbone2d(facts: BackboneFacts, *, num_views: int = 1, has_temporal_shift: bool = False) -> FrameBackbone:
-    """The per-frame backbone of that name, with random weights.
+    """Build the per-frame backbone with this name, with random weights.
 
     Raises:
-        RecipeInvalidError: a timm network that is not there.
+        RecipeInvalidError: the timm network does not exist, or timm is not installed.
     """
     if facts.source == "timm":
         network, num_features = _timm(facts.network)
@@ -203,7 +204,7 @@ def build_backbone2d(facts: BackboneFacts, *, num_views: int = 1, has_temporal_s
 
 
 def build_network2d(name: str) -> Network2d:
-    """``tiny``, or a network of torchvision's (`recipe.backbone_names.TORCHVISION_2D`), with random weights."""
+    """Build ``tiny`` or a torchvision network (`recipe.backbone_names.TORCHVISION_2D`), with random weights."""
     if name == "tiny":
         return _tiny()
     with _regnet_widths_as_numbers():

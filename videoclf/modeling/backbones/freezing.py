@@ -1,4 +1,4 @@
-"""What frozen weights ask of the layers that hold them."""
+"""Keeps layers with frozen weights in evaluation mode."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from torch import nn
 
 
 def keep_frozen_in_evaluation(network: nn.Module) -> None:
-    """Put every part into evaluation mode whose weights are all frozen: its batch norms must not move, nor its dropout
-    drop."""
+    """Set every part whose weights are all frozen to evaluation mode: its batch norms must not change, and its dropout
+    must not drop."""
     parameters = list(network.parameters())
     if parameters and not any(parameter.requires_grad for parameter in parameters):
         network.eval()

@@ -1,8 +1,9 @@
-"""2D networks made 3D, so that ImageNet weights can start a network that sees time. ("I3D", Carreira, Zisserman 2017)
+"""Inflates 2D networks to 3D, so that a network that sees time can start from ImageNet weights. ("I3D", Carreira,
+Zisserman 2017)
 
-Every convolution of odd size k > 1 gets a kernel of min(k, 3) in time with stride 1, so the time axis is kept; the
-others, pooling and squeeze-and-excitation stay within each frame. A 2D kernel repeated over time and divided by its
-extent gives, on a clip that stands still, what the 2D network gives (away from the clip's ends, where the fill shows).
+Every convolution of odd size k > 1 gets a kernel of min(k, 3) in time with stride 1, so the time axis is kept. The
+others, pooling and squeeze-and-excitation stay within each frame. A 2D kernel that is repeated over time and divided by
+its extent gives, on a still clip, what the 2D network gives (except at the clip's ends, where padding has an effect).
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ _PERMUTED_3D = {(0, 2, 3, 1): [0, 2, 3, 4, 1], (0, 3, 1, 2): [0, 4, 1, 2, 3]}
 
 
 def inflate_weight(weight_2d: Tensor, like: Tensor) -> Tensor:
-    """A weight of the 2D network as the start of the inflated one.
+    """Convert a weight of the 2D network to the initial weight of the inflated one.
 
     Args:
-        weight_2d: a kernel ``O×I×h×w`` is repeated over time and divided by its extent there; a scale ``C×1×1`` gets a
-            dimension more; anything else is returned as it is.
+        weight_2d: a kernel ``O×I×h×w`` is repeated over time and divided by its extent; a scale ``C×1×1`` gets
+            another dimension; anything else is returned unchanged.
         like: the weight of the same layer in the inflated network.
     """
     if like.ndim == 5 and weight_2d.ndim == 4:
@@ -40,10 +41,10 @@ def inflate_weight(weight_2d: Tensor, like: Tensor) -> Tensor:
 
 
 def inflate(network: nn.Module) -> nn.Module:
-    """The 3D network of the same layers, names and weights; the one given is used up.
+    """Build the 3D network with the same layers, names and weights. The given network must not be used afterwards.
 
     Args:
-        network: from ``N×3×H×W`` to ``N×C×h×w``, built of torchvision's modules.
+        network: from ``N×3×H×W`` to ``N×C×h×w``, built from torchvision's modules.
 
     Returns:
         from ``B×3×T×H×W`` to ``B×C×T×h×w``.

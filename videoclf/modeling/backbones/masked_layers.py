@@ -1,8 +1,8 @@
-"""The layers of a 3D network over padded clips: each is told how far every clip goes, and puts there what the clip
-alone would have met at its end, the layer's own fill: zeros before a convolution, minus infinity before a maximum.
-Batch norm in training takes its statistics from valid steps only.
+"""The layers of a 3D network for padded clips. Each layer receives the lengths of the clips, and puts at a clip's end
+what the clip alone would see there, the layer's own padding: zeros before a convolution, minus infinity before a
+maximum. Batch norm in training takes its statistics from valid steps only.
 
-Dimensions in names: B clips, N valid steps of the batch, C channels, T steps of the layer at hand, H rows, W columns.
+Dimensions in names: B clips, N valid steps of the batch, C channels, T steps of the layer, H rows, W columns.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch.nn import functional
 from videoclf.modeling.padding import length_mask
 
 Lengths = Tensor | None
-"""``B`` int64, how many steps of each clip are its own; None where no clip of the batch is padded."""
+"""``B`` int64, the number of valid steps of each clip; None if no clip of the batch is padded."""
 
 
 def fill_beyond(x_BCTHW: Tensor, num_steps: Lengths, value: float = 0.0) -> Tensor:
-    """The same with everything beyond each clip's length replaced by the value (also what is no number)."""
+    """Replace everything beyond each clip's length by the value (NaN included)."""
     if num_steps is None:
         return x_BCTHW
     valid_B1T11 = length_mask(num_steps, x_BCTHW.shape[2])[:, None, :, None, None]
@@ -28,18 +28,19 @@ def fill_beyond(x_BCTHW: Tensor, num_steps: Lengths, value: float = 0.0) -> Tens
 
 
 class FillBeyond(nn.Module):
-    """Zeros beyond each clip's length. (A layer, because a pickled graph keeps layers and retraces functions.)"""
+    """Writes zeros beyond each clip's length. (A layer, because a pickled graph keeps layers and retraces
+    functions.)"""
 
     def forward(self, x_BCTHW: Tensor, num_steps: Lengths) -> Tensor:
-        """``B×C×T×H×W``, the same shape out."""
+        """``B×C×T×H×W`` to the same shape."""
         return fill_beyond(x_BCTHW, num_steps)
 
 
 class StepsAfterStride(nn.Module):
-    """Lengths behind a layer that strides in time: a clip of T steps leaves ⌈T / stride⌉.
+    """Lengths after a layer with a stride in time: T steps become ⌈T / stride⌉.
 
     Args:
-        stride: the layer's.
+        stride: the layer's stride.
     """
 
     def __init__(self, stride: int) -> None:
@@ -47,7 +48,7 @@ class StepsAfterStride(nn.Module):
         self.stride = stride
 
     def forward(self, num_steps: Lengths) -> Lengths:
-        """Lengths in, lengths out."""
+        """Lengths before the layer to lengths after it."""
         return None if num_steps is None else steps_after_stride(num_steps, self.stride)
 
 
@@ -57,7 +58,7 @@ def steps_after_stride(num_steps: Tensor, stride: int) -> Tensor:
 
 
 class MaskedConv3d(nn.Conv3d):
-    """A 3D convolution that meets zeros beyond a clip's length, as at the edges of a tensor."""
+    """A 3D convolution that sees zeros beyond a clip's length, as at the edges of a tensor."""
 
     def forward(self, x_BCTHW: Tensor, num_steps: Lengths = None) -> Tensor:
         """``B×C×T×H×W`` to ``B×C'×⌈T/stride⌉×H'×W'``."""
@@ -66,11 +67,11 @@ class MaskedConv3d(nn.Conv3d):
 
 
 class MaskedMaxPool3d(nn.Module):
-    """Max pooling that ignores what lies beyond a clip's length, and gives ⌈T / stride⌉ steps for any T from 1 up.
+    """Max pooling that ignores values beyond a clip's length, and returns ⌈T / stride⌉ steps for any T from 1 up.
 
     Args:
-        like: the pooling whose window, stride and padding are taken. An even window (S3D's last pooling: 2, no padding)
-            ends in a fill of its own, where torch would drop the last frame of an odd number and fail at one.
+        like: the pooling whose window, stride and padding are used. An even window (S3D's last pooling: 2, no padding)
+            is padded at the end, where torch would drop the last frame of an odd number and fail for one frame.
     """
 
     def __init__(self, like: nn.MaxPool3d) -> None:
@@ -93,10 +94,10 @@ class MaskedMaxPool3d(nn.Module):
 
 
 class MaskedBatchNorm3d(nn.BatchNorm3d):
-    """Batch norm whose statistics, in training, are those of the valid steps only."""
+    """Batch norm whose statistics in training come from the valid steps only."""
 
     def forward(self, x_BCTHW: Tensor, num_steps: Lengths = None) -> Tensor:
-        """``B×C×T×H×W``, the same shape out."""
+        """``B×C×T×H×W`` to the same shape."""
         if not self.training or num_steps is None:
             return self._norm(x_BCTHW)
         # rows of B·T, channels innermost: the layout that convolutions leave, so a step's values lie together
@@ -125,10 +126,10 @@ class MaskedBatchNorm3d(nn.BatchNorm3d):
 
 
 class ChannelNorm3d(nn.LayerNorm):
-    """Layer norm over the channels of each place by itself (ConvNeXt's ``LayerNorm2d``, in 3D)."""
+    """Layer norm over the channels of each position separately (ConvNeXt's ``LayerNorm2d``, in 3D)."""
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
-        """``B×C×T×H×W``, the same shape out."""
+        """``B×C×T×H×W`` to the same shape."""
         normed: Tensor = super().forward(x_BCTHW.movedim(1, -1)).movedim(-1, 1)
         return normed
 
@@ -137,5 +138,5 @@ MaskedLayer = MaskedConv3d | MaskedMaxPool3d | MaskedBatchNorm3d
 
 
 def triple(value: Any) -> tuple[Any, Any, Any]:
-    """A layer's setting for time, height and width, from one number (or None) for all or three."""
+    """A layer's setting for time, height and width, given as one value (or None) for all, or as three."""
     return (value, value, value) if isinstance(value, int) or value is None else tuple(value)

@@ -1,9 +1,8 @@
-"""Rewrites a 3D network so that what lies beyond a clip's length never reaches what lies within it.
+"""Rewrites a 3D network so that values beyond a clip's length never affect values within it.
 
-A convolution that reaches over time would mix padding into a clip's last steps, and more with every layer: plain
-padding moved features by 41 to 77%. So each such layer becomes one of `masked_layers`, and the network's graph
-(torch.fx) is changed to pass lengths from layer to layer as data: nothing is kept between calls, and the names of the
-weights stay what they were.
+A convolution over time would mix padding into a clip's last steps, and more with every layer: plain padding changed
+features by 41 to 77%. So each such layer is replaced by one of `masked_layers`, and the network's graph (torch.fx)
+passes lengths from layer to layer as data. Nothing is kept between calls, and weights keep their names.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ _ON_LAST_AXIS = frozenset({nn.Linear, nn.LayerNorm})
 """Layers that treat the last axis, which must hold the channels."""
 
 _TO_CHANNELS_LAST, _TO_CHANNELS_FIRST = [0, 2, 3, 4, 1], [0, 4, 1, 2, 3]
-"""The permutations that are allowed, as ConvNeXt uses them."""
+"""The allowed permutations, which ConvNeXt uses."""
 
 _IN_PLACE = {operator.iadd: operator.add, operator.imul: operator.mul}
 _FUNCTIONS = frozenset({
@@ -76,35 +75,35 @@ class _Axes:
 
 
 def mask_time(network: nn.Module, *, temporal_stride: int = 1) -> GraphModule:
-    """Rewrite a 3D network so that padding never counts.
+    """Rewrite a 3D network so that padding has no effect.
 
-    Where the network strides in time more than is wanted, its late strides are removed and what stands behind them is
-    dilated instead (Chen et al. 2018, "atrous"): of the steps that come out, every n-th is the very one that the
-    network gave with its stride, so pretrained weights keep their meaning.
+    If the network's stride in time is larger than wanted, its late strides are removed and later kernels are dilated
+    instead (Chen et al. 2018, "atrous"). Every n-th of the resulting steps is then exactly the one that the network
+    gave with its stride, so pretrained weights keep their meaning.
 
     Args:
-        network: from ``B×3×T×H×W`` to ``B×C×T'×h×w``; is taken over. Its layers must treat every step alike, or be 3D
+        network: from ``B×3×T×H×W`` to ``B×C×T'×h×w``. It is modified. Its layers must treat every step alike, or be 3D
             convolutions, max poolings or batch norms that keep the edges (padding (k - 1) / 2). Its Python code is
             traced once: a branch on ``self.training`` stays as it was then.
-        temporal_stride: frames per step wanted; the network's own must be a multiple.
+        temporal_stride: the wanted frames per step; the network's own stride must be a multiple of it.
 
     Returns:
-        a module that takes ``(clips, num_frames)``, `Lengths` second, and gives ``(features, num_steps)``, the features
-        finite but meaningless beyond a clip's length.
+        A module from ``(clips, num_frames)``, where ``num_frames`` are `Lengths`, to ``(features, num_steps)``. Beyond
+        a clip's length, features are finite but meaningless.
 
-    Raises:
-        ValueError: a layer that cannot be told lengths, or a stride that cannot be had.
+        Raises:
+        ValueError: a layer cannot use lengths, or the stride is impossible.
     """
     if any(isinstance(layer, FillBeyond) for layer in network.modules()):
-        raise ValueError("the network was taken over before; build it anew for another backbone")
+        raise ValueError("the network is already used by a backbone; build another one")
     changed_in_place = _replace_layers(network)
     try:
         graph = _Tracer().trace(network)
     except TraceError as error:
-        raise ValueError(f"the network's code cannot be followed ({error}); build it of modules instead") from error
+        raise ValueError(f"the network's code cannot be traced ({error}); build it from modules instead") from error
     clips, *others = (node for node in graph.nodes if node.op == "placeholder")
     if others:
-        raise ValueError(f"the network takes {1 + len(others)} inputs: clips alone can be given to it")
+        raise ValueError(f"the network has {1 + len(others)} inputs; only one, the clips, is possible")
     return _Rewriting(network, graph, clips, changed_in_place, temporal_stride).done()
 
 
@@ -143,9 +142,9 @@ class _Rewriting:
                 continue
             found = {self._axes_of[source] for source in node.all_input_nodes if source in self._axes_of}
             if len(found) > 1:
-                raise ValueError(f"{_named(node)}: joins features of different strides or layouts")
+                raise ValueError(f"{_named(node)}: combines features of different strides or layouts")
             if node.op != "output" and not node.users:  # what += leaves behind when its left side is used again
-                raise ValueError(f"{_named(node)}: changes in place what is used elsewhere, or does nothing")
+                raise ValueError(f"{_named(node)}: modifies in place a value that is used elsewhere, or has no effect")
             for axes in found:
                 if node.op == "output":
                     self._conclude(node, axes)
@@ -156,7 +155,7 @@ class _Rewriting:
 
     def _conclude(self, output: Node, axes: _Axes) -> None:
         if axes.stride != self._temporal_stride:
-            raise ValueError(f"temporal_stride {self._temporal_stride}: cannot be had, the nearest is {axes.stride}")
+            raise ValueError(f"temporal_stride {self._temporal_stride}: not possible; the nearest is {axes.stride}")
         output.args = ((output.args[0], axes.num_steps),)
 
     def _call(self, layer: nn.Module, *arguments: Node) -> Node:
@@ -176,9 +175,7 @@ class _Rewriting:
             return axes
         layer = self._layers.get(str(node.target)) if node.op == "call_module" else None
         if layer is None or len(node.args) != 1:
-            raise ValueError(
-                f"{_named(node)}: is not known to keep the steps of a clip apart; use a module of torch.nn instead"
-            )
+            raise ValueError(f"{_named(node)}: may mix the steps of a clip; use a module of torch.nn instead")
         if layer in self._changed_in_place:
             _check_is_last_use(node)
         if isinstance(layer, MaskedLayer) and not axes.channels_last:
@@ -195,7 +192,7 @@ class _Rewriting:
         if not keeps_edges:
             raise ValueError(f"{node.target}: a kernel of {reach + 1} in time needs padding that keeps the edges")
         if layer in self._dilations and (own_stride, axes.dilation, self._dilations[layer]) != (1, 1, 1):
-            raise ValueError(f"{node.target}: is used twice, and cannot be strided or dilated for both")
+            raise ValueError(f"{node.target}: is used twice, and cannot have different strides or dilations")
         self._dilations[layer] = axes.dilation
         layer.dilation = _in_time(layer.dilation, axes.dilation)
         layer.padding = _in_time(layer.padding, axes.dilation)
@@ -225,7 +222,7 @@ def _joins_channels(node: Node, axes: _Axes) -> bool:
 def _check_is_last_use(node: Node) -> None:
     """What changed its input in place is made to leave it: nobody may look at that input afterwards."""
     if len(node.all_input_nodes[0].users) > 1:
-        raise ValueError(f"{_named(node)}: changes in place what is used elsewhere; use what it returns")
+        raise ValueError(f"{_named(node)}: modifies in place a value that is used elsewhere; use its return value")
 
 
 def _axes_behind(layer: Any, axes: _Axes, name: str) -> _Axes:
@@ -237,7 +234,7 @@ def _axes_behind(layer: Any, axes: _Axes, name: str) -> _Axes:
     on_channels = _ON_LAST_AXIS if axes.channels_last else _ON_CHANNELS
     if type(layer) in _PLACE_BY_PLACE | on_channels or (not axes.channels_last and _pools_in_space(layer)):
         return axes
-    raise ValueError(f"{name}: {type(layer).__name__} may mix the steps of a clip, and cannot be told its length")
+    raise ValueError(f"{name}: {type(layer).__name__} may mix the steps of a clip, and cannot use its length")
 
 
 def _pools_in_space(layer: Any) -> bool:
@@ -308,5 +305,7 @@ def _masked_norm(norm: nn.BatchNorm3d, name: str) -> MaskedBatchNorm3d:
 
 def _masked_pool(pool: nn.MaxPool3d, name: str) -> MaskedMaxPool3d:
     if pool.ceil_mode or pool.return_indices:
-        raise ValueError(f"{name}: ceil_mode and return_indices cannot be kept in a pooling over clips of any length")
+        raise ValueError(
+            f"{name}: ceil_mode and return_indices are not supported in a pooling over clips of any length"
+        )
     return MaskedMaxPool3d(pool)

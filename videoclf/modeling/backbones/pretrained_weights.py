@@ -1,6 +1,7 @@
-"""Pretrained weights by name, for backbones to start from.
+"""Loads pretrained weights by name into backbones.
 
-What is downloaded is what the user named, once, to torch's (or the Hugging Face hub's) cache; its hash is checked then.
+Only weights that the user named are downloaded: once, to torch's (or the Hugging Face hub's) cache. Their hash is
+checked then.
 """
 
 from __future__ import annotations
@@ -41,35 +42,35 @@ def load_pretrained(backbone: nn.Module, spec: BackboneSpec) -> None:
     """Fill a backbone with pretrained weights.
 
     Args:
-        backbone: what `build_backbone` gave for a recipe.
-        spec: the recipe's section; see its ``weights``. A file is a model file, or one with the names of the
-            torchvision model or of a part of it; for an ``inflated:`` backbone it holds the 2D network's weights, or
-            inflated ones.
+        backbone: the result of `build_backbone` for a recipe.
+        spec: the recipe's section; see its ``weights``. A file is a model file, or has the names of the torchvision
+            model or of a part of it; for an ``inflated:`` backbone it contains the 2D network's weights, or inflated
+            ones.
 
     Raises:
-        WeightsUnavailableError: no network, no such file, or other shapes.
+        WeightsUnavailableError: there is no network connection, no such file, or shapes differ.
     """
     if spec.weights == "none":
         return
     if spec.weights in {"imagenet", "kinetics400"}:
         fill_backbone(
-            backbone, download_weights(spec.name), spec, remedy="delete it from the cache to download it anew"
+            backbone, download_weights(spec.name), spec, remedy="delete it from the cache to download it again"
         )
     else:
-        fill_backbone(backbone, _read_weights_file(spec.weights), spec, remedy="name another file")
+        fill_backbone(backbone, _read_weights_file(spec.weights), spec, remedy="use another file")
 
 
 def fill_backbone(backbone: nn.Module, tensors: dict[str, Tensor], spec: BackboneSpec, *, remedy: str) -> None:
     """Fill a backbone with weights under our names, torchvision's or timm's.
 
     Args:
-        backbone: whose weights are replaced.
-        tensors: by name; those of a classifier behind it are left out.
+        backbone: the backbone whose weights are replaced.
+        tensors: weights by name; those of a classifier are ignored.
         spec: names backbone and weights in messages.
-        remedy: what to do where they do not fit, for the message.
+        remedy: what to do if they do not fit, for the message.
 
     Raises:
-        WeightsUnavailableError: they are another network's.
+        WeightsUnavailableError: they belong to another network.
     """
     weights = backbone.state_dict()
     place_of = {_without_part(place): place for place in weights}
@@ -84,7 +85,7 @@ def fill_backbone(backbone: nn.Module, tensors: dict[str, Tensor], spec: Backbon
                 raise WeightsUnavailableError(
                     f"has two tensors for {name} of {spec.name}, {shortened(keys[name])} and {shortened(key)}",
                     source=spec.weights,
-                    hint=f"remove those that are not meant, or {remedy}",
+                    hint=f"remove the wrong ones, or {remedy}",
                 )
             is_inflatable = tensor.dtype in WEIGHT_DTYPES  # others torch may not calculate with; they are refused below
             found[name] = inflate_weight(tensor, wanted[name]) if is_inflatable else tensor
@@ -92,7 +93,7 @@ def fill_backbone(backbone: nn.Module, tensors: dict[str, Tensor], spec: Backbon
     problem = mismatch(wanted, found) or (f"{shortened(extra)} is not part of it" if extra else "")
     if problem:
         raise WeightsUnavailableError(
-            f"does not hold the weights of {spec.name} ({problem})", source=spec.weights, hint=f"{remedy}"
+            f"does not contain the weights of {spec.name} ({problem})", source=spec.weights, hint=f"{remedy}"
         )
     backbone.load_state_dict({place_of[name]: tensor for name, tensor in found.items()})
 
@@ -123,7 +124,7 @@ def _is_of_a_network(key: str, wanted: dict[str, Tensor]) -> bool:
 
 
 def download_weights(name: str) -> dict[str, Tensor]:
-    """torchvision's or timm's own weights of that backbone, from their cache or else from the hub."""
+    """torchvision's or timm's weights of a backbone, from their cache or otherwise from the hub."""
     facts = backbone_facts(name)
     if facts.source == "timm":
         return _download_timm(facts.network)
@@ -134,23 +135,23 @@ def download_weights(name: str) -> dict[str, Tensor]:
     except _LOADING_ERRORS as error:
         if cached_file(weights).is_file():
             raise WeightsUnavailableError(
-                f"is damaged ({_describe(error)})", source=cached_file(weights), hint="delete it to download it anew"
+                f"is damaged ({_describe(error)})", source=cached_file(weights), hint="delete it to download it again"
             ) from error
         raise WeightsUnavailableError(
             f"cannot be downloaded ({_describe(error)})",
             source=weights.url,
-            hint="where there is a network, fetch it and either put it into torch's cache here, or convert it and "
-            f"use {option('set', 'backbone.weights=FILE.safetensors')} (docs/recipes.md shows both)",
+            hint="download it on a machine with a network connection, and either put it into torch's cache here, or "
+            f"convert it and use {option('set', 'backbone.weights=FILE.safetensors')} (docs/recipes.md shows both)",
         ) from error
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise WeightsUnavailableError(
-            "holds no weights", source=cached_file(weights), hint="delete it to download it anew"
+            "contains no weights", source=cached_file(weights), hint="delete it to download it again"
         )
     return tensors
 
 
 def cached_file(weights: Any) -> Path:
-    """Where torch keeps what it downloaded."""
+    """The path of a file that torch downloaded."""
     name: str = weights.url.rpartition("/")[2]
     return Path(torch.hub.get_dir()) / "checkpoints" / name
 
@@ -170,7 +171,8 @@ def _download_timm(name: str) -> dict[str, Tensor]:
         raise WeightsUnavailableError(
             f"its weights cannot be downloaded ({_describe(error)})",
             source=f"timm:{name}",
-            hint=f"fetch them where there is a network and use {option('set', 'backbone.weights=FILE.safetensors')}",
+            hint="download them on a machine with a network connection and use "
+            f"{option('set', 'backbone.weights=FILE.safetensors')}",
         ) from error
     return tensors
 
@@ -188,5 +190,7 @@ def _read_weights_file(weights: str) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise WeightsUnavailableError(
-            f"is no safetensors file, or one cut short ({one_line(error)})", source=path, hint="get it again"
+            f"is not a safetensors file, or is cut short ({one_line(error)})",
+            source=path,
+            hint="download or copy it again",
         ) from error

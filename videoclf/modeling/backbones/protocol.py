@@ -1,4 +1,4 @@
-"""What a backbone is to the rest of a model."""
+"""The type of a backbone for the rest of a model."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from videoclf.modeling.backbones.clip_networks import ClipBackbone
 from videoclf.modeling.backbones.frame_networks import FrameBackbone
 
 Backbone = FrameBackbone | ClipBackbone
-"""What a user's own network is wrapped in to become part of a model."""
+"""The wrappers that make a network part of a model."""

@@ -1,4 +1,4 @@
-"""The stages of a backbone, from its input to its top: what fine-tuning freezes or slows down."""
+"""The stages of a backbone, from its input to its top, which fine-tuning freezes or trains more slowly."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from videoclf.modeling.backbones.clip_networks import ClipBackbone
 from videoclf.modeling.backbones.frame_networks import FrameBackbone
 
 CONTAINERS = frozenset({"0", "features", "trunk_output"})
-"""Children of torchvision's networks that hold their stages rather than being one (``0``: our name of ``features``)."""
+"""Children of torchvision's networks that contain stages and are not stages themselves (``0``: our name of
+``features``)."""
 
 _TAIL = frozenset({"avgpool", "classifier", "flatten"})
 """What a per-frame network holds above its trunk; a norm there (ConvNeXt's) belongs to the last stage."""
 
 
 def backbone_stages(backbone: FrameBackbone | ClipBackbone) -> list[nn.ModuleList]:
-    """Each stage with its layers, together all that holds weights.
+    """Each stage with its layers. Together they contain all weights.
 
     ResNets and torchvision's 3D ones have five (the stem, ``layer1`` to ``layer4``), RegNets too, EfficientNet-B0 nine,
     ConvNeXts eight, MobileNetV2 nineteen (the stem, seventeen blocks, the last convolution), S3D twelve, ``tiny`` 4.
 
     Args:
-        backbone: what `build_backbone` gave for ``tiny``, one of torchvision's names, or one of these inflated.
+        backbone: the result of `build_backbone` for ``tiny``, one of torchvision's names, or an inflated one.
     """
     stages: list[nn.ModuleList] = []
     for name, layer in _pieces(backbone.network):
@@ -37,17 +38,17 @@ def backbone_stages(backbone: FrameBackbone | ClipBackbone) -> list[nn.ModuleLis
 
 
 def freeze_lower_stages(backbone: FrameBackbone | ClipBackbone, num_unfrozen: int) -> None:
-    """Let only the uppermost stages be trained.
+    """Freeze all stages except the uppermost ones.
 
     Raises:
-        RecipeInvalidError: there are fewer.
+        RecipeInvalidError: there are fewer stages.
     """
     stages = backbone_stages(backbone)
     if num_unfrozen > len(stages):
         raise RecipeInvalidError(
             f"the network has {len(stages)} stages",
             source=f"backbone.trainable_stages = {num_unfrozen}",
-            hint="ask for fewer",
+            hint="use a smaller number",
         )
     for stage in stages[: len(stages) - num_unfrozen]:
         stage.requires_grad_(False)

@@ -1,9 +1,9 @@
 """The temporal shift module (TSM, Lin et al. 2019, https://arxiv.org/abs/1811.08383): a 2D network that sees time.
 
 Inside every residual branch, before its first convolution, an eighth of the channels comes from the frame before and an
-eighth from the frame after; at a clip's ends, where there is none, from zeros. It adds no weights: those of the 2D
-network fit. The frames of all clips lie behind each other in one batch, so each frame is told its neighbours, as data
-that the rewritten graph (torch.fx) hands on: nothing is kept between calls.
+eighth from the frame after; at a clip's ends, where there is none, zeros are used. It adds no weights: those of the 2D
+network fit. The frames of all clips follow one another in one batch, so the neighbours of each frame are data that the
+rewritten graph (torch.fx) passes on: nothing is kept between calls.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ class TemporalShift(nn.Module):
     """Moves channels between neighbouring frames. (A layer, because a pickled graph keeps layers.)"""
 
     def forward(self, maps_NCHW: Tensor, neighbours_2N: Tensor | None) -> Tensor:
-        """The same shape, the first eighth of the channels from the frame before, the second from the frame after.
+        """The same shape, with the first eighth of the channels from the frame before and the second from the frame
+        after.
 
         Args:
-            maps_NCHW: of all frames of a batch of clips.
-            neighbours_2N: see `neighbours`; None where every frame is a clip of its own.
+            maps_NCHW: feature maps of all frames of a batch of clips.
+            neighbours_2N: see `neighbours`; None if every frame is a separate clip.
         """
         if neighbours_2N is None:
             neighbours_2N = torch.arange(maps_NCHW.shape[0], device=maps_NCHW.device).expand(2, -1)
@@ -36,14 +37,14 @@ class TemporalShift(nn.Module):
 
 
 def neighbours(num_frames: Tensor, num_views: int = 1) -> Tensor:
-    """Where the frame before and the frame after of each frame lie; the frame itself where there is none.
+    """The positions of the frame before and the frame after each frame; the frame itself if there is none.
 
     Args:
-        num_frames: ``B`` int64, of clips whose frames lie behind each other, each frame with its views in turn.
-        num_views: views a frame; each is a neighbour of its like only.
+        num_frames: ``B`` int64, of clips whose frames follow one another, each frame with its views in turn.
+        num_views: views per frame; neighbours are always of the same view.
 
     Returns:
-        ``2×N`` int64, N all frames' views together.
+        ``2×N`` int64; N counts the views of all frames.
 
     >>> neighbours(torch.tensor([3, 1])).tolist()
     [[0, 0, 1, 3], [1, 2, 2, 3]]
@@ -53,7 +54,7 @@ def neighbours(num_frames: Tensor, num_views: int = 1) -> Tensor:
 
 
 def neighbours_within(clip_N: Tensor, num_views: int = 1) -> Tensor:
-    """As `neighbours`, ``2×N``, of frames whose clips are given: ``N`` int64, rising."""
+    """As `neighbours`, ``2×N``, for frames whose clips are given: ``N`` int64, ascending."""
     own_N = torch.arange(clip_N.shape[0], device=clip_N.device)
     sides = []
     for offset in (-num_views, num_views):
@@ -68,17 +69,19 @@ def shift_in_time(network: nn.Module) -> GraphModule:
 
     Args:
         network: from ``N×3×H×W``, with torchvision's ResNet or MobileNetV2 blocks (of the latter those that have a
-            shortcut); is taken over, its weights keep their names.
+            shortcut). It is modified; weights keep their names.
 
     Returns:
-        a module that takes ``(frames N×3×H×W, neighbours 2×N)``, the second None where frames stand alone.
+        A module that takes ``(frames N×3×H×W, neighbours 2×N)``; the second is None for single frames.
 
-    Raises:
-        ValueError: it has no such block.
+        Raises:
+        ValueError: the network has no such block.
     """
     first_layers = {name for prefix, block in network.named_modules() if (name := _first_layer(prefix, block))}
     if not first_layers:
-        raise ValueError("the network has no residual branch to shift in: expected ResNet or MobileNetV2 blocks")
+        raise ValueError(
+            "the network has no residual branch that can be shifted: expected ResNet or MobileNetV2 blocks"
+        )
     traced = symbolic_trace(network)
     graph = traced.graph
     frames = next(node for node in graph.nodes if node.op == "placeholder")

@@ -1,4 +1,4 @@
-"""Whether weights are those of a network: names, kinds of numbers, shapes, and that they are numbers."""
+"""Checks that weights fit a network: names, data types and shapes, and that all values are numbers."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 WEIGHT_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-"""What weights may be stored as, wherever they come from: float32 has each value of these. Float64 would lose some, and
-of numbers of eight bits torch cannot even tell whether they are finite."""
+"""Allowed data types of stored weights: float32 represents each of their values. Float64 would lose precision, and for
+8-bit floats torch cannot check whether they are finite."""
 
 
 def mismatch(wanted: dict[str, Tensor], given: dict[str, Tensor]) -> str:
-    """The first way in which weights differ from what is wanted in names, kinds of numbers (`WEIGHT_DTYPES`; of counts,
-    just what is wanted) or shapes, or are no numbers; empty where nothing is wrong."""
+    """The first way in which weights differ from a network in names, data types (`WEIGHT_DTYPES`; counts must have
+    exactly the network's) or shapes, or are not numbers; empty if they fit."""
     for name, tensor in wanted.items():
         if name not in given:
             return f"{name} is missing"
@@ -22,7 +22,7 @@ def mismatch(wanted: dict[str, Tensor], given: dict[str, Tensor]) -> str:
         if given[name].shape != tensor.shape:
             return f"{name} is {_shape(given[name])} instead of {_shape(tensor)}"
         if not given[name].isfinite().all():
-            return f"{name} holds values that are no numbers"
+            return f"{name} contains values that are not finite numbers"
     extra = next((name for name in given if name not in wanted), None)
     return f"{extra} is not part of the network" if extra else ""
 

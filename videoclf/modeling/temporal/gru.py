@@ -1,8 +1,8 @@
-"""The GRU over a clip's features, unrolled just as far as each clip goes, and the `mean` baseline beside it.
+"""The GRU over a clip's features, unrolled to the length of each clip, and the `mean` baseline.
 
-No PackedSequence: it keeps cuDNN off its fastest kernels and cannot be exported. A padded batch is run to the longest
-clip; what lies beyond a clip's length comes after everything that counts, and is never read. The second direction
-reads each clip reversed *within its length*, so it too meets the padding last.
+It does not use PackedSequence, which prevents cuDNN's fastest kernels and cannot be exported. A padded batch is run to
+the length of the longest clip; values beyond a clip's length come last and are never read. The second direction reads
+each clip reversed *within its length*, so padding comes last there too.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class GruLayer(nn.Module):
     """One GRU layer (Cho et al. 2014), in one or two directions.
 
     Args:
-        input_size: features a step.
+        input_size: features per step.
         hidden_size: units per direction.
-        bidirectional: whether a second GRU reads each clip from its end; its outputs stand behind the first one's.
+        bidirectional: whether a second GRU reads each clip from its end; its outputs follow those of the first.
     """
 
     def __init__(self, input_size: int, hidden_size: int, *, bidirectional: bool) -> None:
@@ -32,7 +32,8 @@ class GruLayer(nn.Module):
         self.backwards = nn.GRU(input_size, hidden_size, batch_first=True) if bidirectional else None
 
     def forward(self, steps_BTD: Tensor, num_steps: Tensor) -> Tensor:
-        """States after each step, ``B×T×H`` or ``B×T×2H``; the second half at a step has read from the clip's end."""
+        """States after each step, ``B×T×H`` or ``B×T×2H``; the second half has read from the clip's end to that
+        step."""
         states_BTH: Tensor = self.forwards(steps_BTD)[0]
         if self.backwards is None:
             return states_BTH
@@ -41,7 +42,7 @@ class GruLayer(nn.Module):
 
 
 def reverse_within_length(steps_BTD: Tensor, num_steps: Tensor) -> Tensor:
-    """Each clip's steps in reverse order; what lies beyond its length stays where it is."""
+    """Each clip's steps in reverse order. Values beyond its length are not moved."""
     position_T = torch.arange(steps_BTD.shape[1], device=steps_BTD.device)
     mirrored_BT = num_steps[:, None] - 1 - position_T
     source_BT = torch.where(mirrored_BT >= 0, mirrored_BT, position_T)
@@ -57,10 +58,10 @@ class MeanPooling(nn.Module):
 
 
 class LastPooling(nn.Module):
-    """What each direction knows when it has read the whole clip.
+    """The state of each direction after the whole clip.
 
     Args:
-        hidden_size: units per direction: the first of them end at the last step, any further ones at the first.
+        hidden_size: units per direction. The first direction ends at the last step, the second at the first step.
     """
 
     def __init__(self, hidden_size: int) -> None:
@@ -78,7 +79,7 @@ class AttentionPooling(nn.Module):
     """A weighted mean over a clip's steps; the weights are a softmax of a learned score of each step.
 
     Args:
-        input_size: features a step.
+        input_size: features per step.
     """
 
     def __init__(self, input_size: int) -> None:
@@ -95,12 +96,12 @@ class AttentionPooling(nn.Module):
 
 
 class StatisticsPooling(nn.Module):
-    """How a clip's steps are spread: their mean, their deviation, and the mean absolute change from step to step."""
+    """Statistics of a clip's steps: their mean, standard deviation, and mean absolute change from step to step."""
 
     _VARIANCE_FLOOR = 1e-4  # the slope of a square root at zero has no end: a clip of one step has no deviation
 
     def forward(self, steps_BTH: Tensor, num_steps: Tensor) -> Tensor:
-        """``B×T×H`` to ``B×3H``; of a clip of one step the change is zero."""
+        """``B×T×H`` to ``B×3H``; the change is zero for a clip of one step."""
         valid_BT1 = length_mask(num_steps, steps_BTH.shape[1])[:, :, None]
         mean_BH = _masked_mean(steps_BTH, valid_BT1)
         squares_BTH = (steps_BTH - mean_BH[:, None]) ** 2
@@ -115,10 +116,10 @@ def _masked_mean(steps_BTH: Tensor, valid_BT1: Tensor) -> Tensor:
 
 
 class Standardise(nn.Module):
-    """Features on one scale: each less its mean over the training clips' steps, in units of its deviation there.
+    """Standardises each feature by its mean and standard deviation over the steps of the training clips.
 
     Args:
-        feature_size: D. The two statistics are part of the model; `set_statistics` gives them before training.
+        feature_size: D. The two statistics are part of the model; `set_statistics` sets them before training.
     """
 
     _DEVIATION_FLOOR = 0.05  # features that hardly vary (most of a ReLU's zeros) are not to be blown up
@@ -131,18 +132,18 @@ class Standardise(nn.Module):
         self.register_buffer("deviation", torch.ones(feature_size))
 
     def set_statistics(self, mean_D: Tensor, deviation_D: Tensor) -> None:
-        """What training found."""
+        """Set the mean and standard deviation of the training clips."""
         self.mean.copy_(mean_D)
         self.deviation.copy_(deviation_D + self._DEVIATION_FLOOR)
 
     def forward(self, steps_BTD: Tensor) -> Tensor:
-        """The same shape."""
+        """Standardise features; the shape stays the same."""
         return (steps_BTD - self.mean) / self.deviation
 
 
 class StandardisedProjection(nn.Sequential):
-    """`Standardise`, then a linear layer, then any others. The first two are one product: of thousands of features, no
-    standardised copy is written."""
+    """`Standardise`, then a linear layer, then any others. The first two are computed as one product, so that no
+    standardised copy of thousands of features is written."""
 
     def forward(self, steps_BTD: Tensor) -> Tensor:
         """``B×T×D`` to ``B×T×P``."""
@@ -155,11 +156,11 @@ class StandardisedProjection(nn.Sequential):
 
 
 class TemporalModel(nn.Module):
-    """Features of steps to one vector a clip: projection, GRU layers (none in the baseline), pooling; and, where the
-    recipe says so, statistics of the projected steps beside it.
+    """Turns the features of a clip's steps into one vector: projection, GRU layers (none in the baseline) and pooling;
+    and, if the recipe says so, statistics of the projected steps.
 
     Args:
-        feature_size: the backbone's features a step.
+        feature_size: the backbone's features per step.
         spec: the recipe's section.
     """
 
@@ -198,10 +199,10 @@ class TemporalModel(nn.Module):
         return LastPooling(spec.hidden_size) if spec.pooling == "last" else AttentionPooling(self.output_size)
 
     def forward(self, features_BTD: Tensor, num_steps: Tensor) -> Tensor:
-        """One vector a clip.
+        """Compute one vector per clip.
 
         Args:
-            features_BTD: ``B×T×D`` float; anything finite beyond a clip's length.
+            features_BTD: ``B×T×D`` float; values beyond a clip's length are ignored if they are finite.
             num_steps: ``B`` int64, each 1 to T.
 
         Returns:

@@ -18,7 +18,7 @@ _GREY = 0.5
 """Of 1, what erased places are painted with: near the mean of most videos, so that batch norms hardly notice."""
 
 
-class PictureAugmentation:
+class FrameAugmentation:
     """Changes the pictures of one clip: crop, RandAugment, colours, erasing, in this order. (torchvision's transforms)
 
     Every transform draws once a call and treats all frames alike, so nothing moves or flickers that did not before.

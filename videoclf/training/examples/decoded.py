@@ -21,7 +21,7 @@ from videoclf.option_names import option
 from videoclf.progress import Progress
 from videoclf.recipe.augment import Augment
 from videoclf.recipe.recipe import Recipe
-from videoclf.training.examples.augmentation import PictureAugmentation, draw_speed, vary_steps
+from videoclf.training.examples.augmentation import FrameAugmentation, draw_speed, vary_steps
 from videoclf.training.examples.resizer import CpuResizer, Resizer
 
 Seen = TypeVar("Seen")
@@ -147,7 +147,7 @@ class VideoExamples:
         self._on_clip = on_clip
         self._reading = reading
         self._resizer = resizer or CpuResizer(recipe.preprocess)
-        self._augment = PictureAugmentation(recipe.augment) if recipe.augment.varies_pictures else None
+        self._augment = FrameAugmentation(recipe.augment) if recipe.augment.augments_frames else None
 
     def for_training(self, draws: Sequence[Draw]) -> Iterator[Example | None]:
         """See `Examples`."""

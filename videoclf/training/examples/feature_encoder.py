@@ -17,10 +17,10 @@ from videoclf.media.options import ReadOptions
 from videoclf.media.versions import decoder_version
 from videoclf.modeling.batchnorm_folding import fold_batch_norms
 from videoclf.modeling.classifier import VideoClassifier
-from videoclf.modeling.device_map import Placement, place_network
+from videoclf.modeling.device_map import DeviceMap, apply_device_map
 from videoclf.modeling.preprocess import arrange_channels
 from videoclf.recipe.recipe import Recipe
-from videoclf.training.examples.augmentation import PictureAugmentation
+from videoclf.training.examples.augmentation import FrameAugmentation
 from videoclf.training.examples.resizer import CpuResizer, Resizer
 
 
@@ -53,14 +53,14 @@ class FeatureEncoder:
         recipe: Recipe,
         augmented: AugmentedViews | None = None,
         resizer: Resizer | None = None,
-        placement: Placement | None = None,
+        placement: DeviceMap | None = None,
     ) -> None:
         self.recipe = recipe
         self.resizer = resizer or CpuResizer(recipe.preprocess)
         self._weights_sha256 = hash_weights(classifier.backbone)
         self._network = fold_batch_norms(classifier.eval())  # as prediction runs it, in half the time
         if placement is not None:
-            place_network(self._network, placement)
+            apply_device_map(self._network, placement)
         self._augmented = augmented
         self._device = next(classifier.parameters()).device if placement is None else placement.first
 
@@ -68,8 +68,8 @@ class FeatureEncoder:
     def views(self) -> tuple[str, ...]:
         """What is made of each window, in order; the first is the window as it is."""
         mirrored = ["mirrored"] if self._has_mirrored else []
-        more, manner = self._augmented, " mirrored or not" if self.recipe.training.horizontal_flip else ""
-        augmented = [f"augmented{manner} {i}: {more.settings}" for i in range(more.num_views)] if more else []
+        more, variants = self._augmented, " mirrored or not" if self.recipe.training.horizontal_flip else ""
+        augmented = [f"augmented{variants} {i}: {more.settings}" for i in range(more.num_views)] if more else []
         return ("as it is", *mirrored, *augmented)
 
     @property
@@ -103,7 +103,9 @@ class FeatureEncoder:
             preprocess=recipe.preprocess.to_hashed_json(),
             backbone=recipe.backbone.to_hashed_json(exclude={"weights", "frozen", "trainable_stages"}),
             weights_sha256=self._weights_sha256,
-            engine=", ".join([*(f"{name} {version(name)}" for name in packages), *filter(None, [self.resizer.manner])]),
+            engine=", ".join(
+                [*(f"{name} {version(name)}" for name in packages), *filter(None, [self.resizer.implementation])]
+            ),
             device=self._device.type,
             precision=_precision(self._device),
             view=self.views[0],
@@ -145,13 +147,13 @@ class FeatureEncoder:
 
 
 def make_encoder(
-    classifier: VideoClassifier, recipe: Recipe, resizer: Resizer | None = None, placement: Placement | None = None
+    classifier: VideoClassifier, recipe: Recipe, resizer: Resizer | None = None, placement: DeviceMap | None = None
 ) -> FeatureEncoder:
     """What makes the features of a frozen backbone, augmented views among them where the recipe varies pictures."""
-    if not recipe.augment.varies_pictures:
+    if not recipe.augment.augments_frames:
         return FeatureEncoder(classifier, recipe, None, resizer, placement)
-    pictures = recipe.augment.of_pictures
-    views = AugmentedViews(PictureAugmentation(pictures), recipe.augment.cached_views, pictures.to_hashed_json())
+    pictures = recipe.augment.frame_augmentation
+    views = AugmentedViews(FrameAugmentation(pictures), recipe.augment.cached_views, pictures.to_hashed_json())
     return FeatureEncoder(classifier, recipe, views, resizer, placement)
 
 

@@ -22,7 +22,7 @@ from videoclf.recipe.preprocess import Preprocess
 class Resizer(Protocol):
     """The first half of the preprocessing, for one recipe. The reader's threads call it at once."""
 
-    manner: str
+    implementation: str
     """What its pictures depend on beside the recipe; empty for a CPU, whose pictures are the truth."""
 
     def __call__(self, chunks: Chunks) -> Tensor:
@@ -33,7 +33,7 @@ class Resizer(Protocol):
 class CpuResizer:
     """See `videoclf.modeling.preprocess.resize_window`."""
 
-    manner = ""
+    implementation = ""
 
     def __init__(self, spec: Preprocess) -> None:
         self._spec = spec
@@ -55,7 +55,7 @@ class DeviceResizer:
     def __init__(self, spec: Preprocess, device: torch.device, notice: Callable[[str], None]) -> None:
         self._device = device
         self._preparation = Preparation(spec, Output(spec.height, spec.width), device, notice)
-        self.manner = "prepared by torch" if why_no_kernels(device) else "prepared by kernels"
+        self.implementation = "prepared by torch" if why_no_kernels(device) else "prepared by kernels"
 
     def __call__(self, chunks: Chunks) -> Tensor:
         """See `Resizer`."""

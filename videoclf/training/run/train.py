@@ -29,7 +29,7 @@ from videoclf.inference.prediction import Failure
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.checkpoint import save_model
-from videoclf.modeling.device_map import check_placement, choose_placement
+from videoclf.modeling.device_map import check_device_map, choose_device_map
 from videoclf.modeling.open_model import open_model
 from videoclf.option_names import option
 from videoclf.progress import Progress, ProgressLike, SilentProgress, as_progress
@@ -109,7 +109,7 @@ def train(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
         device_map: in place of a device, which part of the network lies on which, such as
             ``backbone[:7]=cuda:0,backbone[7:]=cuda:1,temporal=cuda:1,head=cuda:1``; see
-            `videoclf.modeling.device_map.parse_placement`.
+            `videoclf.modeling.device_map.parse_device_map`.
         num_devices: processes that train together, each on a GPU, or on a share of the CPU, of its own. Under
             torchrun, its processes do.
         precision: of the computation: ``32``, ``bf16`` or ``16``; Lightning Fabric's names are accepted too.
@@ -158,10 +158,10 @@ def train(
         folder.check(asked, identify_first_weights(settings, init))
         outer.notice(f"{folder.path}: the run is finished; nothing is left to do")
         return folder.read_run()
-    placement = choose_placement(
+    placement = choose_device_map(
         device, device_map
     )  # what can be refused without a look at the clips is refused before it
-    check_placement(placement, settings, backbone)
+    check_device_map(placement, settings, backbone)
     bits = fabric_precision(precision)
     check_precision(placement.first, bits)
     fabric = make_fabric(placement.first, bits, num_devices)
@@ -248,7 +248,7 @@ def _judge(job: Job, outcome: Outcome, device: str, num_threads: int, watcher: P
             outcome.records, is_frozen=job.recipe.backbone.frozen, num_threads=job.num_threads
         ),
         environment=describe_environment(
-            describe_device(choose_placement(device, job.device_map).first),
+            describe_device(choose_device_map(device, job.device_map).first),
             precision=job.precision,
             num_threads=num_threads,
         ),

@@ -13,7 +13,7 @@ from videoclf.data.feature_store import FeatureStore
 from videoclf.media.options import ReadOptions
 from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.classifier import VideoClassifier
-from videoclf.modeling.device_map import Placement, place_network, whole
+from videoclf.modeling.device_map import DeviceMap, apply_device_map, whole
 from videoclf.progress import Progress
 from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.training import Training
@@ -60,7 +60,7 @@ class TrainerFactory:
         init: str | Path | None = None,
         backbone: Backbone | None = None,
         team: Team = Alone(),  # noqa: B008  (holds nothing)
-        placement: Placement | None = None,
+        placement: DeviceMap | None = None,
     ) -> None:
         self._team = team
         self._placement = placement or whole(fabric.device)
@@ -93,7 +93,7 @@ class TrainerFactory:
             classifier, self._first = self._first, None
         else:
             classifier = self._build(self._recipe.model_copy(update={"training": used}))
-        place_network(classifier, self._placement)
+        apply_device_map(classifier, self._placement)
         on_features = self._recipe.backbone.frozen
         trainer = Trainer(
             self._fabric, classifier, self.examples, self._labels, used, on_features=on_features,

@@ -26,7 +26,7 @@ from videoclf.media.options import ReadOptions
 from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.checkpoint import save_model
 from videoclf.modeling.classifier import VideoClassifier
-from videoclf.modeling.device_map import parse_placement
+from videoclf.modeling.device_map import parse_device_map
 from videoclf.option_names import option
 from videoclf.progress import Progress
 from videoclf.recipe.header import ModelHeader
@@ -106,7 +106,7 @@ def do_job(job: Job, fabric: Fabric, progress: Progress, check: Callable[[], Non
         fabric, job.recipe, job.header.labels, quarantine,
         choose_cache(job.feature_cache, job.recipe, watcher.notice), job.folder,
         num_threads=job.num_threads, reading=job.reading, progress=watcher, init=job.init, backbone=job.backbone,
-        team=team, placement=None if job.device_map is None else parse_placement(job.device_map),
+        team=team, placement=None if job.device_map is None else parse_device_map(job.device_map),
     )  # fmt: skip
     if is_first and not job.is_resumed:
         RunFolder(job.folder).begin(

@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from videoclf.errors import DeviceUnavailableError, MemoryExhaustedError
 from videoclf.inference.engines.cuda.engine import GpuEngine
-from videoclf.inference.engines.cuda.execution_mode import in_manner
+from videoclf.inference.engines.cuda.execution_mode import in_mode
 from videoclf.inference.engines.cuda.launching import Launching
 from videoclf.inference.engines.cuda.preprocess import PreparedWindow
 from videoclf.inference.engines.cuda.upload import Stream
@@ -108,7 +108,7 @@ def test_in_half_precision_a_gpu_stays_close(name: str, launching: Launching) ->
     truth = TorchEngine(classifier, recipe, "cpu")
     expected = truth.logits(windows(truth))
     engine = GpuEngine(classifier, recipe, "cuda", precision="float16", launching=launching)
-    assert engine.manner.dtype == torch.float16
+    assert engine.mode.dtype == torch.float16
     np.testing.assert_allclose(engine.logits(windows(engine)), expected, atol=2e-2)
 
 
@@ -202,7 +202,7 @@ def test_a_network_without_room_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
     def fail(*_: object) -> Any:
         raise out_of_memory()
 
-    monkeypatch.setattr("videoclf.inference.engines.cuda.execution_mode.in_manner", fail)
+    monkeypatch.setattr("videoclf.inference.engines.cuda.execution_mode.in_mode", fail)
     with pytest.raises(MemoryExhaustedError, match="^cpu: no room for the network .CUDA out of memory"):
         GpuEngine(*build("frames"), "cpu")
 
@@ -247,7 +247,7 @@ def test_the_model_files_precision_is_tried_and_refused_where_features_are_too_s
     recipe = Recipe.model_validate({"backbone": {"name": "mobilenet_v2"}, "preprocess": {"height": 32, "width": 32}})
     classifier, notices = build_classifier(recipe, 3).eval(), list[str]()
     engine = GpuEngine(classifier, recipe, "cpu", precision="float16", notice=notices.append)
-    assert str(engine.manner) == "float32, channels-last"
+    assert str(engine.mode) == "float32, channels-last"
     assert engine.computes_on == "cpu, float32, channels-last"
     assert len(notices) == 2
     assert all(notice.startswith("the network in float16") for notice in notices)
@@ -258,7 +258,7 @@ def test_a_padded_pass_of_a_3d_network_is_what_a_gpu_runs(monkeypatch: pytest.Mo
     classifier, recipe = build("clips")
     engine = GpuEngine(classifier, recipe, "cpu")
     expected = engine.logits(windows(engine))
-    backbone: Any = in_manner(classifier, engine.manner, CPU)
+    backbone: Any = in_mode(classifier, engine.mode, CPU)
     monkeypatch.setattr(backbone, "forward", backbone.run_padded)
     engine._backbone = backbone
     np.testing.assert_allclose(engine.logits(windows(engine)), expected, atol=1e-5)

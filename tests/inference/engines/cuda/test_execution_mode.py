@@ -1,4 +1,4 @@
-"""A manner of computing whose result is off is refused, and named."""
+"""A mode of computing whose result is off is refused, and named."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from videoclf.inference.engines.cuda import execution_mode as choosing
 from videoclf.inference.engines.cuda.execution_mode import (
-    Manner,
+    ExecutionMode,
+    execution_modes,
     fastest_sound_backbone,
     float32_in_full,
-    in_manner,
-    manners,
+    in_mode,
 )
 from videoclf.inference.engines.cuda.launching import Launching
 from videoclf.modeling.backbones.clip_networks import ClipBackbone
@@ -27,7 +27,7 @@ BF16 = torch.bfloat16  # a CPU has it, as a GPU has float16
 
 
 class Moody(nn.Module):
-    """Right in one manner, and of any result in others."""
+    """Right in one mode, and of any result in others."""
 
     def __init__(self, wrong_in: torch.dtype | torch.memory_format | None, result: float = 3.0) -> None:
         super().__init__()
@@ -46,15 +46,15 @@ def classifier_of(network: nn.Module) -> tuple[VideoClassifier, Recipe]:
     return build_classifier(recipe, 2, FrameBackbone(network, 4)).eval(), recipe
 
 
-def choose(network: nn.Module, *wanted: Manner) -> tuple[Manner, list[str]]:
+def choose(network: nn.Module, *wanted: ExecutionMode) -> tuple[ExecutionMode, list[str]]:
     classifier, recipe = classifier_of(network)
     notices: list[str] = []
-    _, manner = fastest_sound_backbone(classifier, recipe.preprocess, CPU, wanted, notices.append)
-    return manner, notices
+    _, mode = fastest_sound_backbone(classifier, recipe.preprocess, CPU, wanted, notices.append)
+    return mode, notices
 
 
-HALF, HALF_CONTIGUOUS = Manner(BF16, is_channels_last=True), Manner(BF16)
-FULL_LAST = Manner(is_channels_last=True)
+HALF, HALF_CONTIGUOUS = ExecutionMode(BF16, is_channels_last=True), ExecutionMode(BF16)
+FULL_LAST = ExecutionMode(is_channels_last=True)
 
 
 def test_what_is_right_is_taken_at_once() -> None:
@@ -63,8 +63,8 @@ def test_what_is_right_is_taken_at_once() -> None:
 
 @pytest.mark.parametrize("result", [3.0, float("nan"), float("inf")])
 def test_a_precision_that_is_off_is_refused_by_name(result: float) -> None:
-    manner, notices = choose(Moody(BF16, result), HALF, HALF_CONTIGUOUS, FULL_LAST)
-    assert manner == FULL_LAST
+    mode, notices = choose(Moody(BF16, result), HALF, HALF_CONTIGUOUS, FULL_LAST)
+    assert mode == FULL_LAST
     assert [notice.partition(" (")[0] for notice in notices] == [
         "the network in bfloat16, channels-last is wrong on cpu",
         "the network in bfloat16, contiguous is wrong on cpu",
@@ -72,8 +72,8 @@ def test_a_precision_that_is_off_is_refused_by_name(result: float) -> None:
 
 
 def test_a_layout_that_is_off_is_refused() -> None:
-    manner, (notice,) = choose(Moody(torch.channels_last), HALF, HALF_CONTIGUOUS)
-    assert manner == HALF_CONTIGUOUS
+    mode, (notice,) = choose(Moody(torch.channels_last), HALF, HALF_CONTIGUOUS)
+    assert mode == HALF_CONTIGUOUS
     assert notice == (
         "the network in bfloat16, channels-last is wrong on cpu (off by 2.0e+00 of its features' size, more than "
         "5e-02): it is not run so"
@@ -81,34 +81,34 @@ def test_a_layout_that_is_off_is_refused() -> None:
 
 
 def test_where_all_are_wrong_the_plain_network_runs() -> None:
-    manner, notices = choose(Moody(torch.channels_last), HALF, FULL_LAST)
-    assert manner == Manner(torch.float32, is_channels_last=False)
+    mode, notices = choose(Moody(torch.channels_last), HALF, FULL_LAST)
+    assert mode == ExecutionMode(torch.float32, is_channels_last=False)
     assert len(notices) == 2
 
 
-def test_a_manner_that_fails_is_refused_with_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mode_that_fails_is_refused_with_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> Any:
         raise RuntimeError("FIND was unable to find an engine\nto execute this computation")
 
     monkeypatch.setattr(choosing, "fold_batch_norms", fail)
-    manner, (notice,) = choose(Moody(None), Manner(is_folded=True))
-    assert manner == Manner()
+    mode, (notice,) = choose(Moody(None), ExecutionMode(is_folded=True))
+    assert mode == ExecutionMode()
     assert "(FIND was unable to find an engine to execute this computation): it is not run so" in notice
 
 
-def test_running_out_of_memory_is_no_mistake_of_the_manner(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_running_out_of_memory_is_no_mistake_of_the_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(choosing, "fold_batch_norms", fail)
     with pytest.raises(torch.OutOfMemoryError):
-        choose(Moody(None), Manner(is_folded=True))
+        choose(Moody(None), ExecutionMode(is_folded=True))
 
 
 def test_a_model_file_says_whether_half_precision_is_tried() -> None:
-    assert [str(manner) for manner in manners("float32")] == ["float32, channels-last", "float32, contiguous"]
-    assert [manner.dtype for manner in manners("float16")] == [torch.float16] * 2 + [torch.float32] * 2
-    assert str(manners("float32", Launching.GRAPHS)[0]) == "float32, channels-last, graphs"
+    assert [str(mode) for mode in execution_modes("float32")] == ["float32, channels-last", "float32, contiguous"]
+    assert [mode.dtype for mode in execution_modes("float16")] == [torch.float16] * 2 + [torch.float32] * 2
+    assert str(execution_modes("float32", Launching.GRAPHS)[0]) == "float32, channels-last, graphs"
 
 
 @pytest.mark.parametrize("name", ["tiny", "mc3_18"])
@@ -117,7 +117,7 @@ def test_the_classifier_is_left_as_it_is(name: str, is_channels_last: bool) -> N
     recipe = Recipe.model_validate({"backbone": {"name": name}})
     classifier = build_classifier(recipe, 2).eval()
     before = {key: (value.clone(), value.stride()) for key, value in classifier.state_dict().items()}
-    backbone = in_manner(classifier, Manner(BF16, is_channels_last=is_channels_last, is_folded=True), CPU)
+    backbone = in_mode(classifier, ExecutionMode(BF16, is_channels_last=is_channels_last, is_folded=True), CPU)
     weights = [weight for weight in backbone.parameters() if weight.ndim >= 4 and weight.shape[1] > 1]
     layout = torch.channels_last if weights[0].ndim == 4 else torch.channels_last_3d
     for weight in weights:
@@ -132,7 +132,7 @@ def test_contiguous_clips_meet_a_contiguous_3d_network() -> None:
     recipe = Recipe.model_validate({"backbone": {"name": "mc3_18"}})
     classifier = build_classifier(recipe, 2).eval()
     for is_last in (False, True):
-        backbone = in_manner(classifier, Manner(is_channels_last=is_last), CPU)
+        backbone = in_mode(classifier, ExecutionMode(is_channels_last=is_last), CPU)
         assert isinstance(backbone, ClipBackbone)
         items = backbone.to_items(torch.zeros(2, 4, 3, 8, 8))
         assert items.is_contiguous(memory_format=torch.channels_last_3d) == is_last
@@ -141,7 +141,7 @@ def test_contiguous_clips_meet_a_contiguous_3d_network() -> None:
 def test_only_networks_of_single_frames_are_recorded() -> None:
     classifier = build_classifier(Recipe.model_validate({"backbone": {"name": "mc3_18"}}), 2).eval()
     with pytest.raises(ValueError, match="launching = graphs: for networks that see one frame at a time only"):
-        in_manner(classifier, Manner(launching=Launching.GRAPHS), CPU)
+        in_mode(classifier, ExecutionMode(launching=Launching.GRAPHS), CPU)
 
 
 def test_float32_is_computed_in_full_and_what_was_set_comes_back() -> None:

@@ -1,9 +1,9 @@
-"""The engine for a GPU: frames go up as bytes and are prepared there, while the network is busy with those before.
+"""The engine for a GPU: frames are uploaded as bytes and preprocessed there, while the network processes earlier ones.
 
-The reader's threads copy decoded frames to pinned memory and start upload and preprocessing (`kernels.preprocess`) on a
-stream of their own; what waits for the network is on the GPU already. A per-frame network runs over the frames of all
-clips of a batch behind each other, so nothing is computed for padding; the GRU runs over padded sequences
-(`modeling.temporal.gru`). On a CPU the same code runs, through the kernels' references: that is how it is tested.
+The reader's threads copy decoded frames to pinned memory and start upload and preprocessing (`kernels.preprocess`) on
+their own stream, so frames that wait for the network are already on the GPU. A per-frame network runs over the frames
+of all clips of a batch, one after another, so nothing is computed for padding; the GRU runs over padded sequences
+(`modeling.temporal.gru`). On a CPU the same code runs with the kernels' references, which is how it is tested.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from videoclf.errors import MemoryExhaustedError, one_line
-from videoclf.inference.engines.cuda.execution_mode import fastest_sound_backbone, float32_in_full, manners
+from videoclf.inference.engines.cuda.execution_mode import execution_modes, fastest_sound_backbone, float32_in_full
 from videoclf.inference.engines.cuda.launching import Launching
 from videoclf.inference.engines.cuda.preprocess import Preparation, PreparedWindow
 from videoclf.inference.engines.protocol import Float32Array
@@ -40,16 +40,16 @@ _FRAMES_PER_PASS = 128
 class GpuEngine:
     """Runs a classifier on one GPU.
 
-    Before the first clip the network is tried: in half precision (where the model file allows it) or not, channels-last
-    or contiguous, whichever comes first that gives what the plain network gives; see `fastest_sound_backbone`. Where
-    memory runs out, half as many frames go through the network at a time from there on.
+    Before the first clip, execution modes are tried: half precision (if the model file allows it) or float32,
+    channels-last or contiguous. The first one whose result agrees with the plain network is used; see
+    `fastest_sound_backbone`. If memory runs out, half as many frames go through the network at a time from then on.
 
     Args:
-        classifier: in evaluation mode; its temporal model and head are moved to the device, its backbone is copied.
-        recipe: how it prepares and looks.
-        device: ``cuda``, ``cuda:1``, ..., or ``cpu``, for tests.
-        precision: that the model file allows for the backbone; all else is computed in float32.
-        launching: of a network that sees one frame at a time.
+        classifier: in evaluation mode. Its temporal model and head are moved to the device, its backbone is copied.
+        recipe: its preprocessing is used.
+        device: ``cuda``, ``cuda:1``, ..., or ``cpu`` for tests.
+        precision: that the model file allows for the backbone; everything else is computed in float32.
+        launching: how per-frame networks are launched.
         notice: is told, in one line each, what is done in a slower way, and why.
 
     Raises:
@@ -72,31 +72,31 @@ class GpuEngine:
         self._recipe, self._notice = recipe, notice
         spec = recipe.preprocess
         try:
-            self._backbone, self.manner = fastest_sound_backbone(
-                classifier, spec, self.device, manners(precision, launching), notice
+            self._backbone, self.mode = fastest_sound_backbone(
+                classifier, spec, self.device, execution_modes(precision, launching), notice
             )
             self._temporal, self._head = classifier.temporal.to(self.device), classifier.head.to(self.device)
             # views become pictures of their own, which is free of charge in the other layout only
-            self._is_channels_last = self.manner.is_channels_last and len(spec.channels) == 1
+            self._is_channels_last = self.mode.is_channels_last and len(spec.channels) == 1
             output = Output(
-                spec.height, spec.width, spec.channels, spec.mean, spec.std, self.manner.dtype, self._is_channels_last
+                spec.height, spec.width, spec.channels, spec.mean, spec.std, self.mode.dtype, self._is_channels_last
             )
             self._preparation = Preparation(spec, output, self.device, notice)
         except torch.OutOfMemoryError as error:
             raise MemoryExhaustedError(
-                f"no room for the network ({one_line(error)[:200]})",
+                f"has too little memory for the network ({one_line(error)[:200]})",
                 source=self.device,
-                hint=f"close what else uses this GPU, or use {option('device', 'cpu')}",
+                hint=f"close other programs that use this GPU, or use {option('device', 'cpu')}",
             ) from error
         self._frames_per_pass = _FRAMES_PER_PASS
 
     @property
     def computes_on(self) -> str:
         """See `Engine`."""
-        return f"{describe_device(self.device)}, {self.manner}"
+        return f"{describe_device(self.device)}, {self.mode}"
 
     def preprocess(self, chunks: Chunks) -> PreparedWindow:
-        """One window, on its way to the device when this returns.
+        """Start the upload and the preprocessing of one window.
 
         Raises:
             DeviceUnavailableError: this process was forked from the one that loaded the model.
@@ -105,16 +105,16 @@ class GpuEngine:
         return self._preparation(chunks)
 
     def logits(self, windows: Sequence[PreparedWindow]) -> Float32Array:
-        """``B×C`` of a batch of windows of any lengths.
+        """Compute the logits, ``B×C``, of a batch of windows of any lengths.
 
         Raises:
-            MemoryExhaustedError: a single frame is too much.
+            MemoryExhaustedError: memory is too small for a single frame.
             DeviceUnavailableError: as `preprocess`.
         """
         return self._with_less_where_memory_runs_out(lambda: self._logits(windows))
 
     def features(self, window: PreparedWindow) -> Float32Array:
-        """``T'×D``: what the backbone makes of one window."""
+        """Compute the backbone's features of one window, ``T'×D``."""
         return self._with_less_where_memory_runs_out(lambda: self._encode([window], is_mirrored=False)[0][0])
 
     def _with_less_where_memory_runs_out(self, run: Callable[[], Tensor]) -> Float32Array:
@@ -136,12 +136,12 @@ class GpuEngine:
             raise MemoryExhaustedError(
                 f"out of memory with one frame at a time ({reason})",
                 source=self.device,
-                hint=f"close what else uses this GPU, or use {option('device', 'cpu')}",
+                hint=f"close other programs that use this GPU, or use {option('device', 'cpu')}",
             )
         self._frames_per_pass //= 2
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        self._notice(f"{self.device} ran out of memory: from here on {self._frames_per_pass} frames at a time")
+        self._notice(f"{self.device} ran out of memory: from now on {self._frames_per_pass} frames at a time")
 
     def _logits(self, windows: Sequence[PreparedWindow]) -> Tensor:
         logits_BC = self._classify(*self._encode(windows, is_mirrored=False))

@@ -1,8 +1,8 @@
-"""In which manner a backbone computes on a device: the fastest one whose result is right there.
+"""Chooses the execution mode of a backbone on a device: the fastest one whose result is correct there.
 
-Half precision, another memory layout, folded batch norms and recorded graphs all take other code of cuDNN's, and that
-has been wrong before, on some GPUs and in some versions. So each is compared with the plain network, in float32 and
-contiguous, on a few made-up frames, before a model is used.
+Half precision, another memory layout, folded batch norms and recorded graphs use other code of cuDNN, which has been
+wrong before on some GPUs and in some versions. So each mode is compared with the plain network, in float32 and
+contiguous, on a few synthetic frames, before a model is used.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from videoclf.modeling.classifier import VideoClassifier
 from videoclf.recipe.preprocess import Preprocess
 
 TOLERANCES = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
-"""How far features may be off, as a share of their own size (root mean square). Right ones are off by 1e-6 (sums in
-another order), by 0.0005 to 0.001 and by 0.004 to 0.01 (networks with random weights, on a CPU); wrong ones by about 1.
+"""Allowed error of features, relative to their size (root mean square). Correct ones differ by 1e-6 (sums in another
+order), by 0.0005 to 0.001 and by 0.004 to 0.01 (networks with random weights, on a CPU); wrong ones by about 1.
 """
 
 _PROBE_LENGTHS = (5, 3)
-"""Frames of the made-up clips: of unlike length, so that there is padding."""
+"""Frames of the synthetic clips: their lengths differ, so that there is padding."""
 
 
 @dataclass(frozen=True)
-class Manner:
+class ExecutionMode:
     """How a backbone computes."""
 
     dtype: torch.dtype = torch.float32
     is_channels_last: bool = False
-    """Whether memory holds a pixel's channels together."""
+    """Whether a pixel's channels are next to each other in memory."""
     is_folded: bool = False
-    """Whether batch norms are part of the convolutions."""
+    """Whether batch norms are folded into the convolutions."""
     launching: Launching = Launching.EAGER
 
     def __str__(self) -> str:
@@ -52,16 +52,20 @@ class Manner:
         return ", ".join(parts)
 
 
-def manners(precision: Literal["float32", "float16"], launching: Launching = Launching.EAGER) -> list[Manner]:
-    """What to try, fastest first.
+def execution_modes(
+    precision: Literal["float32", "float16"], launching: Launching = Launching.EAGER
+) -> list[ExecutionMode]:
+    """The modes to try, fastest first.
 
     Args:
-        precision: of the model file: what its maker allows.
-        launching: of per-frame networks; nothing else is tried first.
+        precision: the precision that the model file allows.
+        launching: how per-frame networks are launched; the same for all modes.
     """
     dtypes = (torch.float16, torch.float32) if precision == "float16" else (torch.float32,)
     return [
-        Manner(dtype, is_last, is_folded=True, launching=launching) for dtype in dtypes for is_last in (True, False)
+        ExecutionMode(dtype, is_last, is_folded=True, launching=launching)
+        for dtype in dtypes
+        for is_last in (True, False)
     ]
 
 
@@ -69,62 +73,62 @@ def fastest_sound_backbone(
     classifier: VideoClassifier,
     spec: Preprocess,
     device: torch.device,
-    wanted: Sequence[Manner],
+    wanted: Sequence[ExecutionMode],
     notice: Callable[[str], None],
-) -> tuple[Backbone, Manner]:
-    """A classifier's backbone on a device, in the first manner that is right there.
+) -> tuple[Backbone, ExecutionMode]:
+    """A copy of a classifier's backbone on a device, in the first mode whose result is correct there.
 
     Args:
-        classifier: in evaluation mode, with a backbone of ours around its network; is left as it is.
-        spec: says what frames look like.
-        device: where it is to run.
-        wanted: what to try, in order; where all are wrong it is the plain one.
+        classifier: in evaluation mode, with one of our backbones around its network. It is not changed.
+        spec: the size of frames.
+        device: the device to run on.
+        wanted: the modes to try, in order; if all are wrong, the plain one is used.
         notice: is told, in a line each, what was refused.
 
     Raises:
-        TypeError: another backbone.
-        torch.OutOfMemoryError: the device has no room for it.
+        TypeError: the backbone is of another class.
+        torch.OutOfMemoryError: the device has too little memory.
     """
     if not isinstance(classifier.backbone, FrameBackbone | ClipBackbone):
         raise TypeError(f"a {type(classifier.backbone).__name__} cannot be used; wrap the network in a FrameBackbone")
-    plain = in_manner(classifier, Manner(), device)
-    expected = _probe(plain, Manner(), spec, device)
-    for manner in wanted:
+    plain = in_mode(classifier, ExecutionMode(), device)
+    expected = _probe(plain, ExecutionMode(), spec, device)
+    for mode in wanted:
         try:
-            tried = in_manner(classifier, manner, device)
-            error = _distance(_probe(tried, manner, spec, device), expected)
-            complaint = f"off by {error:.1e} of its features' size, more than {TOLERANCES[manner.dtype]:.0e}"
+            tried = in_mode(classifier, mode, device)
+            error = _distance(_probe(tried, mode, spec, device), expected)
+            complaint = f"off by {error:.1e} of its features' size, more than {TOLERANCES[mode.dtype]:.0e}"
         except torch.OutOfMemoryError:
             raise
         except Exception as failure:
             error, complaint = float("nan"), one_line(failure)[:300]
-        if error <= TOLERANCES[manner.dtype]:
-            return tried, manner
-        notice(f"the network in {manner} is wrong on {device} ({complaint}): it is not run so")
-    return plain, Manner()
+        if error <= TOLERANCES[mode.dtype]:
+            return tried, mode
+        notice(f"the network in {mode} is wrong on {device} ({complaint}): this mode is not used")
+    return plain, ExecutionMode()
 
 
-def in_manner(classifier: VideoClassifier, manner: Manner, device: torch.device) -> Backbone:
-    """A copy of a classifier's backbone that computes so.
+def in_mode(classifier: VideoClassifier, mode: ExecutionMode, device: torch.device) -> Backbone:
+    """A copy of a classifier's backbone in an execution mode.
 
     Raises:
-        ValueError: only networks that see one frame at a time can be started otherwise than layer by layer.
+        ValueError: only per-frame networks can be launched otherwise than layer by layer.
     """
-    source = (fold_batch_norms(classifier) if manner.is_folded else classifier).backbone
+    source = (fold_batch_norms(classifier) if mode.is_folded else classifier).backbone
     assert isinstance(source, FrameBackbone | ClipBackbone)  # as the caller has seen
-    backbone = copy.deepcopy(source).eval().requires_grad_(False).to(device, manner.dtype)
-    backbone.lay_out(is_channels_last=manner.is_channels_last)
-    if manner.launching is not Launching.EAGER:
+    backbone = copy.deepcopy(source).eval().requires_grad_(False).to(device, mode.dtype)
+    backbone.lay_out(is_channels_last=mode.is_channels_last)
+    if mode.launching is not Launching.EAGER:
         if isinstance(backbone, ClipBackbone) or backbone.has_temporal_shift:
-            raise ValueError(f"launching = {manner.launching}: for networks that see one frame at a time only")
-        backbone.network = launched(backbone.network, manner.launching)
+            raise ValueError(f"launching = {mode.launching}: only for per-frame networks")
+        backbone.network = launched(backbone.network, mode.launching)
     return backbone
 
 
 @contextmanager
 def float32_in_full() -> Iterator[None]:
-    """Within it, cuDNN computes float32 as float32. By itself torch lets it round to TF32's ten bits, and a clip's
-    scores would depend on whether there is a GPU."""
+    """A context in which cuDNN computes float32 in full. By default torch lets it round to TF32's ten bits, and a
+    clip's scores would depend on whether there is a GPU."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
@@ -134,12 +138,12 @@ def float32_in_full() -> Iterator[None]:
 
 
 @torch.inference_mode()
-def _probe(backbone: Backbone, manner: Manner, spec: Preprocess, device: torch.device) -> Tensor:
+def _probe(backbone: Backbone, mode: ExecutionMode, spec: Preprocess, device: torch.device) -> Tensor:
     """``N×D`` features, float32 on the CPU, of made-up clips; those of valid steps only."""
     longest = max(_PROBE_LENGTHS)
     shape = (len(_PROBE_LENGTHS) * longest, 3 * len(spec.channels), spec.height, spec.width)
-    frames = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device, manner.dtype)
-    if manner.is_channels_last:
+    frames = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device, mode.dtype)
+    if mode.is_channels_last:
         frames = frames.contiguous(memory_format=torch.channels_last)
     with float32_in_full():
         features, num_steps = backbone(

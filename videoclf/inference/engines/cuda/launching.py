@@ -1,6 +1,6 @@
-"""How a per-frame network's work is handed to a GPU: layer by layer, or as one that was recorded or compiled.
+"""Launches a per-frame network on a GPU: layer by layer, or as a whole that was recorded or compiled.
 
-Recording and compiling are for one size of batch. So there are few: powers of two, of which the next larger is taken
+Recording and compiling are for one batch size. So there are few sizes: powers of two, of which the next larger is used
 and filled up.
 """
 
@@ -14,28 +14,28 @@ import torch
 from torch import Tensor, nn
 
 Runner = Callable[[Tensor], Tensor]
-"""``N×3×H×W`` to ``N×F``, for one N. What it gives may be overwritten by its next call."""
+"""``N×3×H×W`` to ``N×F``, for one N. Its result may be overwritten by its next call."""
 
 
 class Launching(StrEnum):
-    """Who starts the layers' kernels. Whether the others gain anything is not measured (docs/kernels.md): nothing but
-    a benchmark asks for them."""
+    """How the layers' kernels are launched. Whether the modes other than EAGER are faster is not measured
+    (docs/kernels.md): only a benchmark uses them."""
 
     EAGER = "eager"
-    """Python, one by one."""
+    """By Python, one by one."""
     GRAPHS = "graphs"
-    """The GPU, from a CUDA graph of all of them."""
+    """By the GPU, from a CUDA graph of all of them."""
     COMPILED = "compiled"
-    """What torch.compile makes of the network: fewer kernels. It takes a minute, and a C compiler."""
+    """As compiled by torch.compile: fewer kernels. Compilation takes a minute, and needs a C compiler."""
 
 
 class BucketedNetwork(nn.Module):
-    """A network that is prepared for a few sizes of batch and takes any.
+    """A network that is prepared for a few batch sizes and accepts any.
 
     Args:
-        network: in evaluation mode, from ``N×3×H×W`` to ``N×F``, each item by itself.
-        prepare: makes what runs one size from the network and an example batch; is called once a size, when the size
-            is first met.
+        network: in evaluation mode, from ``N×3×H×W`` to ``N×F``, each item separately.
+        prepare: creates the runner for one size from the network and an example batch; it is called once for each
+            size, when that size first occurs.
     """
 
     def __init__(self, network: nn.Module, prepare: Callable[[nn.Module, Tensor], Runner]) -> None:
@@ -45,7 +45,7 @@ class BucketedNetwork(nn.Module):
         self._runners: dict[tuple[int, ...], Runner] = {}
 
     def forward(self, items: Tensor) -> Tensor:
-        """``N×3×H×W`` to ``N×F``, a tensor of its own."""
+        """``N×3×H×W`` to ``N×F``, a new tensor."""
         num_items = items.shape[0]
         num_filled = 1 << (num_items - 1).bit_length()
         if num_filled > num_items:
@@ -56,20 +56,20 @@ class BucketedNetwork(nn.Module):
 
 
 def launched(network: nn.Module, launching: Launching) -> nn.Module:
-    """The network, started so."""
+    """The network with this way of launching."""
     if launching is Launching.EAGER:
         return network
     return BucketedNetwork(network, record_graph if launching is Launching.GRAPHS else compile_for)
 
 
 def compile_for(network: nn.Module, _example: Tensor) -> Runner:
-    """See `Launching.COMPILED`; compiles when it is first called."""
+    """See `Launching.COMPILED`. It compiles at the first call."""
     runner: Runner = torch.compile(network, dynamic=False)
     return runner
 
 
 def record_graph(network: nn.Module, example: Tensor) -> Runner:
-    """See `Launching.GRAPHS`. Other threads may go on using the GPU meanwhile."""
+    """See `Launching.GRAPHS`. Other threads may use the GPU meanwhile."""
     stand_in = example.clone(memory_format=torch.preserve_format)
     cuda: Any = torch.cuda
     with cuda.device(example.device):

@@ -1,6 +1,6 @@
-"""Decoded frames to what a network takes, on the network's device: they go up as bytes and are prepared there.
+"""Preprocesses decoded frames on the network's device: they are uploaded as bytes and converted there.
 
-The reader's threads do it, on a stream of their own, while the network is busy with the frames before.
+The reader's threads do this on their own stream, while the network processes earlier frames.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PreparedWindow:
-    """One window, preprocessed or about to be."""
+    """One window whose preprocessing is done or under way."""
 
     parts: tuple[Tensor, ...]
-    """``T_i×3V×H×W`` behind each other in time; on the CPU where the device had no room."""
+    """``T_i×3V×H×W``, consecutive in time; on the CPU if the device had too little memory."""
     is_prepared: Mark
-    """When they are."""
+    """The mark after which they are complete."""
 
     def __len__(self) -> int:
         return sum(map(len, self.parts))
 
     def on(self, device: torch.device) -> list[Tensor]:
-        """The parts on a device, whose current stream waits for them."""
+        """Copy the parts to a device, whose current stream waits for them."""
         wait_for(self.is_prepared, device)
         for part in self.parts:
             if part.is_cuda:  # they were made on another stream, which may have their memory only when this one is done
@@ -47,16 +47,16 @@ class PreparedWindow:
 
 
 class Preparation:
-    """Prepares windows on one device; any number of threads may call it at once.
+    """Preprocesses windows on one device; any number of threads may call it at once.
 
     Args:
-        spec: how frames are cut and resized.
-        output: what the network takes of them.
-        device: where the network is.
+        spec: how frames are resized and cropped.
+        output: the input that the network needs.
+        device: the network's device.
         notice: is told, in one line each, what is done in a slower way, and why.
 
     Raises:
-        torch.OutOfMemoryError: no room for the pinned buffers.
+        torch.OutOfMemoryError: there is too little memory for the pinned buffers.
     """
 
     def __init__(self, spec: Preprocess, output: Output, device: torch.device, notice: Callable[[str], None]) -> None:
@@ -67,14 +67,14 @@ class Preparation:
         self._stream = Stream(device)
         self._staging = Staging(device, self._stream)
         if device.type == "cuda" and (reason := why_no_kernels(device)):
-            notice(f"frames are prepared by torch's own operations: {reason}")
+            notice(f"frames are preprocessed by torch's own operations: {reason}")
         # the kernel is compiled before threads do it all at once
         black = Piece((np.zeros((1, 1, 1, 3), np.uint8),), 0, 1)
         self._prepared(black, torch.zeros(3, dtype=torch.uint8, device=device))
 
     @torch.inference_mode()
     def __call__(self, chunks: Chunks) -> PreparedWindow:
-        """One window; its upload and its preprocessing may still be on their way."""
+        """Start the upload and the preprocessing of one window."""
         with self._stream.entered():
             parts = tuple(self._prepare(piece) for piece in with_neighbours(chunks, self._reach))
             return PreparedWindow(parts, self._stream.mark())
@@ -86,9 +86,7 @@ class Preparation:
             reason = one_line(error)[:200]
         if not self._has_told_of_no_room:
             self._has_told_of_no_room = True
-            self._notice(
-                f"{self._device} has no room for more frames ({reason}): some are prepared, and wait, on the CPU"
-            )
+            self._notice(f"{self._device} has no memory for more frames ({reason}): some are preprocessed on the CPU")
         pixels = torch.cat([torch.from_numpy(array).flatten() for array in piece.arrays])
         return self._prepared(piece, pixels)
 

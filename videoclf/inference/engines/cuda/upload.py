@@ -1,7 +1,7 @@
-"""The way of decoded frames to a GPU: through a few pinned buffers, on a stream of their own, beside the computation.
+"""Uploads decoded frames to a GPU through a few pinned buffers, on a separate stream, in parallel with the computation.
 
-A copy from ordinary memory would wait, and make the GPU wait; pinned memory is scarce, so there is little of it and it
-is used again and again. On a CPU the same calls copy within memory, at once.
+A copy from ordinary memory would wait, and make the GPU wait. Pinned memory is scarce, so a few buffers are reused. On
+a CPU the same calls copy within memory immediately.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _NUM_BUFFERS = 6
 
 
 class Mark(Protocol):
-    """A place in a stream's work."""
+    """A position in a stream's work."""
 
     def synchronize(self) -> None:
-        """Wait until the work before it is done."""
+        """Wait until the work before the mark is done."""
         ...
 
 
@@ -44,10 +44,10 @@ class _Reached:
 
 
 class Stream:
-    """Work that a GPU does beside its main stream; on a CPU, where work is done at once, nothing.
+    """A stream of a GPU besides its main stream; on a CPU, which works immediately, it does nothing.
 
     Args:
-        device: where.
+        device: the device.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -56,11 +56,11 @@ class Stream:
         self._stream = make(device, priority=-1) if device.type == "cuda" else None
 
     def entered(self) -> AbstractContextManager[object]:
-        """Within it, this thread's work goes to the stream."""
+        """A context in which this thread's work goes to the stream."""
         return contextlib.nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
 
     def mark(self) -> Mark:
-        """The end of what the stream has been given so far."""
+        """Mark the end of the work that the stream has received so far."""
         if self._stream is None:
             return _Reached()
         reached: Mark = self._stream.record_event()
@@ -68,7 +68,7 @@ class Stream:
 
 
 def wait_for(mark: Mark, device: torch.device) -> None:
-    """The device's current stream goes on only behind the mark; this thread does not wait."""
+    """Make the device's current stream wait for the mark; this thread does not wait."""
     if isinstance(mark, torch.cuda.Event):
         torch.cuda.current_stream(device).wait_event(mark)
 
@@ -80,13 +80,13 @@ class _Buffer:
 
 
 class Staging:
-    """Pinned buffers on their way to one device and back; any number of threads may use them at once.
+    """Pinned buffers for uploads to one device; any number of threads may use them at once.
 
     Args:
-        device: where bytes go.
-        stream: on which they are sent.
-        num_buffers: that are in use at once, at most.
-        buffer_bytes: of each.
+        device: the target device.
+        stream: the stream of the copies.
+        num_buffers: maximum number of buffers in use at once.
+        buffer_bytes: size of each.
     """
 
     def __init__(
@@ -105,13 +105,13 @@ class Staging:
 
     @torch.inference_mode()
     def upload(self, arrays: Sequence[UInt8Array]) -> Tensor:
-        """All bytes behind each other on the device, one dimension; call it within the stream.
+        """Copy all bytes to the device, one after another in one dimension; call it within the stream.
 
         Args:
-            arrays: any shape; may be used again at once.
+            arrays: of any shape; they may be reused immediately.
 
         Raises:
-            torch.OutOfMemoryError: the device has no room for them.
+            torch.OutOfMemoryError: the device has too little memory for them.
         """
         flat = [torch.from_numpy(np.ascontiguousarray(array)).flatten() for array in arrays]
         sent = torch.empty(sum(map(len, flat)), dtype=torch.uint8, device=self._device)
@@ -131,27 +131,27 @@ class Staging:
 
 @dataclass(frozen=True)
 class Piece:
-    """Consecutive frames of one clip, with neighbours that are needed to look at them."""
+    """Consecutive frames of one clip, with the neighbours that their preprocessing needs."""
 
     arrays: tuple[UInt8Array, ...]
-    """``T×H×W×3`` each, behind each other in time."""
+    """``T×H×W×3`` each, consecutive in time."""
     first: int
-    """The first frame that is meant."""
+    """Position of the first frame to preprocess."""
     end: int
-    """One beyond the last."""
+    """Position after the last frame to preprocess."""
 
     @property
     def num_frames(self) -> int:
-        """Neighbours included."""
+        """Number of frames, including neighbours."""
         return sum(map(len, self.arrays))
 
 
 def with_neighbours(chunks: Iterable[RgbFrames], reach: int) -> Iterator[Piece]:
-    """Each chunk of a window with so many of the frames before and after it as the window has.
+    """Yield each chunk of a window with its neighbouring frames, as far as the window has them.
 
     Args:
-        chunks: of one window, all of one size; a chunk may be shorter than the reach only if it is the last.
-        reach: frames on either side.
+        chunks: of one window, with frames of one size. Only the last chunk may be shorter than the reach.
+        reach: number of frames on either side.
     """
     before: UInt8Array | None = None
     held: UInt8Array | None = None
