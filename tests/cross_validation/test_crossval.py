@@ -216,7 +216,7 @@ def test_an_unfinished_one_has_no_figures_yet(data: Path, tmp_path: Path) -> Non
     with pytest.raises(KeyboardInterrupt):
         run(data, tmp_path / "cv", Counting(stop_after=1))
     with pytest.raises(
-        ResultsInvalidError, match="its cross-validation is not finished; run the same crossval command"
+        ResultsInvalidError, match="its cross-validation is not finished; run the same crossval command again"
     ):
         read_result(tmp_path / "cv")
 
