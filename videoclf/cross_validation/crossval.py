@@ -1,4 +1,5 @@
-"""Cross-validation: every fold in turn, with each seed; what is done is kept, and a second call goes on from there."""
+"""Cross-validation: trains and tests on every fold with each seed. Finished folds are kept, and a second call
+continues."""
 
 from __future__ import annotations
 
@@ -41,7 +42,7 @@ from videoclf.results.report import write_report
 from videoclf.training.examples.decoded import Examples, Quarantine
 from videoclf.training.linear_probe import RidgeProbe, choose_penalty, clip_statistics
 from videoclf.training.loop.trainer import ClipLogits
-from videoclf.training.run.fit_and_refit import learn
+from videoclf.training.run.fit_and_refit import fit
 from videoclf.training.run.folder_lock import alone_in_out
 from videoclf.training.run.initialization import choose_cache, choose_recipe, identify_first_weights
 from videoclf.training.run.processes import FabricPrecision, Precision, fabric_precision, make_fabric
@@ -52,7 +53,7 @@ Baseline = Literal["ridge"]
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _FoldResult:
     """What training on a fold gave, and what it says of the fold's test part."""
 
     said: ClipLogits
@@ -62,7 +63,7 @@ class _Judged:
     kept_epoch: int
 
 
-_Judge = Callable[[Split, int], _Judged]
+_FitAndEvaluate = Callable[[Split, int], _FoldResult]
 """Trains on a split with a seed, and looks at its test part, once."""
 
 
@@ -94,9 +95,9 @@ def crossval(
 ) -> CrossvalMetrics:
     """Train and test on every fold in turn.
 
-    Of each fold, validation clips are cut from the training side by whole groups; they choose epoch, temperature and
-    threshold; the test part is read once. Every fold's predictions are kept in ``out/folds``: a call that was
-    interrupted goes on where it was, and more seeds can be added later.
+    In each fold, validation clips are taken from the training side by whole groups. They choose epoch, temperature and
+    threshold; the test part is read once. Every fold's predictions are kept in ``out/folds``: an interrupted call
+    continues where it stopped, and more seeds can be added later.
 
     Args:
         data: as for `videoclf.train`.
@@ -106,34 +107,34 @@ def crossval(
         init: as for `videoclf.train`.
         by: see `make_folds`.
         num_folds: see `make_folds`.
-        num_seeds: how often all of it is done, each time with the next seed.
+        num_seeds: number of repeats, each with the next seed.
         baseline: ``ridge``: a linear classifier on mean, deviation and mean absolute change of the recipe's frozen
-            features, in place of the network; its penalty is chosen on the validation clips.
-        unknown: classes that are kept from training and validation; the clips of them that a fold tests show how well
-            the unknown is told from the known.
-        split_files: folder of the official lists, where they do not lie beside the clips.
+            features, instead of the network; its penalty is chosen on the validation clips.
+        unknown: classes that are excluded from training and validation. Their clips in the test parts show how well
+            unknown classes are distinguished from known ones.
+        split_files: folder of the official lists, if they are not beside the clips.
         group_regex: regular expression for groups in file names.
         device: as for `videoclf.train`.
         precision: as for `videoclf.train`.
         workers: videos decoded at once.
-        reading: who decodes, and how.
+        reading: decoder, frame selection, isolation and limits.
         feature_cache: as for `videoclf.train`.
-        overwrite: whether another cross-validation that ``out`` holds may be replaced.
-        allow_leaks: whether to go on, with a notice, where two folds share a clip or copies of one.
+        overwrite: whether another cross-validation in ``out`` may be replaced.
+        allow_leaks: whether to continue, with a notice, if two folds share a clip or copies of one.
         progress: is told of the progress.
-        on_fold: called after each fold with its record, how many are done, and how many there are.
+        on_fold: called after each fold with its record, the number of finished folds, and the number of all folds.
 
     Raises:
-        VideoclfError: data, recipe, weights, device or folder that cannot be used; folds that leak. What was done
-            stays in ``out``.
+        VideoclfError: data, recipe, weights, device or folder cannot be used, or folds leak. Finished folds stay in
+            ``out``.
     """
     watcher = as_progress(progress)
     settings = choose_recipe(recipe, init, overrides, watcher.notice)
     objective = settings.training.objective
     if objective == "sigmoid" and (baseline or unknown):
         raise UsageInvalidError(
-            f"{option('baseline' if baseline else 'unknown')} is for clips of one class each",
-            hint="leave it out, or set training.objective to softmax (it is sigmoid)",
+            f"{option('baseline' if baseline else 'unknown')} requires that each clip has one class",
+            hint="omit it, or set training.objective to softmax (it is sigmoid)",
         )
     if baseline is not None:
         settings = _for_a_probe(settings)
@@ -146,7 +147,7 @@ def crossval(
     described = describe_folds(folds)[: None if by == "group" else 1]
     warnings = [*dataset.warnings, *described, *(each for fold in folds for each in fold.split.warnings)]
     if dataset.has_parts and by != "official":
-        warnings.append(f"{option('by', by)}: takes the place of the parts that {dataset.source} gives its clips")
+        warnings.append(f"{option('by', by)}: replaces the parts that {dataset.source} assigns to its clips")
     for warning in dict.fromkeys([*warnings, *warn_of_joined_labels(dataset.clips, objective)]):
         watcher.notice(warning)
     bits = fabric_precision(precision)
@@ -177,17 +178,21 @@ def crossval(
             choose_cache(feature_cache, settings, watcher.notice), folder.path,
             num_threads=workers, reading=reading, progress=watcher, init=init,
         )  # fmt: skip
-        judge = _ridge_judge(factory.examples, labels) if baseline else _network_judge(factory, settings)
+        fit_and_evaluate = (
+            _ridge_evaluator(factory.examples, labels) if baseline else _network_evaluator(factory, settings)
+        )
     num_done = len(folds) * len(seeds) - len(missing)
     if num_done:
-        watcher.notice(f"{num_done} of {counted(len(folds) * len(seeds), 'fold')} are done and are kept: {folder.path}")
+        watcher.notice(
+            f"{num_done} of {counted(len(folds) * len(seeds), 'fold')} are finished and are kept: {folder.path}"
+        )
     if baseline and num_seeds > 1:
-        watcher.notice(f"{option('seeds', num_seeds)}: nothing in a {baseline} is random; it is judged once")
+        watcher.notice(f"{option('seeds', num_seeds)}: a {baseline} has no random numbers; it is evaluated once")
     for number, fold, seed in missing:
         watcher.stage(f"fold {fold.name[:40]}, seed {seed}", 0)
         started = time.perf_counter()
-        judged = judge(fold.split, seed)
-        record = _record(fold, seed, judged, labels, quarantine, objective, seconds=time.perf_counter() - started)
+        result = fit_and_evaluate(fold.split, seed)
+        record = _record(fold, seed, result, labels, quarantine, objective, seconds=time.perf_counter() - started)
         name = _record_name(number, seed)
         folder.keep(name, record, settings)
         records[name] = record
@@ -214,14 +219,14 @@ def _tell_of_what_is_kept(
     others = {record.seed for record in records.values()} - set(seeds)
     if others:
         notice(
-            f"{folder.path}: holds folds of {counted(len(others), 'further seed')}, which the figures "
+            f"{folder.path}: contains folds of {counted(len(others), 'further seed')}, which the figures "
             f"leave out; {option('seeds', max(others) - seeds[0] + 1)} takes them in"
         )
     groups = {str(clip.path): clip.group for clip in dataset.clips}
     if any(clip.group != groups.get(clip.source, clip.group) for record in records.values() for clip in record.clips):
         notice(
-            f"{folder.path}: kept folds were judged with other groups than clips have now; for intervals "
-            f"of the new groups, begin anew with {option('overwrite')}"
+            f"{folder.path}: kept folds were evaluated with other groups than clips have now; for intervals "
+            f"of the new groups, start again with {option('overwrite')}"
         )
 
 
@@ -236,7 +241,7 @@ def _known_labels(dataset: Dataset, unknown: Sequence[str], objective: Objective
     labels = tuple(name for name in label_names(dataset.clips, objective) if name not in unknown)
     if len(labels) < 2:
         raise DatasetInvalidError(
-            f"leaves {len(labels)} classes to train on", source=dataset.source, hint="two at least are needed"
+            f"leaves {len(labels)} classes to train on", source=dataset.source, hint="at least two are needed"
         )
     return labels
 
@@ -269,18 +274,18 @@ def _record_name(number: int, seed: int) -> str:
     return f"{number:03}-seed{seed}.json"
 
 
-def _network_judge(factory: TrainerFactory, recipe: Recipe) -> _Judge:
-    def judge(split: Split, seed: int) -> _Judged:
+def _network_evaluator(factory: TrainerFactory, recipe: Recipe) -> _FitAndEvaluate:
+    def fit_and_evaluate(split: Split, seed: int) -> _FoldResult:
         settings = recipe.training.model_copy(update={"seed": seed})
-        learned = learn(lambda: factory.make(settings), split, settings, is_watched=False)
-        said = learned.trainer.logits(split.test)
-        kept = learned.kept
-        return _Judged(said, learned.calibration, kept.validation_loss, kept.validation_top1, kept.epoch)
+        fitted = fit(lambda: factory.make(settings), split, settings, is_watched=False)
+        said = fitted.trainer.logits(split.test)
+        kept = fitted.kept
+        return _FoldResult(said, fitted.calibration, kept.validation_loss, kept.validation_top1, kept.epoch)
 
-    return judge
+    return fit_and_evaluate
 
 
-def _ridge_judge(examples: Examples, labels: Sequence[str]) -> _Judge:
+def _ridge_evaluator(examples: Examples, labels: Sequence[str]) -> _FitAndEvaluate:
     position = {label: i for i, label in enumerate(labels)}
 
     def statistics(clips: Sequence[LabelledClip]) -> tuple[list[LabelledClip], np.ndarray]:
@@ -289,7 +294,7 @@ def _ridge_judge(examples: Examples, labels: Sequence[str]) -> _Judge:
         ]
         return [clip for clip, _ in found], np.array([row for _, row in found])
 
-    def judge(split: Split, _seed: int) -> _Judged:
+    def fit_and_evaluate(split: Split, _seed: int) -> _FoldResult:
         (train, train_rows), (validation, validation_rows) = statistics(split.train), statistics(split.validation)
         for readable, purpose, clips in ((train, "train", split.train), (validation, "validate", split.validation)):
             if not readable:
@@ -307,11 +312,11 @@ def _ridge_judge(examples: Examples, labels: Sequence[str]) -> _Judge:
             np.concatenate([train_rows, validation_rows]), [*train_targets, *validation_targets], len(labels), penalty
         )
         tested, tested_rows = statistics(split.test)
-        return _Judged(
+        return _FoldResult(
             _as_logits(tested, both.scores(tested_rows) if tested else []), calibration, nll, top1, kept_epoch=0
         )
 
-    return judge
+    return fit_and_evaluate
 
 
 def _as_logits(clips: Sequence[LabelledClip], scores: Sequence[np.ndarray] | np.ndarray) -> ClipLogits:
@@ -319,12 +324,12 @@ def _as_logits(clips: Sequence[LabelledClip], scores: Sequence[np.ndarray] | np.
 
 
 def _record(
-    fold: Fold, seed: int, judged: _Judged, labels: Sequence[str], quarantine: Quarantine, objective: Objective,
+    fold: Fold, seed: int, result: _FoldResult, labels: Sequence[str], quarantine: Quarantine, objective: Objective,
     *, seconds: float,
 ) -> FoldRecord:  # fmt: skip
-    calibration = judged.calibration
+    calibration = result.calibration
     clips = []
-    said = judged.said
+    said = result.said
     truths = truths_of(said.clips, objective)
     for clip, truth, logits, num_frames in zip(said.clips, truths, said.window_logits, said.num_frames, strict=True):
         scores = average_windows(logits, num_frames, calibration.temperature, objective)
@@ -341,7 +346,7 @@ def _record(
     reasons = ((clip, quarantine.reasons[clip]) for clip in fold.split.test if clip in quarantine.reasons)
     return FoldRecord(
         fold=fold.name, seed=seed, num_train=len(fold.split.train), num_validation=len(fold.split.validation),
-        validation_top1=judged.validation_top1, validation_nll=judged.validation_nll, kept_epoch=judged.kept_epoch,
+        validation_top1=result.validation_top1, validation_nll=result.validation_nll, kept_epoch=result.kept_epoch,
         temperature=calibration.temperature, threshold=calibration.threshold, seconds=seconds, clips=tuple(clips),
         failed=tuple(FailedClip(source=str(clip.path), message=reason) for clip, reason in reasons),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The folder of a cross-validation: what was done of it, and whether another one may take its place."""
+"""The folder of a cross-validation: its finished folds, and whether another one may replace it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ _RESULTS = ("metrics.json", "predictions.jsonl", "report.html", "recipe.toml")
 
 
 class CrossvalFolder:
-    """One cross-validation's folder. What an older one left goes when the first fold of this one is kept, not before.
+    """The folder of one cross-validation. Files of an older one are removed when the first fold of this one is kept,
+    not before.
 
     Args:
         path: need not exist.
-        fingerprint: of all that a fold's record depends on but its seed, and what computes it.
-        computes_on: the device; kept with the folds.
-        overwrite: whether another cross-validation, or this one, may be begun anew there.
+        fingerprint: of everything that a fold's record depends on, except its seed and the device.
+        computes_on: the device; stored with the folds.
+        overwrite: whether another cross-validation, or this one, may be started again there.
 
     Raises:
-        RunFolderUnusableError: it holds something else.
+        RunFolderUnusableError: the folder contains something else.
     """
 
     def __init__(self, path: Path, fingerprint: str, computes_on: str, *, overwrite: bool) -> None:
@@ -37,25 +38,25 @@ class CrossvalFolder:
         self._about = path / "crossval.json"
         self._fingerprint, self._computes_on = fingerprint, computes_on
         if holds_run(path):
-            raise RunFolderUnusableError("holds a training run", source=path, hint=f"choose another {option('out')}")
+            raise RunFolderUnusableError("contains a training run", source=path, hint=f"choose another {option('out')}")
         about = self._read_about(overwrite=overwrite)
         found = about.get("fingerprint")
         others = [*(path / name for name in _RESULTS if (path / name).exists()), *(path / "folds").glob("*.json")]
         if found is None and not overwrite and others:
             raise RunFolderUnusableError(
-                f"holds other figures ({others[0].relative_to(path)})",
+                f"contains other figures ({others[0].relative_to(path)})",
                 source=path,
                 hint=f"choose another {option('out')}, or add {option('overwrite')}",
             )
         if found not in {None, fingerprint} and not overwrite:
             raise RunFolderUnusableError(
-                "holds the cross-validation of another recipe, of other weights, or of other clips",
+                "contains a cross-validation of another recipe, of other weights, or of other clips",
                 source=path,
                 hint=f"choose another {option('out')}, or add {option('overwrite')}",
             )
         self._is_begun = found == fingerprint and not overwrite
         self.began_on: str | None = about.get("computes_on") if self._is_begun else None
-        """The device of the first fold that is kept; None where there is none, or it was not written down."""
+        """The device of the first kept fold; None if there is none, or if it was not recorded."""
 
     def _read_about(self, *, overwrite: bool) -> dict[str, Any]:
         try:
@@ -67,13 +68,13 @@ class CrossvalFolder:
             if overwrite:
                 return {}
             raise RunFolderUnusableError(
-                "is damaged, so that it cannot be told of what its folds are",
+                "is damaged, so it is unknown what its folds belong to",
                 source=self._about,
                 hint=f"choose another {option('out')}, or add {option('overwrite')}",
             ) from error
 
     def records(self) -> dict[str, FoldRecord]:
-        """By name, those that are there and whole; a torn one is done again."""
+        """The records that are there and intact, by name. An incomplete one is computed again."""
         records = {}
         for path in sorted((self.path / "folds").glob("*.json")) if self._is_begun else []:
             try:
@@ -100,5 +101,5 @@ class CrossvalFolder:
 
 
 def to_json(model: BaseModel, *, indent: int | None = None) -> str:
-    """Also where the name of a file in it is no UTF-8, which pydantic's own way refuses."""
+    """Convert to JSON, even if a file name in it is not UTF-8, which pydantic's own method refuses."""
     return json.dumps(model.model_dump(mode="json"), indent=indent)

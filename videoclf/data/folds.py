@@ -44,8 +44,7 @@ def make_folds(
         dataset: the clips.
         by: ``group``: whole groups, each in the test part of one fold; ``official``: the official lists 1, 2 and 3;
             ``random``: clips at random, each class spread evenly, for datasets without known groups. (Known groups
-            would
-            then be on both sides: a leak.)
+            would then be on both sides: a leak.)
         num_folds: ``group``: number of folds, by default one per group. ``random``: by default 5.
         split_files: the folder with the official lists, if they are not beside the clips.
         has_several: whether a clip may have several labels (``walk|talk``), each a class by itself.

@@ -1,4 +1,4 @@
-"""Extraction: the features of every clip of a data set, kept before anything is trained on them."""
+"""Feature extraction: computes and caches the features of every clip of a dataset before training."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from videoclf.training.run.initialization import build_network, choose_recipe
 
 @dataclass(frozen=True)
 class Extraction:
-    """What an extraction did."""
+    """The result of an extraction."""
 
     folder: Path
-    """The cache's."""
+    """The folder of the cache."""
     num_clips: int
-    """Of the data set."""
+    """Number of clips in the dataset."""
     num_computed: int
-    """Those of which the cache lacked a view."""
+    """Number of clips of which the cache lacked a view."""
     failed: dict[LabelledClip, str]
     """Clips that could not be read, and why."""
     num_bytes_written: int
     size: CacheSize
-    """Of all that the cache holds now, other data sets and recipes among it."""
+    """Size of the whole cache, including other datasets and recipes."""
 
     @property
     def num_served(self) -> int:
-        """Clips of which all views were there already."""
+        """Number of clips of which all views were already cached."""
         return self.num_clips - self.num_computed - len(self.failed)
 
 
@@ -58,25 +58,25 @@ def extract(
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
     progress: ProgressLike = None,
 ) -> Extraction:
-    """Fill a cache with the features of all clips that it lacks; `train` with that cache then decodes none of them.
+    """Compute the features of all clips that a cache lacks. `train` with that cache then decodes none of them.
 
-    A clip is kept as soon as it is done: an extraction that was interrupted goes on where it was.
+    Each clip is stored when it is finished: an interrupted extraction continues where it stopped.
 
     Args:
         data: a folder ``CLASS/clip.avi`` or a list of ``path,label``; see `videoclf.data.dataset.load_dataset`.
         out: the cache or its folder; None: `videoclf.data.feature_cache.default_cache_folder`.
-        recipe: whose backbone is frozen: a zoo name, a TOML file or a `Recipe`; by default ``mobilenet_v2-gru``.
+        recipe: one with a frozen backbone: a zoo name, a TOML file or a `Recipe`; by default ``mobilenet_v2-gru``.
         overrides: ``section.key=value`` changes to it.
-        init: a model file or name whose backbone is taken; what `train` is given with it.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...; training on another kind computes anew.
+        init: a model file or name whose backbone is used; the same as for `train`.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...; training on another kind computes features again.
         workers: videos decoded at once.
-        reading: who decodes, and how.
+        reading: decoder, frame selection, isolation and limits.
         progress: is told of the progress, and of clips that fail.
 
     Raises:
         RecipeInvalidError: the backbone is not frozen, or the recipe cannot be used.
         RunFolderUnusableError: the cache cannot be written.
-        VideoclfError: a dataset, model file, weights or device that cannot be used.
+        VideoclfError: the dataset, model file, weights or device cannot be used.
     """
     watcher = as_progress(progress)
     settings = choose_recipe(recipe, init, overrides, watcher.notice)
@@ -84,7 +84,7 @@ def extract(
         raise RecipeInvalidError(
             f"{settings.backbone.name} is trained here, so its features change with every step",
             source="backbone.frozen = false",
-            hint=f"name a recipe with a frozen backbone, or add {option('set', 'backbone.frozen=true')}",
+            hint=f"use a recipe with a frozen backbone, or add {option('set', 'backbone.frozen=true')}",
         )
     dataset = load_dataset(data)
     for warning in dataset.warnings:
@@ -101,7 +101,7 @@ def extract(
     for _ in examples.ensure(dataset.clips):
         pass
     if cache.num_damaged:
-        watcher.notice(f"{cache.num_damaged} files in {cache.folder} were damaged: computed anew")
+        watcher.notice(f"{cache.num_damaged} damaged files in {cache.folder} were computed again")
     return Extraction(
         cache.folder,
         len(dataset.clips),

@@ -1,4 +1,4 @@
-"""The baseline that any recipe has to beat: a linear classifier on how a clip's frozen features are spread."""
+"""The baseline that any recipe should beat: a linear classifier on statistics of a clip's frozen features."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ _PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
 
 def clip_statistics(windows_TD: Sequence[Tensor]) -> Float64Array:
-    """``3D``: mean, deviation and mean absolute change over all steps of a clip's windows (zero for a single step)."""
+    """``3D`` statistics: mean, deviation and mean absolute change over all steps of a clip's windows (zero for a single
+    step)."""
     steps = torch.cat(list(windows_TD)).double()
     change = steps.diff(dim=0).abs().mean(dim=0) if len(steps) > 1 else torch.zeros_like(steps[0])
     statistics: Float64Array = torch.cat([steps.mean(dim=0), steps.std(dim=0, correction=0), change]).numpy()
@@ -27,7 +28,7 @@ class RidgeProbe:
     """One-against-all ridge regression (Hoerl and Kennard 1970), solved in the space of clips.
 
     Args:
-        statistics: ``N×F``, of the training clips.
+        statistics: ``N×F`` for the training clips.
         targets: ``N`` class indices below ``num_classes``.
         num_classes: C.
         penalty: one of the strengths that `choose_penalty` tries.
@@ -62,7 +63,7 @@ def choose_penalty(
     validation_targets: Sequence[int],
     num_classes: int,
 ) -> float:
-    """The penalty with which most validation clips are right; of equals, the one with the least squared error."""
+    """The penalty with the most correct validation clips; among equals, the one with the least squared error."""
     wanted = 2 * np.eye(num_classes)[list(validation_targets)] - 1
 
     def quality(penalty: float) -> tuple[int, float]:

@@ -20,7 +20,7 @@ from videoclf.recipe.augment import Augment
 from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.toml_io import parse_recipe
 from videoclf.training.examples.decoded import Draw, Example, Seen, Views, crop_steps
-from videoclf.training.loop.position import Place
+from videoclf.training.loop.position import Position
 from videoclf.training.loop.trainer import Trainer, averaged_weights, warmup_cosine
 
 LABELS = ("down", "up")
@@ -155,13 +155,13 @@ def test_stopped_after_any_step_and_resumed_the_same_weights_come_out(settings: 
         pass
 
     def stop_after(num_steps: int, stopped: Trainer) -> None:
-        def check(place: Place, _spent: object) -> None:
-            if place.num_steps == num_steps:
+        def check(position: Position, _spent: object) -> None:
+            if position.num_steps == num_steps:
                 raise StopError
 
         stopped.after_step = check
 
-    for num_steps in range(1, trainer.place.num_steps):
+    for num_steps in range(1, trainer.position.num_steps):
         stopped, _ = build(recipe)
         stop_after(num_steps, stopped)
         with pytest.raises(StopError):
@@ -189,7 +189,7 @@ def test_with_other_steps_the_epoch_begins_anew_and_the_rate_ends_where_it_shoul
     state["place"] |= {"pool": 0, "batch": 2, "step": 2}  # in the middle of the third
     resumed, _ = build(two)
     resumed.restore_state(state)
-    assert resumed.place == Place(epoch=3, num_steps=state["place"]["num_steps"])
+    assert resumed.position == Position(epoch=3, num_steps=state["place"]["num_steps"])
     rest = [record for record, _ in resumed.epochs(CLIPS[:16], CLIPS[16:])]
     assert [record.epoch for record in rest] == [3, 4, 5, 6]
     assert [record.learning_rate for record in rest] == rates[2:]
@@ -211,10 +211,10 @@ def test_a_process_that_read_no_clip_takes_part_without_weight() -> None:
     fabric = Fabric(accelerator="cpu", devices=1)
     classifier = build_classifier(recipe, 2)
     trainer = Trainer(
-        fabric, classifier, NoExamples(), LABELS, recipe.training, on_features=True, team=Beside()
+        fabric, classifier, NoExamples(), LABELS, recipe.training, on_features=True, process_group=Beside()
     )  # fmt: skip
     [(record, _)] = trainer.epochs(CLIPS[:16], CLIPS[16:])
-    assert trainer.place.num_steps == 2
+    assert trainer.position.num_steps == 2
     assert record.train_loss == 1  # the other's alone
 
 

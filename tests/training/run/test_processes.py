@@ -22,7 +22,7 @@ from tests.conftest import write_clip
 from tests.training.differences import largest_difference
 from videoclf.errors import DatasetInvalidError, DeviceUnavailableError, ProcessLostError, UsageInvalidError
 from videoclf.progress import Progress, SilentProgress
-from videoclf.training.loop.collectives import team_of
+from videoclf.training.loop.collectives import process_group_of
 from videoclf.training.run.interruption import Interrupted, interruptible
 from videoclf.training.run.processes import in_processes, make_fabric
 
@@ -42,33 +42,33 @@ class Notes(SilentProgress):
 
 
 def agree(fabric: Fabric, progress: Progress, check: Callable[[], None]) -> tuple[list[int], list[float]]:
-    team = team_of(fabric)
-    progress.stage(f"process {team.rank}", 1)
-    progress.notice(f"from {team.rank}")
-    return team.gather(team.rank * 10), team.sum([1.0, team.rank]).tolist()
+    process_group = process_group_of(fabric)
+    progress.stage(f"process {process_group.rank}", 1)
+    progress.notice(f"from {process_group.rank}")
+    return process_group.gather(process_group.rank * 10), process_group.sum([1.0, process_group.rank]).tolist()
 
 
 def fail(fabric: Fabric, progress: Progress, check: Callable[[], None]) -> None:
-    team = team_of(fabric)
-    if team.rank == 1:
+    process_group = process_group_of(fabric)
+    if process_group.rank == 1:
         raise DatasetInvalidError("clips: gone; bring them back")
-    team.gather(None)
+    process_group.gather(None)
 
 
 def die(fabric: Fabric, progress: Progress, check: Callable[[], None]) -> None:
-    team = team_of(fabric)
-    if team.rank == 1:
+    process_group = process_group_of(fabric)
+    if process_group.rank == 1:
         os.kill(os.getpid(), signal.SIGKILL)
-    team.gather(None)
+    process_group.gather(None)
 
 
 def wait(fabric: Fabric, progress: Progress, check: Callable[[], None]) -> None:
-    team = team_of(fabric)
+    process_group = process_group_of(fabric)
     progress.stage("waiting", 1)  # heard once: of the first process
-    while team.rank == 0:
+    while process_group.rank == 0:
         check()
         time.sleep(0.01)
-    team.gather(None)
+    process_group.gather(None)
 
 
 def run(work: Callable[..., object], progress: Progress) -> object:

@@ -1,6 +1,6 @@
-"""How training varies clips: pictures (all frames of a clip alike), and the pace at which a clip is looked at.
+"""Augments clips in training: their frames (all frames of a clip alike) and their speed.
 
-Everything is drawn from the ``rng`` that is handed in: the same state gives the same result, whatever else draws.
+All random numbers come from the ``rng`` that is passed in, so the same state always gives the same result.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _GREY = 0.5
 
 
 class FrameAugmentation:
-    """Changes the pictures of one clip: crop, RandAugment, colours, erasing, in this order. (torchvision's transforms)
+    """Augments the frames of one clip: crop, RandAugment, colours, erasing, in this order. (torchvision's transforms)
 
-    Every transform draws once a call and treats all frames alike, so nothing moves or flickers that did not before.
+    Every transform draws once per call and treats all frames alike, so it adds no motion or flicker.
 
     Args:
-        spec: the recipe's section; where all of it is off, clips are returned as they are.
+        spec: the recipe's section; if all of it is off, clips are returned unchanged.
     """
 
     def __init__(self, spec: Augment) -> None:
@@ -48,15 +48,15 @@ class FrameAugmentation:
         self._layers = layers
 
     def __call__(self, rgb_T: Tensor, rng: np.random.Generator) -> Tensor:
-        """One clip, varied.
+        """Augment one clip.
 
         Args:
-            rgb_T: ``T×3×h×w`` float32 RGB in [0, 1], as `resize_window` gives it; is not changed.
-            rng: one number is drawn from it. torch's own generator is left as it was; but while this runs no other
-                thread may draw from it.
+            rgb_T: ``T×3×h×w`` float32 RGB in [0, 1], as `resize_window` returns it; it is not changed.
+            rng: one number is drawn from it. The state of torch's own generator is restored, but no other thread may
+                draw from it meanwhile.
 
         Returns:
-            the same shape, dtype and range; `arrange_channels` comes after it.
+            The same shape, dtype and range; `arrange_channels` comes after it.
         """
         layers = list(self._layers)
         if self._crop_scale_min < 1:
@@ -69,9 +69,9 @@ class FrameAugmentation:
 
 
 def draw_speed(spec: Augment, rng: np.random.Generator) -> float:
-    """How fast a clip is played: 1 / (1 + speed) to 1 + speed, as often slower as faster.
+    """Draw the speed of a clip: from 1 / (1 + speed) to 1 + speed, slower as often as faster.
 
-    Where the recipe leaves speed alone, 1.0, and nothing is drawn.
+    If the recipe does not change the speed, it is 1.0, and nothing is drawn.
     """
     if not spec.speed:
         return 1.0
@@ -79,15 +79,15 @@ def draw_speed(spec: Augment, rng: np.random.Generator) -> float:
 
 
 def vary_steps(steps: Tensor, spec: Augment, rng: np.random.Generator) -> Tensor:
-    """What speed and temporal jitter leave to do where steps were computed once, as behind a frozen backbone.
+    """Apply speed and temporal jitter to steps that were computed once, as behind a frozen backbone.
 
-    At a speed of 1.25, ten steps become eight: of each eighth the middle, nearest step. Jitter replaces each step, with
-    a probability of half of ``temporal_jitter``, by the one before or after.
+    At a speed of 1.25, ten steps become eight: the step nearest to the middle of each eighth. Jitter replaces each step
+    by the one before or after, with a probability of half of ``temporal_jitter``.
 
     Args:
         steps: ``T×...``.
         spec: the recipe's section.
-        rng: nothing is drawn from it where both are off.
+        rng: nothing is drawn from it if both are off.
 
     Returns:
         ``T'×...``, at least one step.
@@ -102,7 +102,7 @@ def vary_steps(steps: Tensor, spec: Augment, rng: np.random.Generator) -> Tensor
 
 
 def nearest_steps(num_given: int, num_wanted: int) -> Tensor:
-    """Which of the steps given stand for each of those wanted when the clip is stretched: ``num_wanted`` int64.
+    """The nearest given step for each wanted step when a clip is stretched: ``num_wanted`` int64.
 
     >>> nearest_steps(4, 2).tolist(), nearest_steps(2, 4).tolist()
     ([1, 3], [0, 0, 1, 1])

@@ -1,4 +1,4 @@
-"""Examples behind a frozen backbone: every clip is run through it once, and later epochs and runs are served from
+"""Examples behind a frozen backbone: every clip goes through it once, and later epochs and runs use features from
 memory and disk."""
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _Layouts: TypeAlias = tuple[EntryLayout, ...]
 
 
 class FeatureExamples:
-    """Asks the store for each clip's features; reads and encodes the clips that it lacks, and stores them.
+    """Gets each clip's features from the store; clips without features are read, encoded and stored.
 
     Args:
-        encoder: makes features.
-        quarantine: takes clips that fail; nothing of them is stored.
-        store: keeps features.
+        encoder: computes features.
+        quarantine: receives clips that fail; nothing of them is stored.
+        store: stores features.
         num_threads: videos decoded at once.
         progress: is told of each clip, wherever its features came from, and once, after the first validation, how many
             came from the cache.
-        reading: who decodes, and how.
+        reading: decoder, frame selection, isolation and limits.
     """
 
     def __init__(
@@ -69,25 +69,25 @@ class FeatureExamples:
 
     @property
     def num_clips(self) -> int:
-        """Clips that were asked for and could be had."""
+        """Number of requested clips that could be read."""
         return len(self._layouts)
 
     @property
     def num_computed(self) -> int:
-        """Those of them of which the store lacked a view, or held one damaged."""
+        """Number of these for which the store lacked a view, or contained a damaged one."""
         return len(self._computed)
 
     def describe(self) -> str:
-        """Where the features came from, in one line."""
+        """The origin of the features in one line."""
         kept = f"{self._store.num_bytes_written / 1e6:.1f} MB"
         if self._store.cache is None:
-            return f"features: {self.num_computed} clips computed, kept for this run alone ({kept})"
+            return f"features: {self.num_computed} clips computed, kept for this run only ({kept})"
         num_served = self.num_clips - self.num_computed
         text = f"features: {num_served} of {self.num_clips} clips from the cache {self._store.cache.folder}"
         if self.num_computed:
             text += f"; {self.num_computed} computed ({kept})"
         if self._store.cache.num_damaged:
-            text += f"; {self._store.cache.num_damaged} files there were damaged: computed anew"
+            text += f"; {self._store.cache.num_damaged} damaged files there were computed again"
         return text
 
     def for_training(self, draws: Sequence[Draw]) -> Iterator[Example | None]:
@@ -124,14 +124,14 @@ class FeatureExamples:
             self.tell()
 
     def tell(self) -> None:
-        """Tell the progress where the features came from, unless it has heard just that."""
+        """Report the origin of the features to the progress, unless the same was reported before."""
         text = self.describe()
         if text != self._told:
             self._progress.notice(text)
         self._told = text
 
     def ensure(self, clips: Sequence[LabelledClip]) -> Iterator[tuple[EntryLayout, ...] | None]:
-        """What the store holds of each clip's views, in order; what it lacks is computed on the way. None: cannot be
+        """The stored features of each clip's views, in order; missing ones are computed. None: the clip cannot be
         read."""
         readable = self._quarantine.without(clips)
         # looked at in the reader's threads, a little ahead: a large data set need not be hashed before its first clip
@@ -205,7 +205,9 @@ class FeatureExamples:
             if item.failure is not None:
                 self._quarantine.add(clip, str(item.failure))
             elif work.content_sha256 is None or self._store.contents.sha256(clip.path) != work.content_sha256:
-                self._quarantine.add(clip, f"{clip.path}: was changed while it was read; start again when it is whole")
+                self._quarantine.add(
+                    clip, f"{clip.path}: was changed while it was read; start again when it is complete"
+                )
             else:
                 self._layouts[clip] = tuple(
                     work.found[view] if view in work.found else self._store.store(key, work.made(view))

@@ -1,4 +1,4 @@
-"""Which clips an epoch has where each class is to be drawn equally often."""
+"""Chooses the clips of an epoch in which each class occurs equally often."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import numpy as np
 
 
 def balanced_order(classes: Sequence[Hashable], rng: np.random.Generator) -> list[int]:
-    """As many clips as there are, in random order, as many of each class as of any other, give or take one.
+    """As many clips as there are, in random order, with equally many of each class (their numbers differ by one at
+    most).
 
-    No clip comes again before all of its class have come: of ``a a a a b b`` an epoch is three of the four ``a`` and
-    ``b b b``.
+    No clip is repeated before all of its class have been used: for ``a a a a b b`` an epoch is three of the four ``a``
+    and ``b b b``.
 
     Args:
-        classes: of each clip, in any form that can be told apart.
-        rng: chooses.
+        classes: the class of each clip, as any hashable value.
+        rng: chooses the clips.
 
     Returns:
         positions in ``classes``.

@@ -1,4 +1,4 @@
-"""What the training loop trains on, and frames read anew every epoch."""
+"""The examples of the training loop, and those whose frames are read again every epoch."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ Seen = TypeVar("Seen")
 
 
 Views = tuple[Tensor, ...]
-"""One window, ``T×3×H×W`` frames or ``T×D`` features: as it is and, where the recipe tests so, mirrored."""
+"""One window, ``T×3×H×W`` frames or ``T×D`` features: as it is and, if the recipe tests it, mirrored."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One clip as the network takes it in this epoch."""
+    """One clip as the network's input in this epoch."""
 
     steps: Tensor
-    """``T×3×H×W`` frames or ``T×D`` features, float32; on a GPU where they were made there."""
+    """``T×3×H×W`` frames or ``T×D`` features, float32; on a GPU if they were computed there."""
     label: str
 
     def __len__(self) -> int:
@@ -45,28 +45,28 @@ class Example:
 
 @dataclass(frozen=True)
 class Draw:
-    """A clip that is to be trained on, and what its variation is drawn from."""
+    """A clip to train on, and the seed of its augmentation."""
 
     clip: LabelledClip
     seed: tuple[int, ...]
 
     def rng(self) -> np.random.Generator:
-        """Always in the same state."""
+        """A generator, always in the same state."""
         return np.random.default_rng(self.seed)
 
 
 class Examples(Protocol):
-    """Where examples come from. Clips that fail are named once and passed over."""
+    """A source of examples. Clips that fail are named once and skipped."""
 
     def for_training(self, draws: Sequence[Draw]) -> Iterator[Example | None]:
-        """One augmented window of each clip, in the order given; None for a clip that cannot be read."""
+        """Yield one augmented window of each clip, in the given order; None for a clip that cannot be read."""
         ...
 
     def for_validation(
         self, clips: Sequence[LabelledClip], look: Callable[[Views, int], Seen]
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
-        """Each clip with what ``look`` made of each of its windows and their number of frames; windows come one by one
-        and are not kept."""
+        """Yield each clip with the result of ``look`` and the number of frames for each of its windows. Windows are
+        processed one by one and not kept."""
         ...
 
 
@@ -81,8 +81,8 @@ class Quarantine:
 
     Args:
         progress: is told of each.
-        num_clips: of the data set; None: however many cannot be read, the rest goes on.
-        max_share: of them that may be unreadable, if they are more than ten.
+        num_clips: clips in the dataset; None: any number of them may be unreadable.
+        max_share: the share of them that may be unreadable, if it is more than ten clips.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Quarantine:
         """Leave a clip out from now on.
 
         Raises:
-            DatasetInvalidError: with it, too many have failed.
+            DatasetInvalidError: too many clips have failed now.
         """
         if clip in self.reasons:
             return
@@ -108,28 +108,28 @@ class Quarantine:
             return
         raise DatasetInvalidError(
             f"{num_failed} of {self._num_clips} clips could not be read, more than {self._max_share:.0%}",
-            hint=f"the lines above say why: mend them, or allow more with {option('max_unreadable')}",
+            hint=f"the lines above say why: repair them, or allow more with {option('max_unreadable')}",
         )
 
     def restore(self, reasons: Mapping[str, str], clips: Sequence[LabelledClip]) -> None:
-        """Leave out what was left out before, by path, without a word."""
+        """Leave out clips that were left out before, by path, without a notice."""
         self.reasons.update({clip: reasons[str(clip.path)] for clip in clips if str(clip.path) in reasons})
 
     def without(self, clips: Sequence[LabelledClip]) -> list[LabelledClip]:
-        """Those of the clips that can be read, as far as is known."""
+        """The clips without those that are known to be unreadable."""
         return [clip for clip in clips if clip not in self.reasons]
 
 
 class VideoExamples:
-    """Reads videos anew each time; the whole network is trained.
+    """Reads videos again each time; the whole network is trained.
 
     Args:
-        recipe: how to sample, prepare and augment.
-        quarantine: takes clips that fail.
+        recipe: describes sampling, preprocessing and augmentation.
+        quarantine: receives clips that fail.
         num_threads: videos decoded at once.
         on_clip: called after each clip that was read.
-        reading: who decodes, and how.
-        resizer: where frames are resized, and stay; None: on the CPU.
+        reading: decoder, frame selection, isolation and limits.
+        resizer: resizes frames, which stay on its device; None: on the CPU.
     """
 
     def __init__(
@@ -215,10 +215,10 @@ class VideoExamples:
 
 
 class VariedSteps:
-    """Examples whose steps are given, as behind a frozen backbone: speed and jitter choose among them.
+    """Examples whose steps are already computed, as behind a frozen backbone: speed and jitter select among them.
 
     Args:
-        examples: gives them.
+        examples: the source of the steps.
         spec: the recipe's section.
     """
 
@@ -243,7 +243,7 @@ class VariedSteps:
 
 
 def crop_steps(steps: Tensor, min_share: float, rng: np.random.Generator) -> Tensor:
-    """A random contiguous part of at least this share of the steps, and one step at least."""
+    """A random contiguous part with at least this share of the steps, and at least one step."""
     shortest = max(1, round(len(steps) * min_share))
     num_steps = int(rng.integers(shortest, len(steps) + 1))
     start = int(rng.integers(len(steps) - num_steps + 1))

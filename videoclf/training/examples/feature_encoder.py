@@ -1,4 +1,4 @@
-"""A frozen backbone as a maker of features: which views of a window it sees, and what its features depend on."""
+"""Computes features with a frozen backbone: for which views of a window, and what its features depend on."""
 
 from __future__ import annotations
 
@@ -26,25 +26,24 @@ from videoclf.training.examples.resizer import CpuResizer, Resizer
 
 @dataclass(frozen=True)
 class AugmentedViews:
-    """Further views of every clip, kept beside the clip as it is."""
+    """Augmented views of every clip, cached beside the clip as it is."""
 
     augment: Callable[[Tensor, np.random.Generator], Tensor]
-    """One window, ``T×3×height×width`` float32 RGB in [0, 1], to another of the same kind; its randomness is the
-    generator's alone."""
+    """Augments one window, ``T×3×height×width`` float32 RGB in [0, 1]; all random numbers come from the generator."""
     num_views: int
     settings: str
-    """All that ``augment`` depends on, as text: features made under another are not served."""
+    """Everything that ``augment`` depends on, as text: features with another text are not used."""
 
 
 class FeatureEncoder:
-    """Runs a frozen backbone on windows, each by itself: what others a clip is read with never changes its features.
+    """Runs a frozen backbone on windows, each separately, so other clips never change a clip's features.
 
     Args:
-        classifier: its backbone is frozen; is left as it is, but for the mode of evaluation.
-        recipe: how to sample and prepare, and whether to keep mirror images.
-        augmented: further views.
-        resizer: makes what `encode` takes, in the reader's threads; None: on the CPU.
-        placement: where the network is to be; None: where it is.
+        classifier: its backbone is frozen. It is only set to evaluation mode.
+        recipe: describes sampling and preprocessing, and whether mirrored views are needed.
+        augmented: augmented views.
+        resizer: computes the input of `encode`, in the reader's threads; None: on the CPU.
+        placement: the device map of the network; None: it stays where it is.
     """
 
     def __init__(
@@ -66,7 +65,7 @@ class FeatureEncoder:
 
     @property
     def views(self) -> tuple[str, ...]:
-        """What is made of each window, in order; the first is the window as it is."""
+        """The views of each window, in order; the first is the window as it is."""
         mirrored = ["mirrored"] if self._has_mirrored else []
         more, variants = self._augmented, " mirrored or not" if self.recipe.training.horizontal_flip else ""
         augmented = [f"augmented{variants} {i}: {more.settings}" for i in range(more.num_views)] if more else []
@@ -89,7 +88,7 @@ class FeatureEncoder:
         return self.recipe.training.horizontal_flip or self.recipe.testing.horizontal_flip
 
     def settings(self, reading: ReadOptions) -> tuple[FeatureSettings, ...]:
-        """Everything but the clip that the features of each view depend on."""
+        """Everything that the features of each view depend on, except the clip."""
         recipe = self.recipe
         packages = ["torch", "torchvision", "videoclf", *(["timm"] if recipe.backbone.name.startswith("timm:") else [])]
         first = FeatureSettings(
@@ -116,11 +115,11 @@ class FeatureEncoder:
     def encode(
         self, rgb_T: Tensor, *, content_sha256: str, window: int, views: Sequence[int]
     ) -> tuple[Float32Array, ...]:
-        """The features of views, ``T'×D``.
+        """Compute the features of views, ``T'×D``.
 
         Args:
-            rgb_T: what `resizer` gave.
-            content_sha256: of the video: augmentation is drawn by it, so that another run gets the same views.
+            rgb_T: the result of `resizer`.
+            content_sha256: hash of the video, which seeds the augmentation, so that another run gets the same views.
             window: position among the clip's windows.
             views: positions in `views`.
         """
@@ -149,7 +148,7 @@ class FeatureEncoder:
 def make_encoder(
     classifier: VideoClassifier, recipe: Recipe, resizer: Resizer | None = None, placement: DeviceMap | None = None
 ) -> FeatureEncoder:
-    """What makes the features of a frozen backbone, augmented views among them where the recipe varies pictures."""
+    """Create the encoder of a frozen backbone, with augmented views if the recipe augments frames."""
     if not recipe.augment.augments_frames:
         return FeatureEncoder(classifier, recipe, None, resizer, placement)
     pictures = recipe.augment.frame_augmentation
@@ -158,7 +157,7 @@ def make_encoder(
 
 
 def hash_weights(network: nn.Module) -> str:
-    """SHA-256 of a network's weights and statistics, whatever device and memory layout they are in."""
+    """SHA-256 of a network's weights and statistics, independent of device and memory layout."""
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())

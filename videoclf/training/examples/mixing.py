@@ -1,4 +1,4 @@
-"""Mixup and CutMix of the clips of a batch: pictures or features of two clips in one, and their labels by shares.
+"""Mixup and CutMix of the clips of a batch: combines frames or features of two clips, and their labels by shares.
 
 Dimensions in names: B clips, T steps, C classes.
 """
@@ -18,20 +18,20 @@ from videoclf.training.examples.augmentation import nearest_steps
 def mix_clips(
     steps: Tensor, num_steps: Tensor, truth_BC: Tensor, spec: Augment, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Each clip of a batch with another of it, in one of the two ways (by a coin's toss, where both are on).
+    """Mix each clip of a batch with another one, in one of the two ways (chosen with equal probability if both are on).
 
-    A clip keeps its length: its partner is stretched to it (`nearest_steps`), so all of the partner is seen and none of
-    its padding; what lies beyond the clip stays zero.
+    A clip keeps its length: its partner is stretched to it (`nearest_steps`), so all of the partner is used and none of
+    its padding; values beyond the clip stay zero.
 
     Args:
-        steps: ``B×T×...`` frames (``3V×H×W``) or features (``D``), as `pad_sequences` gives them.
+        steps: ``B×T×...`` frames (``3V×H×W``) or features (``D``), as `pad_sequences` returns them.
         num_steps: ``B`` int64.
         truth_BC: ``B×C`` float, the share of each class.
         spec: the recipe's section.
-        rng: nothing is drawn from it where both are off.
+        rng: nothing is drawn from it if both are off.
 
     Returns:
-        mixed steps and shares, of the same shapes; the very ones given where both are off.
+        Mixed steps and shares, of the same shapes; the given ones if both are off.
     """
     if not spec.mixes_clips:
         return steps, truth_BC

@@ -1,6 +1,7 @@
-"""Frames to learn from: resized by the reader's threads, or on the GPU that is to learn.
+"""Resizes frames for training: in the reader's threads, or on the GPU that trains.
 
-Augmentation comes behind it, and needs the frames of the whole window as pictures: `arrange_channels` is the last step.
+Augmentation comes after it, and needs the frames of the whole window as RGB images: `arrange_channels` is the last
+step.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from videoclf.recipe.preprocess import Preprocess
 
 
 class Resizer(Protocol):
-    """The first half of the preprocessing, for one recipe. The reader's threads call it at once."""
+    """The first half of preprocessing for one recipe. The reader's threads call it simultaneously."""
 
     implementation: str
-    """What its pictures depend on beside the recipe; empty for a CPU, whose pictures are the truth."""
+    """What its results depend on besides the recipe; empty for a CPU, whose results are the reference."""
 
     def __call__(self, chunks: Chunks) -> Tensor:
-        """One window, ``T×3×height×width`` float32 RGB in [0, 1]."""
+        """Resize one window: ``T×3×height×width`` float32 RGB in [0, 1]."""
         ...
 
 
@@ -44,11 +45,11 @@ class CpuResizer:
 
 
 class DeviceResizer:
-    """Bytes go up, pictures are made there and stay: within 1/255 of the CPU's.
+    """Uploads bytes and resizes on the device, where the result stays: within 1/255 of the CPU's.
 
     Args:
-        spec: how frames are cut and resized.
-        device: a GPU; a CPU in its place has the very pictures of `CpuResizer`.
+        spec: how frames are resized and cropped.
+        device: a GPU; on a CPU the results are exactly those of `CpuResizer`.
         notice: is told, in one line, what is done in a slower way, and why.
     """
 
@@ -65,5 +66,5 @@ class DeviceResizer:
 
 
 def make_resizer(spec: Preprocess, device: torch.device, notice: Callable[[str], None]) -> Resizer:
-    """The one for the device on which the network is; see `DeviceResizer`."""
+    """Create the resizer for the network's device; see `DeviceResizer`."""
     return CpuResizer(spec) if device.type == "cpu" else DeviceResizer(spec, device, notice)

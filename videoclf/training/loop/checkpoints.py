@@ -1,7 +1,7 @@
-"""Where a run is, on disk: whoever kills it loses at most what was done since the last checkpoint.
+"""Writes and reads checkpoints: a run that is killed loses at most the work since the last one.
 
-A file holds tensors and primitives (`torch.load`, ``weights_only``) behind their SHA-256. The two newest are kept: what
-tears the newest, a power cut say, leaves the one before.
+A file contains tensors and primitives (`torch.load`, ``weights_only``) after their SHA-256. The two newest are kept: if
+the newest is truncated, by a power failure for example, the one before it is used.
 """
 
 from __future__ import annotations
@@ -31,19 +31,20 @@ _NAMES = ("checkpoint.pt", "checkpoint-before.pt")
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 State = dict[str, Any]
-"""Tensors, numbers, texts, and lists and dictionaries of them."""
+"""Tensors, numbers, strings, and lists and dictionaries of them."""
 
 
 class Checkpoints:
     """The checkpoints of one run.
 
     Args:
-        folder: the run's.
-        quarantine: kept and brought back with the rest.
-        environment: all that the last bits of weights depend on beside seed and data: threads, precision, device.
+        folder: the run's folder.
+        quarantine: saved and restored with the rest.
+        environment: everything that the last bits of weights depend on besides seed and data: threads, precision,
+            device.
         notice: is told of a torn checkpoint, and of another environment.
-        interval_seconds: at least so long between two checkpoints; 0: one after every step.
-        is_writer: whether this process writes them; of several, one does.
+        interval_seconds: minimum time between two checkpoints; 0: one after every step.
+        is_writer: whether this process writes them; one of several does.
     """
 
     def __init__(
@@ -65,15 +66,15 @@ class Checkpoints:
         self._written = time.monotonic()
 
     def save_if_due(self, state: Callable[[], State]) -> None:
-        """`save`, if the last one is old enough."""
+        """Call `save` if the last checkpoint is old enough."""
         if self._is_writer and time.monotonic() - self._written >= self._interval_seconds:
             self.save(state())
 
     def save(self, state: State) -> None:
-        """Write a checkpoint; the newest so far becomes the one before.
+        """Write a checkpoint; the newest so far becomes the previous one.
 
         Raises:
-            RunFolderUnusableError: the disk is full, or the folder cannot be written; the one before is still there.
+            RunFolderUnusableError: the disk is full, or the folder cannot be written; the previous one is still there.
         """
         if not self._is_writer:
             return
@@ -92,26 +93,26 @@ class Checkpoints:
         self._written = time.monotonic()
 
     def load(self, clips: Sequence[LabelledClip]) -> State | None:
-        """The newest state that is whole, its quarantine brought back; None where there is none.
+        """Read the newest intact state, and restore its quarantine; None if there is none.
 
         Args:
-            clips: of the run.
+            clips: the run's clips.
 
         Raises:
-            RunFolderUnusableError: it was written by a newer version.
+            RunFolderUnusableError: the checkpoint was written by a newer version.
         """
         for path in (self._newest, self._before):
             if not path.exists():
                 continue
             whole = _read(path)
             if whole is None:
-                self._notice(f"{path}: is torn; the run goes on from the checkpoint before it, if there is one")
+                self._notice(f"{path}: is incomplete; the run continues from the checkpoint before it, if there is one")
                 continue
             if whole["format_version"] != FORMAT_VERSION:
                 raise RunFolderUnusableError(
                     f"has format {whole['format_version']}, this version reads {FORMAT_VERSION}",
                     source=path,
-                    hint=f"resume with the version that wrote it, or start anew with {option('overwrite')}",
+                    hint=f"resume with the version that wrote it, or start again with {option('overwrite')}",
                 )
             self._quarantine.restore(whole["quarantine"], clips)
             changed = [
@@ -120,23 +121,23 @@ class Checkpoints:
                 if self._environment.get(name) != value
             ]
             if changed:
-                self._notice(f"{'; '.join(changed)}: weights will differ from an unbroken run's")
+                self._notice(f"{'; '.join(changed)}: weights will differ from those of an uninterrupted run")
             state: State = whole["state"]
             return state
         return None
 
     def remove(self) -> None:
-        """The run is finished."""
+        """Remove the checkpoints, because the run is finished."""
         remove_checkpoints(self._newest.parent)
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Whether a run that is not finished left one there, whole or torn."""
+    """Whether an unfinished run left a checkpoint there, complete or not."""
     return any((folder / name).exists() for name in _NAMES)
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Remove all that are there."""
+    """Remove all checkpoints in a folder."""
     for name in _NAMES:
         remove_file(folder / name)
 

@@ -1,4 +1,4 @@
-"""Processes that train one network together: each has a share of every step's clips."""
+"""Communication between processes that train one network together: each has a share of every step's clips."""
 
 from __future__ import annotations
 
@@ -20,58 +20,58 @@ _PATIENCE = timedelta(days=7)
 """How long one process waits for another: one may be decoding, or testing, while the rest has nothing to do."""
 
 
-class Team(Protocol):
-    """What processes must agree on."""
+class ProcessGroup(Protocol):
+    """The collective operations of the processes that train together."""
 
     rank: int
-    """Which of them this is, from 0."""
+    """Number of this process, from 0."""
     size: int
 
     def sum(self, values: Sequence[float]) -> Float64Array:
-        """Of each value, over all processes."""
+        """The sum of each value over all processes."""
         ...
 
     def gather(self, value: T) -> list[T]:
-        """What each process gave, in the order of their ranks."""
+        """The value of each process, in the order of their ranks."""
         ...
 
 
-class Alone:
+class SingleProcess:
     """A single process."""
 
     rank = 0
     size = 1
 
     def sum(self, values: Sequence[float]) -> Float64Array:
-        """See `Team`."""
+        """See `ProcessGroup`."""
         return np.array(values, dtype=np.float64)
 
     def gather(self, value: T) -> list[T]:
-        """See `Team`."""
+        """See `ProcessGroup`."""
         return [value]
 
 
-class ProcessGroup:
-    """Several processes, which torch.distributed knows already. What they agree on goes through the CPU, by gloo,
-    whatever their gradients go through."""
+class DistributedProcessGroup:
+    """Several processes of an initialized torch.distributed. These operations use gloo on the CPU, whatever backend
+    gradients use."""
 
     def __init__(self) -> None:
         self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
         self._group: Any = distributed.new_group(backend="gloo", timeout=_PATIENCE)
 
     def sum(self, values: Sequence[float]) -> Float64Array:
-        """See `Team`."""
+        """See `ProcessGroup`."""
         total = torch.tensor(values, dtype=torch.float64)
         distributed.all_reduce(total, group=self._group)
         return total.numpy()
 
     def gather(self, value: T) -> list[T]:
-        """See `Team`."""
+        """See `ProcessGroup`."""
         gathered: list[Any] = [None] * self.size
         distributed.all_gather_object(gathered, value, group=self._group)
         return gathered
 
 
-def team_of(fabric: Fabric) -> Team:
-    """The processes that a launched Fabric has."""
-    return ProcessGroup() if fabric.world_size > 1 else Alone()
+def process_group_of(fabric: Fabric) -> ProcessGroup:
+    """The process group of a launched Fabric."""
+    return DistributedProcessGroup() if fabric.world_size > 1 else SingleProcess()

@@ -1,4 +1,4 @@
-"""How features are spread over the training clips."""
+"""Statistics of features over the training clips."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class FeatureMoments:
-    """Mean and deviation of features, gathered window by window."""
+    """Mean and deviation of features, accumulated window by window."""
 
     def __init__(self) -> None:
         self.num_steps = 0
@@ -17,7 +17,7 @@ class FeatureMoments:
         self._squares = torch.zeros(())
 
     def add(self, steps_TD: Tensor) -> None:
-        """One window more."""
+        """Add one window."""
         steps = steps_TD.double()
         self.num_steps += len(steps)
         self._sum = self._sum.to(steps.device) + steps.sum(dim=0)
@@ -25,7 +25,7 @@ class FeatureMoments:
 
     @classmethod
     def together(cls, parts: Sequence[FeatureMoments]) -> FeatureMoments:
-        """Of all that several have gathered."""
+        """Combine what several processes have accumulated."""
         whole = cls()
         for part in parts:
             whole.num_steps += part.num_steps
@@ -34,6 +34,6 @@ class FeatureMoments:
         return whole
 
     def mean_and_deviation(self) -> tuple[Tensor, Tensor]:
-        """``D`` each, float32."""
+        """Mean and standard deviation, ``D`` each, float32."""
         mean = self._sum / self.num_steps
         return mean.float(), (self._squares / self.num_steps - mean**2).clamp_min(0).sqrt().float()

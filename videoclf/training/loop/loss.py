@@ -1,4 +1,4 @@
-"""What a training step lessens."""
+"""The loss of a training step."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _MAX_LABEL_WEIGHT = 100
 
 
 class Loss:
-    """Cross entropy with label smoothing, of true or mixed classes; rare classes may weigh more.
+    """Cross entropy with label smoothing, for true or mixed classes; rare classes may have a larger weight.
 
-    Of several labels (``objective = "sigmoid"``) the binary cross entropy of each; smoothing draws targets towards one
-    half, and rare labels weigh more where they are there.
+    For several labels (``objective = "sigmoid"``) it is the binary cross entropy of each; smoothing moves targets
+    towards one half, and rare labels have a larger weight where they are present.
 
     Args:
         settings: the recipe's section.
-        truth_NC: ``N×C`` float, of all training clips, 1 where a clip is of a class: how frequent each is.
-        has_soft_targets: whether clips are mixed, so that a clip may be of two classes by shares.
+        truth_NC: ``N×C`` float for all training clips, 1 if a clip has a class: their frequencies are used.
+        has_soft_targets: whether clips are mixed, so that a clip may have shares of two classes.
     """
 
     def __init__(self, settings: Training, truth_NC: Tensor, *, has_soft_targets: bool) -> None:
@@ -37,7 +37,7 @@ class Loss:
 
         Args:
             logits_BC: ``B×C``.
-            truth_BC: ``B×C`` float, rows that add up to 1; of several labels, each from 0 to 1.
+            truth_BC: ``B×C`` float, rows that add up to 1; for several labels, each from 0 to 1.
         """
         if self._objective == "sigmoid":
             weight_C = None if self._positive_weight_C is None else self._positive_weight_C.to(truth_BC)
@@ -52,13 +52,14 @@ class Loss:
 
 
 def label_weights(truth_NC: Tensor) -> Tensor:
-    """``C`` weights of a label where it is there: how many clips lack it for one that has it, 100 at most."""
+    """``C`` weights of present labels: the number of clips without the label for each clip with it, at most 100."""
     num_clips_C = truth_NC.sum(dim=0)
     return ((len(truth_NC) - num_clips_C) / num_clips_C.clamp(min=1)).clamp(1 / _MAX_LABEL_WEIGHT, _MAX_LABEL_WEIGHT)
 
 
 def class_weights(truth_NC: Tensor) -> Tensor:
-    """``C`` weights, inverse to how many clips a class has, whose mean over the clips is 1; 0 where it has none."""
+    """``C`` weights, inverse to the number of clips of a class, with mean 1 over the clips; 0 for a class without
+    clips."""
     num_clips_C = truth_NC.sum(dim=0)
     num_classes = int((num_clips_C > 0).sum())
     return (len(truth_NC) / (num_classes * num_clips_C)).where(num_clips_C > 0, 0)

@@ -1,4 +1,4 @@
-"""Which weights learn how fast, and which decay."""
+"""Learning rates and weight decay of the network's weights."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from videoclf.recipe.training import Training
 
 
 def parameter_groups(classifier: VideoClassifier, settings: Training) -> list[dict[str, object]]:
-    """Groups for an optimizer: matrices decay, vectors (biases, norms) do not; the backbone may have a learning rate of
-    its own, and each of its stages less than the one above."""
+    """Parameter groups for an optimizer: matrices have weight decay, vectors (biases, norms) do not. The backbone may
+    have its own learning rate, and each of its stages a lower one than the stage above."""
     rate = settings.learning_rate
     parts = [*_backbone_rates(classifier, settings), (classifier.temporal, rate), (classifier.head, rate)]
     groups: list[dict[str, object]] = []

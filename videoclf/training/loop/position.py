@@ -1,4 +1,4 @@
-"""Where a training is, and where its time goes."""
+"""The position of a training, and how its time is spent."""
 
 from __future__ import annotations
 
@@ -9,60 +9,60 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where in its training a network is: what comes next."""
+class Position:
+    """The position of a network in its training: the next step."""
 
     epoch: int = 1
     pool: int = 0
-    """Of the epoch; see `make_pools`."""
+    """Number of the pool in the epoch; see `make_pools`."""
     batch: int = 0
-    """Of the pool."""
+    """Number of the batch in the pool."""
     step: int = 0
-    """Of the epoch."""
+    """Number of the step in the epoch."""
     num_steps: int = 0
-    """Done so far, over all epochs."""
+    """Number of steps so far, over all epochs."""
     total_loss: float = 0.0
-    """Of the epoch's clips so far, in nats."""
+    """Sum over the epoch's clips so far, in nats."""
     num_right: int = 0
-    """Of them."""
+    """Number of correct clips among the epoch's clips so far."""
     num_clips: int = 0
-    """Of the epoch, so far."""
+    """Number of the epoch's clips so far."""
 
     @property
     def mean_loss(self) -> float:
-        """Of the epoch's clips so far; there must be one."""
+        """Mean over the epoch's clips so far; there must be one."""
         return self.total_loss / self.num_clips
 
     @property
     def top1(self) -> float:
-        """The share of them that was right."""
+        """The share of correct clips among them."""
         return self.num_right / self.num_clips
 
 
 class Spent:
-    """Where the time of an epoch's training goes, from now on."""
+    """Measures how the time of an epoch's training is spent, from now on."""
 
     def __init__(self) -> None:
         self.num_clips = 0
-        """Trained on so far."""
+        """Number of clips trained on so far."""
         self._started = time.perf_counter()
         self._seconds_waited = 0.0
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Within it, the network waits for clips."""
+        """A context in which the network waits for clips."""
         started = time.perf_counter()
         yield
         self._seconds_waited += time.perf_counter() - started
 
     @property
     def clips_per_second(self) -> float:
-        """So far."""
+        """Mean rate so far."""
         return self.num_clips / self._seconds
 
     @property
     def waiting_share(self) -> float:
-        """Of the time so far."""
+        """The share of time that the network has waited for clips."""
         return self._seconds_waited / self._seconds
 
     @property
@@ -70,5 +70,5 @@ class Spent:
         return max(1e-9, time.perf_counter() - self._started)
 
 
-AfterStep = Callable[[Place, Spent], object]
-"""Is told where training is, and where the epoch's time went so far."""
+AfterStep = Callable[[Position, Spent], object]
+"""Receives the position of the training, and how the epoch's time was spent so far."""

@@ -1,7 +1,8 @@
-"""Random numbers by place: what is drawn for a clip, a batch or a step depends on the seed and on where in its training
-a network is, never on what was drawn before.
+"""Random numbers by position: what is drawn for a clip, a batch or a step depends on the seed and on the position in
+the training, never on what was drawn before.
 
-So training goes on from any place as if it had never stopped, and processes that share a step draw what one would.
+So training continues from any position as if it had never stopped, and processes that share a step draw the numbers
+that a single one would.
 """
 
 from __future__ import annotations
@@ -12,41 +13,41 @@ import numpy as np
 
 
 class Purpose(IntEnum):
-    """What a random number is for: no two purposes share theirs."""
+    """The purpose of a random number: different purposes have different numbers."""
 
     ORDER = 0
-    """Of the clips in an epoch."""
+    """The order of the clips in an epoch."""
     CLIP = 1
-    """A clip's variation."""
+    """The augmentation of a clip."""
     TIES = 2
-    """Between clips of one length."""
+    """The order of clips of the same length."""
     BATCHES = 3
     """The order of a pool's batches."""
     MIXING = 4
     """Which clips of a batch are mixed, and how."""
     NETWORK = 5
-    """Dropout, and whatever else draws inside a network."""
+    """Dropout, and anything else that is random inside a network."""
 
 
-class Chance:
+class RandomSource:
     """Random numbers of one training.
 
     Args:
-        seed: the recipe's.
+        seed: the recipe's seed.
         stage: 0 for the first training, 1 for the refit.
     """
 
     def __init__(self, seed: int, stage: int) -> None:
         self._root = (seed, stage)
 
-    def seed(self, purpose: Purpose, *place: int) -> tuple[int, ...]:
-        """What `numpy.random.default_rng` takes."""
-        return (*self._root, purpose, *place)
+    def seed(self, purpose: Purpose, *position: int) -> tuple[int, ...]:
+        """The seed for `numpy.random.default_rng`."""
+        return (*self._root, purpose, *position)
 
-    def generator(self, purpose: Purpose, *place: int) -> np.random.Generator:
-        """For that purpose at that place, always the same."""
-        return np.random.default_rng(self.seed(purpose, *place))
+    def generator(self, purpose: Purpose, *position: int) -> np.random.Generator:
+        """A generator for a purpose at a position, always the same."""
+        return np.random.default_rng(self.seed(purpose, *position))
 
-    def torch_seed(self, purpose: Purpose, *place: int) -> int:
-        """What `torch.manual_seed` takes: 63 bits."""
-        return int(np.random.SeedSequence(self.seed(purpose, *place)).generate_state(1, np.uint64)[0] >> 1)
+    def torch_seed(self, purpose: Purpose, *position: int) -> int:
+        """The seed for `torch.manual_seed`: 63 bits."""
+        return int(np.random.SeedSequence(self.seed(purpose, *position)).generate_state(1, np.uint64)[0] >> 1)

@@ -1,4 +1,4 @@
-"""The training loop: batches to weights, the best epoch chosen by validation."""
+"""The training loop: trains on batches, and chooses the best epoch by validation."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from videoclf.recipe.training import Objective, Training
 from videoclf.training.examples.class_balance import balanced_order
 from videoclf.training.examples.decoded import Draw, Example, Examples, Views
 from videoclf.training.examples.mixing import mix_clips
-from videoclf.training.loop.collectives import Alone, Team
+from videoclf.training.loop.collectives import ProcessGroup, SingleProcess
 from videoclf.training.loop.feature_statistics import FeatureMoments
 from videoclf.training.loop.loss import Loss
 from videoclf.training.loop.parameter_groups import parameter_groups
-from videoclf.training.loop.position import AfterStep, Place, Spent
-from videoclf.training.loop.rng import Chance, Purpose
+from videoclf.training.loop.position import AfterStep, Position, Spent
+from videoclf.training.loop.rng import Purpose, RandomSource
 
 Forward = Callable[[Tensor, Tensor], Tensor]
 """From padded steps ``B×T×...`` and lengths ``B`` to logits ``B×C``."""
@@ -45,7 +45,7 @@ _Tensors = tuple[Tensor, ...] | list[Tensor]
 
 @dataclass
 class ClipLogits:
-    """What the network says of a set of clips, window by window."""
+    """The network's logits for a set of clips, window by window."""
 
     clips: list[LabelledClip] = field(default_factory=list)
     window_logits: list[list[Float32Array]] = field(default_factory=list)
@@ -53,38 +53,38 @@ class ClipLogits:
     objective: Objective = "softmax"
 
     def score(self, targets: Targets) -> tuple[float, float]:
-        """Mean negative log-likelihood in nats, and the share whose best class (or label) is right."""
+        """Mean negative log-likelihood in nats, and the share of clips whose best class (or label) is correct."""
         windows = zip(self.window_logits, self.num_frames, strict=True)
         probabilities = np.array([average_windows(w, n, 1.0, self.objective) for w, n in windows])
         return mean_nll(probabilities, targets, self.objective), top1_accuracy(probabilities, targets)
 
 
 class Trainer:
-    """Trains a classifier, alone or as one of several processes, each of which has a device.
+    """Trains a classifier, in one process or in several, each with its own device.
 
-    Everything random is drawn by place (`videoclf.training.loop.rng`): what a step does depends on the weights and on
-    `place` alone.
+    All random numbers are drawn by position (`videoclf.training.loop.rng`): a step depends only on the weights and on
+    `position`.
 
     Args:
         fabric: device and precision.
-        classifier: where it is to be, all on the fabric's device or some parts elsewhere; its trainable parameters are
-            those that require gradients.
-        examples: frames for the whole network, or features for what stands behind a frozen backbone.
+        classifier: already on its device, the fabric's, or its parts on several; its trainable parameters are those
+            that require gradients.
+        examples: frames for the whole network, or features for the parts after a frozen backbone.
         labels: class names in the order of the logits.
         settings: the recipe's section.
         on_features: whether the examples are features.
-        augment: the recipe's section; here, how the clips of a batch are mixed.
-        team: the processes that train the same network. Each has batches of its own; gradients are averaged over all
-            clips of a step, wherever they are.
-        num_in_flight: of a step's batches (``training.accumulate``), so many go forward before the first of them goes
-            back: on as many devices, each of which holds a part of the network, they keep all of them busy, and none
-            has more to remember than one device would of one batch.
+        augment: the recipe's section; here it says how the clips of a batch are mixed.
+        process_group: the processes that train the same network. Each has its own batches; gradients are averaged over
+            all clips of a step in all processes.
+        num_in_flight: number of a step's batches (``training.accumulate``) whose forward passes start before the first
+            backward pass. With as many devices, each with a part of the network, this keeps all of them busy, and none
+            needs more memory for activations than one device would for one batch.
 
     Attributes:
-        scored: the network that validation scores and that is to be kept: the classifier or, where the settings say so,
-            the mean of its weights.
-        place: where it is.
-        after_step: called after every step, when `state` is whole.
+        scored: the network that validation scores and that is kept: the classifier or, if the settings say so, the
+            mean of its weights.
+        position: its position in the training.
+        after_step: called after every step, when `state` is complete.
     """
 
     def __init__(
@@ -97,10 +97,10 @@ class Trainer:
         *,
         on_features: bool,
         augment: Augment = Augment(),  # noqa: B008  (frozen)
-        team: Team = Alone(),  # noqa: B008  (holds nothing)
+        process_group: ProcessGroup = SingleProcess(),  # noqa: B008  (holds nothing)
         num_in_flight: int = 1,
     ) -> None:
-        self._team = team
+        self._process_group = process_group
         self._num_in_flight = num_in_flight
         self.after_step: AfterStep = lambda _place, _spent: None
         self._fabric = fabric
@@ -122,7 +122,7 @@ class Trainer:
         if self._averaged is not None:
             self.scored = cast(VideoClassifier, self._averaged.module)
         self._stand_in: Example | None = None  # the first that any process read; all of them have it, or none
-        self.place = Place()
+        self.position = Position()
         self._best_epoch, self._best_loss = 0, math.inf
 
     def epochs(
@@ -131,39 +131,38 @@ class Trainer:
         """Train until the last epoch, or until validation has not improved for ``patience`` epochs.
 
         Args:
-            train: the clips to learn from.
+            train: the clips to train on.
             validation: the clips to score.
-            is_watched: False: nobody follows the course of it, so that where the last epoch's weights are kept in any
-                case, those before it are not validated. The weights are the same; clips that cannot be read are told
-                late.
+            is_watched: False: the records of epochs are not needed. If the last epoch's weights are kept in any case,
+                earlier epochs are then not validated. The weights are the same; unreadable clips are reported later.
 
         Yields:
-            After each epoch that was validated its record, and whether its weights are to be kept: the best so far, or,
-            where the settings say so, the last; `scored` then holds them.
+            After each validated epoch its record, and whether its weights should be kept: those of the best epoch
+            so far or, if the settings say so, of the last. `scored` then contains them.
 
         Raises:
-            DatasetInvalidError: no clip to train on, or none to validate on, could be read.
+                DatasetInvalidError: no clip to train on, or none to validate on, could be read.
             TrainingDivergedError: the loss is no longer a number.
         """
         settings = self._settings
-        chance = Chance(settings.seed, stage=0)
+        random_source = RandomSource(settings.seed, stage=0)
         self._standardise(train)
-        while self.place.epoch <= settings.epochs and self.place.epoch - 1 - self._best_epoch < settings.patience:
+        while self.position.epoch <= settings.epochs and self.position.epoch - 1 - self._best_epoch < settings.patience:
             started = time.perf_counter()
-            epoch = self.place.epoch
-            spent = self._train_epoch(train, chance)
-            trained, speed, waiting = self.place, spent.clips_per_second, spent.waiting_share
+            epoch = self.position.epoch
+            spent = self._train_epoch(train, random_source)
+            trained, speed, waiting = self.position, spent.clips_per_second, spent.waiting_share
             if not is_watched and settings.checkpoint_choice == "last" and epoch < settings.epochs:
                 self._check(epoch, trained.mean_loss)
                 self._best_epoch = epoch
-                self.place = Place(epoch=epoch + 1, num_steps=self.place.num_steps)
+                self.position = Position(epoch=epoch + 1, num_steps=self.position.num_steps)
                 continue
             validation_loss, top1 = self._score(validation)
             self._check(epoch, trained.mean_loss, validation_loss)
             is_kept = validation_loss < self._best_loss or settings.checkpoint_choice == "last"
             if is_kept:
                 self._best_epoch, self._best_loss = epoch, validation_loss
-            self.place = Place(epoch=epoch + 1, num_steps=self.place.num_steps)
+            self.position = Position(epoch=epoch + 1, num_steps=self.position.num_steps)
             record = EpochRecord(
                 epoch=epoch,
                 train_loss=trained.mean_loss,
@@ -178,24 +177,24 @@ class Trainer:
             yield record, is_kept
 
     def refit(self, clips: Sequence[LabelledClip], num_epochs: int) -> None:
-        """Train for so many epochs of the recipe's schedule; nothing is looked at on the way.
+        """Train for this many epochs of the recipe's schedule, without validation.
 
         Raises:
             DatasetInvalidError: no clip could be read.
             TrainingDivergedError: the loss is no longer a number.
         """
-        chance = Chance(self._settings.seed, stage=1)
+        random_source = RandomSource(self._settings.seed, stage=1)
         self._standardise(clips)
-        while self.place.epoch <= num_epochs:
-            epoch = self.place.epoch
-            self._train_epoch(clips, chance)
-            self._check(epoch, self.place.mean_loss)
-            self.place = Place(epoch=epoch + 1, num_steps=self.place.num_steps)
+        while self.position.epoch <= num_epochs:
+            epoch = self.position.epoch
+            self._train_epoch(clips, random_source)
+            self._check(epoch, self.position.mean_loss)
+            self.position = Position(epoch=epoch + 1, num_steps=self.position.num_steps)
 
     def state(self) -> dict[str, Any]:
-        """Where it is and what it has learnt, as tensors (not copies) and primitives; see `restore_state`."""
+        """Its position and what it has learned, as tensors (not copies) and primitives; see `restore_state`."""
         return {
-            "place": asdict(self.place),
+            "place": asdict(self.position),
             "num_shards": self._num_shards,
             "best": (self._best_epoch, self._best_loss),
             "optimizer": self._optimizer.state_dict(),
@@ -204,13 +203,14 @@ class Trainer:
         }
 
     def restore_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` gave, of a trainer of the same make: the same weights then come out, to the bit.
+        """Continue from the `state` of a trainer with the same arguments: the resulting weights are the same to the
+        bit.
 
-        With another number of processes steps are cut otherwise: the epoch that was under way then begins anew.
+        With another number of processes, steps are divided differently, so the current epoch starts again.
         """
-        self.place = Place(**state["place"])
+        self.position = Position(**state["place"])
         if state["num_shards"] != self._num_shards:
-            self.place = Place(epoch=self.place.epoch, num_steps=self.place.num_steps)
+            self.position = Position(epoch=self.position.epoch, num_steps=self.position.num_steps)
         self._best_epoch, self._best_loss = state["best"]
         self._optimizer.load_state_dict(state["optimizer"])
         self._classifier.load_state_dict(state["classifier"], strict=False)  # all that `_learnt` leaves out is frozen
@@ -220,7 +220,7 @@ class Trainer:
     @property
     def _num_shards(self) -> int:
         """Batches a step, of all processes."""
-        return self._team.size * self._settings.accumulate
+        return self._process_group.size * self._settings.accumulate
 
     def _learnt(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Without those of a frozen backbone."""
@@ -228,16 +228,17 @@ class Trainer:
         return {name: weights[name] for name in weights if not (self._on_features and parts[name] == "backbone")}
 
     def weights(self) -> dict[str, Tensor]:
-        """A copy of what has been learnt so far: the weights of `scored`, without those of a frozen backbone."""
+        """A copy of the weights of `scored`, without those of a frozen backbone."""
         return {name: tensor.detach().clone() for name, tensor in self._learnt(self.scored.state_dict()).items()}
 
     def restore(self, weights: dict[str, Tensor]) -> None:
-        """Go back to what `weights` gave."""
+        """Restore the result of `weights`."""
         self.scored.load_state_dict(weights, strict=False)
 
     @torch.inference_mode()
     def logits(self, clips: Sequence[LabelledClip]) -> ClipLogits:
-        """What the network says of clips as they are, one clip at a time; each process looks at its share of them."""
+        """Compute the logits of clips without augmentation, one clip at a time; each process computes its share of
+        them."""
         self.scored.eval()
         # not through Fabric's module: several processes need not make as many calls as one another here
         forward: Forward = self.scored.classify if self._on_features else self.scored
@@ -247,8 +248,8 @@ class Trainer:
                 logits_VC = forward(*self._fabric.to_device(pad_sequences(views)))
             return logits_VC.float().mean(dim=0).cpu().numpy(), num_frames
 
-        mine = clips[self._team.rank :: self._team.size]
-        shares = self._team.gather(dict(self._examples.for_validation(mine, look)))
+        mine = clips[self._process_group.rank :: self._process_group.size]
+        shares = self._process_group.gather(dict(self._examples.for_validation(mine, look)))
         seen_of = {clip: seen for share in shares for clip, seen in share.items()}
         seen_in_order = [(clip, seen_of[clip]) for clip in clips if clip in seen_of]
         return ClipLogits(
@@ -271,7 +272,7 @@ class Trainer:
     def _standardise(self, clips: Sequence[LabelledClip]) -> None:
         """Tell a network that standardises its features how they are spread over the training clips."""
         layers = [module for module in self._classifier.temporal.modules() if isinstance(module, Standardise)]
-        if not layers or self.place != Place():
+        if not layers or self.position != Position():
             return
         self._classifier.eval()
         own = FeatureMoments()
@@ -280,9 +281,9 @@ class Trainer:
             steps, num_steps = self._fabric.to_device(pad_sequences(views[:1]))
             own.add((steps if self._on_features else self._classifier.encode(steps, num_steps)[0])[0])
 
-        for _ in self._examples.for_validation(clips[self._team.rank :: self._team.size], look):
+        for _ in self._examples.for_validation(clips[self._process_group.rank :: self._process_group.size], look):
             pass
-        moments = FeatureMoments.together(self._team.gather(own))
+        moments = FeatureMoments.together(self._process_group.gather(own))
         if moments.num_steps:
             scored = [module for module in self.scored.temporal.modules() if isinstance(module, Standardise)]
             for layer in (*layers, *scored):
@@ -297,12 +298,12 @@ class Trainer:
                 "training.gradient_clip_norm",
             )
 
-    def _train_epoch(self, train: Sequence[LabelledClip], chance: Chance) -> Spent:
-        """From `place` to the end of its epoch, behind its last pool."""
+    def _train_epoch(self, train: Sequence[LabelledClip], random_source: RandomSource) -> Spent:
+        """From `position` to the end of its epoch, behind its last pool."""
         spent = Spent()
-        settings, epoch = self._settings, self.place.epoch
-        team = self._team
-        mine = range(team.rank * settings.accumulate, (team.rank + 1) * settings.accumulate)
+        settings, epoch = self._settings, self.position.epoch
+        process_group = self._process_group
+        mine = range(process_group.rank * settings.accumulate, (process_group.rank + 1) * settings.accumulate)
         self._module.train()
         truth_NC = self._truth([clip.label for clip in train])
         loss = Loss(settings, truth_NC, has_soft_targets=self._augment.mixes_clips)
@@ -310,53 +311,53 @@ class Trainer:
         factor = warmup_cosine(settings.warmup_epochs * steps_per_epoch, settings.epochs * steps_per_epoch)
         # the user waits for the first batch of the run, not for that of every epoch
         pools = make_pools(len(train), settings.batch_size, self._num_shards, starts_at_once=epoch == 1)
-        order = self._order(train, chance.generator(Purpose.ORDER, epoch))
+        order = self._order(train, random_source.generator(Purpose.ORDER, epoch))
         stream = self._examples.for_training(
             [
-                Draw(order[place], chance.seed(Purpose.CLIP, epoch, place))
-                for pool in pools[self.place.pool :]
+                Draw(order[position], random_source.seed(Purpose.CLIP, epoch, position))
+                for pool in pools[self.position.pool :]
                 for shard in mine
-                for place in pool.places(shard)
+                for position in pool.places(shard)
             ]
         )
-        for number, pool in enumerate(pools[self.place.pool :], start=self.place.pool):
+        for number, pool in enumerate(pools[self.position.pool :], start=self.position.pool):
             with spent.waiting():
                 read = {shard: list(islice(stream, len(pool.places(shard)))) for shard in mine}
             if self._stand_in is None:
                 first = next(
                     (example for examples in read.values() for example in examples if example is not None), None
                 )
-                self._stand_in = next((example for example in team.gather(first) if example is not None), None)
+                self._stand_in = next((example for example in process_group.gather(first) if example is not None), None)
             dealt = {
                 shard: pool.batches(
                     [example for example in examples if example is not None],
-                    chance.generator(Purpose.TIES, epoch, number, shard),
-                    chance.generator(Purpose.BATCHES, epoch, number),
+                    random_source.generator(Purpose.TIES, epoch, number, shard),
+                    random_source.generator(Purpose.BATCHES, epoch, number),
                 )
                 for shard, examples in read.items()
             }
-            num_clips_K = team.sum(
+            num_clips_K = process_group.sum(
                 [sum(len(batches[k]) for batches in dealt.values()) for k in range(pool.num_batches)]
             )
-            for k in range(self.place.batch, pool.num_batches):
+            for k in range(self.position.batch, pool.num_batches):
                 for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
-                    group["lr"] = rate * factor((epoch - 1) * steps_per_epoch + self.place.step)
+                    group["lr"] = rate * factor((epoch - 1) * steps_per_epoch + self.position.step)
                 num_clips = int(num_clips_K[k])
                 own_batches = {shard: batches[k] for shard, batches in dealt.items()}
-                total_loss, num_right = self._step(own_batches, num_clips, loss, chance)
-                self.place = replace(
-                    self.place,
+                total_loss, num_right = self._step(own_batches, num_clips, loss, random_source)
+                self.position = replace(
+                    self.position,
                     batch=k + 1,
-                    step=self.place.step + 1,
-                    num_steps=self.place.num_steps + 1,
-                    total_loss=self.place.total_loss + total_loss,
-                    num_right=self.place.num_right + num_right,
-                    num_clips=self.place.num_clips + num_clips,
+                    step=self.position.step + 1,
+                    num_steps=self.position.num_steps + 1,
+                    total_loss=self.position.total_loss + total_loss,
+                    num_right=self.position.num_right + num_right,
+                    num_clips=self.position.num_clips + num_clips,
                 )
                 spent.num_clips += num_clips
-                self.after_step(self.place, spent)
-            self.place = replace(self.place, pool=number + 1, batch=0)
-        if self.place.num_clips == 0:
+                self.after_step(self.position, spent)
+            self.position = replace(self.position, pool=number + 1, batch=0)
+        if self.position.num_clips == 0:
             raise DatasetInvalidError(
                 f"not one of the {len(train)} clips to train on could be read", hint="see the lines above"
             )
@@ -372,7 +373,7 @@ class Trainer:
         return torch.from_numpy(truth_matrix(self._targets(labels), len(self._position))).float()
 
     def _step(
-        self, batches: Mapping[int, Sequence[Example]], num_clips: int, loss_of: Loss, chance: Chance
+        self, batches: Mapping[int, Sequence[Example]], num_clips: int, loss_of: Loss, random_source: RandomSource
     ) -> tuple[float, int]:
         """One step on the batches of all shards: by the gradient of the mean loss over all their clips.
 
@@ -380,7 +381,7 @@ class Trainer:
             batches: of this process, by shard.
             num_clips: of all processes; where there is none, nothing is done.
             loss_of: gives the mean of a batch.
-            chance: of this training.
+            random_source: of this training.
 
         Returns:
             the sum of the clips' losses and how many of them were right, of all processes.
@@ -399,13 +400,15 @@ class Trainer:
             losses: list[Tensor] = []
             for shard in flight:
                 with self._fabric.no_backward_sync(self._module, enabled=shard != filled[-1]):
-                    mean_loss, is_right_B = self._batch_loss(batches[shard] or [stand_in], shard, loss_of, chance)
+                    mean_loss, is_right_B = self._batch_loss(
+                        batches[shard] or [stand_in], shard, loss_of, random_source
+                    )
                 losses.append(mean_loss * len(batches[shard]))
                 right.append(is_right_B[: len(batches[shard])])
             for shard, loss in zip(flight, losses, strict=True):
                 with self._fabric.no_backward_sync(self._module, enabled=shard != filled[-1]):
                     # the averaging divides by the number of processes; what is wanted is the mean over clips
-                    self._fabric.backward(loss * self._team.size / num_clips)
+                    self._fabric.backward(loss * self._process_group.size / num_clips)
             own_loss += sum(float(loss.detach()) for loss in losses)  # last: reading a number waits for the device
         self._fabric.clip_gradients(
             self._module,
@@ -416,17 +419,19 @@ class Trainer:
         self._optimizer.step()
         if self._averaged is not None:
             self._averaged.update_parameters(self._classifier)
-        total_loss, num_right = self._team.sum([own_loss, sum(int(is_right_B.sum()) for is_right_B in right)])
+        total_loss, num_right = self._process_group.sum([own_loss, sum(int(is_right_B.sum()) for is_right_B in right)])
         return float(total_loss), int(num_right)
 
-    def _batch_loss(self, batch: Sequence[Example], shard: int, loss_of: Loss, chance: Chance) -> tuple[Tensor, Tensor]:
+    def _batch_loss(
+        self, batch: Sequence[Example], shard: int, loss_of: Loss, random_source: RandomSource
+    ) -> tuple[Tensor, Tensor]:
         """The mean loss of the batch, and which of its clips are right."""
         steps, num_steps = pad_sequences([example.steps for example in batch])
         truth_BC = self._truth([example.label for example in batch])
-        rng = chance.generator(Purpose.MIXING, self.place.num_steps, shard)
+        rng = random_source.generator(Purpose.MIXING, self.position.num_steps, shard)
         steps, truth_BC = mix_clips(steps, num_steps, truth_BC, self._augment, rng)
         steps, num_steps = self._fabric.to_device((steps, num_steps))
-        torch.manual_seed(chance.torch_seed(Purpose.NETWORK, self.place.num_steps, shard))
+        torch.manual_seed(random_source.torch_seed(Purpose.NETWORK, self.position.num_steps, shard))
         logits_BC = self._forward(steps, num_steps)
         truth_BC = truth_BC.to(logits_BC.device, non_blocking=True)
         best_B1 = logits_BC.detach().argmax(dim=1, keepdim=True)
@@ -443,10 +448,10 @@ class Trainer:
 
 
 def averaged_weights(network: nn.Module, decay: float) -> AveragedModel:
-    """A copy of a network that follows it as the exponential moving average of its weights and batch norms' statistics.
+    """A copy of a network with the exponential moving average of its weights and of its batch norms' statistics.
 
-    After the n-th step ``min(decay, (1 + n) / (10 + n))`` of the average stays: a short run is not held back by weights
-    from before its first steps. (TensorFlow's ExponentialMovingAverage)
+    After the n-th step ``min(decay, (1 + n) / (10 + n))`` of the average stays, so that in a short run the weights
+    before the first steps have little influence. (TensorFlow's ExponentialMovingAverage)
     """
 
     moving_average: Any = get_ema_multi_avg_fn  # untyped
@@ -459,7 +464,7 @@ def averaged_weights(network: nn.Module, decay: float) -> AveragedModel:
 
 
 def warmup_cosine(num_warmup_steps: float, num_steps: int) -> Callable[[int], float]:
-    """The learning rate's factor at each step: a line up to 1, then half a cosine down to 0. (Loshchilov 2017)"""
+    """The factor of the learning rate at each step: linear up to 1, then half a cosine down to 0. (Loshchilov 2017)"""
 
     def factor(step: int) -> float:
         if step < num_warmup_steps:

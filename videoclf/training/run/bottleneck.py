@@ -1,4 +1,4 @@
-"""What a training run spent its time on, and what would make it shorter, in one line."""
+"""Describes in one line what limited the speed of a training run, and how to make it faster."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _MUCH_WAITING = 0.3
 
 
 def describe_bottleneck(records: Sequence[EpochRecord], *, is_frozen: bool, num_threads: int) -> str:
-    """One line.
+    """The description, in one line.
 
     Args:
-        records: one an epoch, at least one.
+        records: one per epoch, at least one.
         is_frozen: whether the network waits for a backbone's features, which are computed once, or for decoded frames.
         num_threads: videos decoded at once.
     """
@@ -32,7 +32,7 @@ def describe_bottleneck(records: Sequence[EpochRecord], *, is_frozen: bool, num_
             )
         if waiting > _MUCH_WAITING:
             return f"reading features {waiting:.0%}: put the cache ({option('cache')}) on a faster disk"
-        return f"training {1 - waiting:.0%}: features come as fast as they are learnt from"
+        return f"training {1 - waiting:.0%}: the network never waits for features"
     if waiting > _MUCH_WAITING:
         return (
             f"decoding {waiting:.0%}: try more {option('workers')} than {num_threads}, a lower "

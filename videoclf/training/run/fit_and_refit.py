@@ -1,4 +1,4 @@
-"""From an untrained network to a calibrated one: what a run and each fold of a cross-validation have in common."""
+"""Trains and calibrates a network: the common part of a run and of each fold of a cross-validation."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from videoclf.modeling.classifier import VideoClassifier
 from videoclf.recipe.header import Calibration
 from videoclf.recipe.training import Training
 from videoclf.training.loop.checkpoints import Checkpoints, State
-from videoclf.training.loop.position import AfterStep, Place, Spent
+from videoclf.training.loop.position import AfterStep, Position, Spent
 from videoclf.training.loop.trainer import Trainer
 from videoclf.training.run.interruption import Interrupted
 
 MakeTrainer = Callable[[], tuple[VideoClassifier, Trainer]]
-"""A network with its first weights, and its trainer; the same each time."""
+"""Creates a network with its initial weights, and its trainer; the same each time."""
 
 _OnEpoch = Callable[[Sequence[EpochRecord], bool, VideoClassifier], object]
 
 
 @dataclass(frozen=True)
-class Learned:
-    """A network that has been trained, and what its validation clips said of it."""
+class FitResult:
+    """A trained network, and its results on the validation clips."""
 
     classifier: VideoClassifier
     trainer: Trainer
     calibration: Calibration
     records: tuple[EpochRecord, ...]
-    """One an epoch that was validated."""
+    """One for each validated epoch."""
     kept: EpochRecord
     """The epoch whose weights were kept, or up to which the network was trained again."""
 
 
-def learn(
+def fit(
     make_trainer: MakeTrainer,
     parts: Split,
     settings: Training,
@@ -48,20 +48,20 @@ def learn(
     checkpoints: Checkpoints | None = None,
     *,
     is_watched: bool = True,
-) -> Learned:
-    """Train on the training part; choose epoch, temperature and threshold on the validation part; where the recipe says
-    so, train again on both. The test part is not looked at.
+) -> FitResult:
+    """Train on the training part; choose epoch, temperature and threshold on the validation part; if the recipe says
+    so, train again on both. The test part is not used.
 
     Args:
-        make_trainer: called once, and once more for a refit.
+        make_trainer: called once, and again for a refit.
         parts: the split.
         settings: the recipe's section.
-        on_begin: called once, before anything is trained, with the epoch that is trained first: not always 1.
-        on_epoch: called after each epoch that was validated with the records of all so far, whether its weights are to
-            be kept, and the network.
-        on_step: called after each step, of the refit too.
+        on_begin: called once before training, with the number of the first epoch (not always 1).
+        on_epoch: called after each validated epoch with all records so far, whether its weights are kept, and the
+            network.
+        on_step: called after each step, also of the refit.
         on_refit: called before the second training.
-        checkpoints: where to go on from, and where to keep how far it came.
+        checkpoints: where progress is stored, and from which training continues.
         is_watched: see `Trainer.epochs`.
 
     Raises:
@@ -69,25 +69,25 @@ def learn(
         TrainingDivergedError: the loss is no longer a number.
         Interrupted: after a checkpoint was written.
     """
-    lesson = _Lesson(make_trainer, settings, checkpoints, on_step)
+    current = _Fit(make_trainer, settings, checkpoints, on_step)
     if checkpoints is not None and (state := checkpoints.load([*parts.train, *parts.validation])) is not None:
-        lesson.restore(state)
+        current.restore(state)
     try:
-        if lesson.calibration is None:
-            on_begin(lesson.epoch)
-            lesson.first(parts, on_epoch, is_watched=is_watched)
+        if current.calibration is None:
+            on_begin(current.epoch)
+            current.first(parts, on_epoch, is_watched=is_watched)
         if settings.refit:
             on_refit()
-            lesson.again(parts)
+            current.again(parts)
     except Interrupted:
-        lesson.keep()
+        current.keep()
         raise
-    lesson.keep()  # what comes after it may be interrupted too
-    return lesson.learned()
+    current.keep()  # what comes after it may be interrupted too
+    return current.result()
 
 
-class _Lesson:
-    """One call of `learn`: what it has so far, to be kept and brought back.
+class _Fit:
+    """One call of `fit`: what it has so far, to be kept and brought back.
 
     Attributes:
         calibration: what validation chose; None until the first training is over.
@@ -109,7 +109,7 @@ class _Lesson:
     @property
     def epoch(self) -> int:
         """Where it is."""
-        return self._trainer.place.epoch
+        return self._trainer.position.epoch
 
     def first(self, parts: Split, on_epoch: _OnEpoch, *, is_watched: bool) -> None:
         """Train, keep the best epoch, calibrate."""
@@ -132,11 +132,11 @@ class _Lesson:
         """Train on the validation clips too."""
         self._trainer.refit([*parts.train, *parts.validation], self._kept_epoch)
 
-    def learned(self) -> Learned:
+    def result(self) -> FitResult:
         """What came of it."""
         assert self.calibration is not None  # `first` gave it
         [kept] = [record for record in self._records if record.epoch == self._kept_epoch]
-        return Learned(self._classifier, self._trainer, self.calibration, tuple(self._records), kept)
+        return FitResult(self._classifier, self._trainer, self.calibration, tuple(self._records), kept)
 
     def state(self) -> State:
         """All of it, as tensors and primitives."""
@@ -164,9 +164,9 @@ class _Lesson:
         self._classifier, self._trainer = self._make_trainer()
         self._trainer.after_step = self._after_step
 
-    def _after_step(self, place: Place, spent: Spent) -> None:
+    def _after_step(self, position: Position, spent: Spent) -> None:
         self._checkpoint()
-        self._on_step(place, spent)
+        self._on_step(position, spent)
 
     def _checkpoint(self) -> None:
         if self._checkpoints is not None:

@@ -1,4 +1,4 @@
-"""The folder of a training run: what lies in it, and whether a run may begin, or go on, there."""
+"""The folder of a training run: its contents, and whether a run may start or continue there."""
 
 from __future__ import annotations
 
@@ -28,28 +28,29 @@ _END = "report.html"
 _MAX_KEYS = 5
 """That a message names."""
 TENSORBOARD_FOLDER = "tensorboard"
-"""Of a run's folder, where curves for TensorBoard are asked for."""
+"""Name of the folder for TensorBoard's files in a run's folder."""
 _FILES = (*_BEGIN, "log.csv", "model.safetensors", "predictions.jsonl", "metrics.json", _END)
 
 
 EvaluatedOn = Literal["test", "validation", "training"]
-"""``training``: the validation part too, where the network was trained again on it: no figure for new videos."""
+"""``training``: the network was finally trained on these clips too (validation, after a refit): no figure for new
+videos."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a training run leaves."""
+    """The results of a training run."""
 
     folder: Path
     model_path: Path
     metrics: Metrics
-    """Of the test part or, where the split has none, of the validation part."""
+    """Figures of the test part or, if the split has none, of the validation part."""
     evaluated_on: EvaluatedOn
-    """The part that the metrics are of."""
+    """The part that the metrics refer to."""
     num_unreadable: int
-    """Clips of any part that could not be read."""
+    """Number of clips of any part that could not be read."""
     peak_memory_bytes: int
-    """While it was trained: of the (first) GPU, or of the (first) process."""
+    """Peak memory during training: of the (first) GPU, or of the (first) process."""
 
     @property
     def judged_on(self) -> EvaluatedOn:
@@ -58,37 +59,37 @@ class Run:
 
 
 class RunFolder:
-    """One run's folder.
+    """The folder of one run.
 
     Args:
         path: need not exist.
 
     Raises:
-        RunFolderUnusableError: it holds a cross-validation.
+        RunFolderUnusableError: it contains a cross-validation.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         if (path / "crossval.json").exists():
             raise RunFolderUnusableError(
-                "holds a cross-validation", source=path, hint=f"choose another {option('out')}"
+                "contains a cross-validation", source=path, hint=f"choose another {option('out')}"
             )
 
     @property
     def has_begun(self) -> bool:
-        """Whether it holds a run, finished or not."""
+        """Whether it contains a run, finished or not."""
         return has_checkpoint(self.path) or any((self.path / name).exists() for name in _FILES)
 
     @property
     def is_finished(self) -> bool:
-        """Whether it holds a run that has come to its end."""
+        """Whether it contains a finished run."""
         return (self.path / _END).exists()
 
     def refuse_to_replace(self) -> None:
-        """A run that was not asked to go on, or to be replaced, is left alone.
+        """Refuse an existing run that should be neither resumed nor replaced.
 
         Raises:
-            RunFolderUnusableError: there is one.
+            RunFolderUnusableError: there is a run.
         """
         if self.is_finished:
             raise RunFolderUnusableError(
@@ -98,13 +99,13 @@ class RunFolder:
             )
         if self.has_begun:
             raise RunFolderUnusableError(
-                "holds a run that is not finished",
+                "contains an unfinished run",
                 source=self.path,
-                hint=f"{option('resume')} goes on with it, {option('overwrite')} replaces it",
+                hint=f"{option('resume')} continues it, {option('overwrite')} replaces it",
             )
 
     def begin(self, recipe: Recipe, parts: Split, first_weights: str, group_regex: str | None = None) -> None:
-        """Write what a run is about; all of an older run goes before anything of this one comes: never a mixture.
+        """Write the description of a new run. All files of an older run are removed first, so that they never mix.
 
         Raises:
             RunFolderUnusableError: the folder cannot be written.
@@ -118,42 +119,42 @@ class RunFolder:
         write_atomically(self.path / "split.json", _split_json(parts, first_weights, group_regex).encode())
 
     def recipe(self, asked: Recipe | None, notice: Callable[[str], None]) -> Recipe:
-        """Of the run that is to go on: it wins over what is asked for, with a notice. A finished run does not go on:
-        who asks for another recipe does not want what is there.
+        """The recipe of the run to resume. It is used even if another recipe is requested, with a notice. For a
+        finished run another recipe is an error, because the existing result is not what was requested.
 
         Raises:
-            RunFolderUnusableError: the run is finished, and another recipe is asked for.
-            RecipeInvalidError: the file is not there, or no recipe.
+            RunFolderUnusableError: the run is finished, and another recipe is requested.
+            RecipeInvalidError: the file does not exist, or is not a recipe.
         """
         path = self.path / "recipe.toml"
         recipe = load_recipe(path)
         differing = _differing_keys(recipe, asked) if asked is not None else ""
         if differing and self.is_finished:
             raise RunFolderUnusableError(
-                f"the run is finished, and by another recipe than is asked for now ({differing})",
+                f"the run is finished, but with another recipe than the one requested now ({differing})",
                 source=self.path,
                 hint=f"choose another {option('out')}, or replace the run with {option('overwrite')}",
             )
         if differing:
-            notice(f"{path}: the run goes on by its own recipe, not by the one asked for now ({differing})")
+            notice(f"{path}: the run continues with its own recipe, not with the one requested now ({differing})")
         return recipe
 
     def check(self, parts: Split, first_weights: str) -> None:
-        """A run can go on with the clips and the weights it began with.
+        """Check that clips and initial weights are those with which the run started.
 
         Args:
-            parts: the clips, as they are labelled now.
+            parts: the clips with their present labels.
             first_weights: see `identify_first_weights`.
 
         Raises:
-            RunFolderUnusableError: they are others.
+            RunFolderUnusableError: they differ.
         """
         path = self.path / "split.json"
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunFolderUnusableError(
-                f"cannot be read ({error})", source=path, hint=f"start anew with {option('overwrite')}"
+                f"cannot be read ({error})", source=path, hint=f"start again with {option('overwrite')}"
             ) from error
         asked = json.loads(_split_json(parts, first_weights, None))
         for tree in (known, asked):  # how groups were found matters only for which clips stand where
@@ -161,20 +162,20 @@ class RunFolder:
                 tree.pop("group_pattern", None)
         if isinstance(known, dict) and known.get("first_weights") != asked["first_weights"]:
             raise RunFolderUnusableError(
-                "the run began from other weights than are given now",
+                "the run started from other weights than those given now",
                 source=path,
-                hint=f"give the same {option('init')} (and the same file) as then, or start anew with "
+                hint=f"give the same {option('init')} (and the same file) as before, or start anew with "
                 f"{option('overwrite')}",
             )
         if known != asked:
             raise RunFolderUnusableError(
-                "the run began with other clips or labels, or another split, than are given now",
+                "the run started with other clips or labels, or another split, than those given now",
                 source=path,
-                hint=f"give the same, from the same folder, or start anew with {option('overwrite')}",
+                hint=f"give the same, from the same folder, or start again with {option('overwrite')}",
             )
 
     def read_run(self) -> Run:
-        """What a finished run left.
+        """Read the results of a finished run.
 
         Raises:
             RunFolderUnusableError: its figures cannot be read.
@@ -194,7 +195,7 @@ class RunFolder:
             )
         except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
             raise RunFolderUnusableError(
-                f"cannot be read ({type(error).__name__})", source=path, hint="see the model itself"
+                f"cannot be read ({type(error).__name__})", source=path, hint="use the model itself"
             ) from error
 
 

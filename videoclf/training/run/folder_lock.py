@@ -1,4 +1,4 @@
-"""One training at a time in a folder: of two, one would leave its recipe beside the weights of the other."""
+"""Allows only one training at a time in a folder: two could leave the recipe of one beside the weights of the other."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ T = TypeVar("T")
 
 
 def alone_in_out(work: Callable[P, T]) -> Callable[P, T]:
-    """Of a function with the keyword arguments ``out`` and ``progress``: no other such work goes on in that folder.
+    """Decorate a function with the keyword arguments ``out`` and ``progress``: only one such call works in a folder at
+    a time.
 
-    Of several processes that train one network the first holds the folder, for all. A folder that cannot be written is
-    left to the function, which may only want to read it, or says so.
+    Of several processes that train one network, the first one locks the folder for all. A folder that cannot be written
+    is left to the function, which may only read it, or reports the error.
     """
 
     @functools.wraps(work)
@@ -43,18 +44,18 @@ def alone_in_out(work: Callable[P, T]) -> Callable[P, T]:
 
 @contextmanager
 def alone_in(folder: Path, notice: Callable[[str], object]) -> Iterator[None]:
-    """Keep other trainings out of a folder, which is made if it is not there, and removed again if it stays empty.
+    """Lock a folder against other trainings. It is created if it does not exist, and removed again if it stays empty.
 
-    The system's own lock (flock) is held on a file in it: it goes with the process that holds it, however that ends,
-    and a file that stays behind locks nothing. It works over NFS, too. (filelock, which torch brings along, says only
-    that somebody has the lock, not which process.)
+    The lock (flock of the operating system) is on a file in the folder: it ends with its process, however that ends,
+    and a file that stays behind locks nothing. It works over NFS too. (filelock, which torch installs, only says that
+    the lock is taken, not by which process.)
 
     Args:
-        folder: of a run or a cross-validation.
+        folder: the folder of a run or a cross-validation.
         notice: told where the file system has no locks; the training then goes on without.
 
     Raises:
-        RunFolderUnusableError: another training is at work there; the folder cannot be made or written.
+        RunFolderUnusableError: another training works there, or the folder cannot be created or written.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     prepare_folder(folder)
@@ -93,12 +94,15 @@ def _acquire(folder: Path, notice: Callable[[str], object]) -> int:
             holder = _read_holder(descriptor)
             os.close(descriptor)
             raise RunFolderUnusableError(
-                f"another training is at work here ({holder})",
+                f"another training is already working here ({holder})",
                 source=folder,
-                hint=f"wait for its end, or choose another {option('out')}",
+                hint=f"wait until it ends, or choose another {option('out')}",
             ) from error
         except OSError as error:
-            notice(f"{folder}: its file system has no locks ({error.strerror}); do not start a second training here")
+            notice(
+                f"{folder}: its file system does not support locks ({error.strerror}); "
+                "do not start a second training here"
+            )
         if _is_still_at(path, descriptor):
             break
         os.close(descriptor)  # who held the lock has just removed the file
@@ -120,4 +124,4 @@ def _read_holder(descriptor: int) -> str:
         text = os.pread(descriptor, 200, 0).decode("utf-8", "replace")
     except OSError:
         text = ""
-    return printable(one_line(text)).removesuffix(f" on {platform.node()}") or "a process that has just begun"
+    return printable(one_line(text)).removesuffix(f" on {platform.node()}") or "a process that has just started"

@@ -1,4 +1,4 @@
-"""From what a caller names to the recipe and the network that training, or extraction, starts with."""
+"""Resolves the recipe and the network with which training, or extraction, starts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def choose_recipe(
     overrides: Sequence[str],
     notice: Callable[[str], object] = lambda _text: None,
 ) -> Recipe:
-    """The recipe named, the one of the model to start from, or the default one, with overrides applied.
+    """The named recipe, that of the model to start from, or the default one, with overrides applied.
 
     Args:
         recipe: a name, a file, or the recipe itself.
@@ -39,8 +39,8 @@ def choose_recipe(
         notice: gets one line where the user's file or overrides use keys of older versions.
 
     Raises:
-        RecipeInvalidError: no such recipe, or overrides that it does not take.
-        ModelFileInvalidError: no such model.
+        RecipeInvalidError: there is no such recipe, or overrides are invalid.
+        ModelFileInvalidError: there is no such model.
     """
     if isinstance(overrides, str):
         raise TypeError(f"overrides must be a list of KEY=VALUE, got the single {overrides!r}")
@@ -48,8 +48,8 @@ def choose_recipe(
         return parse_recipe(recipe.model_dump(), list(overrides), source="the recipe", notice=notice)
     if init is not None and any(override.startswith("backbone.weights") for override in overrides):
         raise RecipeInvalidError(
-            f"{option('init')} and {option('set', 'backbone.weights=...')} both say where weights come from",
-            hint="give one of them",
+            f"{option('init')} and {option('set', 'backbone.weights=...')} both choose initial weights",
+            hint="use only one of them",
         )
     if recipe is None and init is not None:
         if str(init) in downloadable_names():
@@ -62,27 +62,27 @@ def choose_recipe(
 
 
 def with_custom_backbone(recipe: Recipe, backbone: Backbone) -> Recipe:
-    """The recipe, with a backbone of the caller's own in place of the one that it names."""
+    """The recipe with a custom backbone instead of the one that it names."""
     tree = recipe.model_dump()
     stride = getattr(backbone, "temporal_stride", 1)
     tree["backbone"].update(name="custom", weights="none", temporal_stride=stride)
-    return parse_recipe(tree, [], source="the recipe with the backbone passed in")
+    return parse_recipe(tree, [], source="the recipe with the given backbone")
 
 
 def build_network(
     recipe: Recipe, num_classes: int, init: str | Path | None = None, backbone: Backbone | None = None
 ) -> VideoClassifier:
-    """The network with the weights that training starts from; random ones come from the recipe's seed.
+    """Build the network with its initial weights; random ones come from the recipe's seed.
 
     Args:
         recipe: describes it.
         num_classes: C.
-        init: a model whose backbone and temporal weights are taken over.
-        backbone: a user's own, with its weights; a copy is used.
+        init: a model whose backbone and temporal weights are copied.
+        backbone: a custom one, with its weights; a copy is used.
 
     Raises:
-        RecipeInvalidError: images of a size that the backbone does not take.
-        WeightsUnavailableError, ModelFileInvalidError: weights that cannot be had.
+        RecipeInvalidError: the backbone does not accept the recipe's image size.
+        WeightsUnavailableError, ModelFileInvalidError: the weights cannot be loaded.
     """
     check_input_size(recipe)
     torch.manual_seed(recipe.training.seed)
@@ -96,7 +96,7 @@ def build_network(
 
 
 def first_weights_file(recipe: Recipe, init: str | Path | None) -> Path | None:
-    """Of the weights that training starts from; None where they are downloaded, or where there are none."""
+    """The file of the initial weights; None if they are downloaded, or if there are none."""
     if init is not None:
         return None if str(init) in downloadable_names() else find_model(init)
     weights = recipe.backbone.weights
@@ -105,7 +105,7 @@ def first_weights_file(recipe: Recipe, init: str | Path | None) -> Path | None:
 
 
 def identify_first_weights(recipe: Recipe, init: str | Path | None) -> str:
-    """Text by which weights that training starts from are known again: of a file its content, or else the name."""
+    """Text that identifies the initial weights: for a file by its content, otherwise by the name."""
     path = first_weights_file(recipe, init)
     if path is None or (init is None and recipe.backbone.weights in model_names()):
         return str(init or recipe.backbone.weights)
@@ -118,7 +118,7 @@ def inherited_clips(recipe: Recipe, init: str | Path | None) -> frozenset[str]:
 
     Raises:
         ModelFileInvalidError: the model to start from is damaged.
-        WeightsUnavailableError: the file of weights is.
+        WeightsUnavailableError: the file of weights is damaged.
     """
     path = first_weights_file(recipe, init)
     if path is None:
@@ -134,18 +134,16 @@ def inherited_clips(recipe: Recipe, init: str | Path | None) -> frozenset[str]:
 def choose_cache(
     chosen: FeatureCache | str | Path | None, recipe: Recipe, notice: Callable[[str], None]
 ) -> FeatureCache | None:
-    """The cache that a run uses: none where none is of use, is wanted, or would know features again.
+    """The cache that a run uses; None if it is not useful, not wanted, or cannot recognize features.
 
     Args:
         chosen: a cache, its folder, ``auto`` for the default folder, or None.
-        recipe: whose backbone makes the features.
+        recipe: its backbone computes the features.
         notice: is told why there is none, where one was wanted.
     """
     if not recipe.backbone.frozen:
         if chosen not in {None, "auto"}:
-            notice(
-                f"{option('cache')}: is not used: the backbone is trained here, so its features change with every step"
-            )
+            notice(f"{option('cache')}: not used: the backbone is trained here, so its features change with every step")
         return None
     if chosen is None or isinstance(chosen, FeatureCache):
         cache = chosen
@@ -155,12 +153,12 @@ def choose_cache(
         try:
             cache = FeatureCache()
         except RunFolderUnusableError as error:
-            notice(f"{error}. Until then, they are kept for this run alone")
+            notice(f"{error}. Until then, features are kept for this run only")
             return None
     if cache is not None and recipe.backbone.name == "custom":
         notice(
-            "features: kept for this run alone: the backbone is your own, and nothing tells whether its code is the "
-            "same the next time"
+            "features are kept for this run only, because the backbone is custom: its code may be different the "
+            "next time"
         )
         return None
     return cache

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a network is trained: not in the middle of a step, but between two clips."""
+"""Handles Ctrl-C and SIGTERM during training: they take effect between two clips, not in the middle of a step."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A run was asked to stop, and has kept where it was; its text is one line meant for people."""
+    """A run was asked to stop, and has saved its progress. The text is one line for the user."""
 
     def __init__(self, signal_number: int) -> None:
-        super().__init__(f"interrupted; what was done is kept: the same command with {option('resume')} goes on")
+        super().__init__(f"interrupted; progress is saved: the same command with {option('resume')} continues")
         self.exit_code = 128 + signal_number
 
 
@@ -29,8 +29,8 @@ class Interrupted(KeyboardInterrupt):
 def interruptible(
     notice: Callable[[str], None], also: Callable[[], object] = lambda: None
 ) -> Iterator[Callable[[], None]]:
-    """Within it, a signal is remembered, and raised as `Interrupted` by the next call of what it gives; a second one
-    does what it would have done before. In other threads than the main one, signals are left alone.
+    """A context that yields a function: after a signal, its next call raises `Interrupted`. A second signal has its
+    usual effect. In other threads than the main one, signals are not handled.
 
     Args:
         notice: is told that the run is going to stop.
@@ -54,7 +54,7 @@ def interruptible(
             return
         received.append(number)
         also()
-        notice("stopping after this clip; once more stops at once")
+        notice("stopping after this clip; repeat to stop immediately")
 
     for number in before:
         signal.signal(number, remember)
@@ -66,11 +66,11 @@ def interruptible(
 
 
 class InterruptibleProgress:
-    """Hands everything on, and looks for a signal after each clip.
+    """Passes everything on, and checks for a signal after each clip.
 
     Args:
         progress: is told.
-        check: raises what is to end the run.
+        check: raises the exception that ends the run.
     """
 
     def __init__(self, progress: Progress, check: Callable[[], None]) -> None:
@@ -78,22 +78,22 @@ class InterruptibleProgress:
         self._check = check
 
     def stage(self, name: str, total: int) -> None:
-        """Hands it on."""
+        """Pass it on."""
         self._progress.stage(name, total)
 
     def advance(self) -> None:
-        """Hands it on, and looks for a signal."""
+        """Pass it on, and check for a signal."""
         self._progress.advance()
         self._check()
 
     def step(self, *, loss: float, top1: float, waiting_share: float) -> None:
-        """Hands it on."""
+        """Pass it on."""
         self._progress.step(loss=loss, top1=top1, waiting_share=waiting_share)
 
     def epoch(self, record: EpochRecord, *, is_best: bool) -> None:
-        """Hands it on."""
+        """Pass it on."""
         self._progress.epoch(record, is_best=is_best)
 
     def notice(self, text: str) -> None:
-        """Hands it on."""
+        """Pass it on."""
         self._progress.notice(text)

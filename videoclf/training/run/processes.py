@@ -1,6 +1,6 @@
-"""One process a device: started here, or by torchrun; a signal, an error and the progress of any reach the caller.
+"""Runs one process per device, started here or by torchrun. Signals, errors and progress of each reach the caller.
 
-Lightning Fabric starts the processes and averages gradients; here is what it leaves open.
+Lightning Fabric starts the processes and averages gradients; this module does the rest.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from videoclf.epoch_record import EpochRecord
 from videoclf.errors import DeviceUnavailableError, ProcessLostError, UsageInvalidError, VideoclfError, error_from_plain
 from videoclf.option_names import option
 from videoclf.progress import Progress, SilentProgress
-from videoclf.training.loop.collectives import team_of
+from videoclf.training.loop.collectives import process_group_of
 from videoclf.training.run.interruption import Interrupted
 
 T = TypeVar("T")
@@ -32,13 +32,13 @@ Precision = Literal["32", "bf16", "16"]
 """Bits of the computation; weights stay in 32."""
 
 FabricPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
-"""As Lightning Fabric names it, and older versions of ours did."""
+"""Lightning Fabric's names, which older versions of videoclf used too."""
 
 _FABRIC: dict[Precision, FabricPrecision] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 Work = Callable[[Fabric, Progress, Callable[[], None]], T]
-"""What each process does: with its Fabric, an progress to be told, and what to call after each clip, which raises what
-is to end it. Can be pickled."""
+"""The work of each process. Its arguments are its Fabric, the progress, and a function to call after each clip, which
+raises the exception that ends the work. It can be pickled."""
 
 _END: tuple[str, dict[str, Any]] = ("end", {})
 
@@ -61,15 +61,16 @@ def fabric_precision(precision: Precision | FabricPrecision) -> FabricPrecision:
 
 
 def make_fabric(device: torch.device, precision: FabricPrecision, num_devices: int = 1) -> Fabric:
-    """One process a device, each computing so; under torchrun, as many as that has started.
+    """Create a Fabric with one process per device and this precision; under torchrun, with as many as torchrun has
+    started.
 
     Raises:
-        UsageInvalidError: not even one device.
-        DeviceUnavailableError: there are not so many devices, or cores.
+        UsageInvalidError: the number of devices is below 1.
+        DeviceUnavailableError: there are fewer devices, or cores.
     """
     if num_devices < 1:
         raise UsageInvalidError(
-            "a training takes one at least", source=option("devices", num_devices), hint="ask for 1 or more"
+            "training needs at least one device", source=option("devices", num_devices), hint="use 1 or more"
         )
     if _is_under_torchrun():
         per_node = int(os.environ["LOCAL_WORLD_SIZE"])
@@ -85,37 +86,37 @@ def make_fabric(device: torch.device, precision: FabricPrecision, num_devices: i
         raise DeviceUnavailableError(
             f"this machine has {num_gpus} GPUs",
             source=option("devices", num_devices),
-            hint=f"ask for {num_gpus} at most",
+            hint=f"use at most {num_gpus}",
         )
     num_cores = max(os.cpu_count() or 1, 2)  # two can be tried anywhere
     if device.type == "cpu" and num_devices > num_cores:
         raise DeviceUnavailableError(
-            f"processes on the CPU take a core each, and there are {num_cores}",
+            f"each process on the CPU needs a core, and there are {num_cores}",
             source=option("devices", num_devices),
-            hint=f"ask for {num_cores} at most",
+            hint=f"use at most {num_cores}",
         )
     return Fabric(accelerator=device.type, devices=num_devices, strategy="ddp_spawn", precision=precision)
 
 
 def is_first_process() -> bool:
-    """Whether this one speaks for all, as far as is known before they have met."""
+    """Whether this is the first process, as far as is known before processes are connected."""
     return int(os.environ.get("RANK", "0")) == 0 if _is_under_torchrun() else True
 
 
 def in_processes(
     work: Work[T], fabric: Fabric, progress: Progress, check: Callable[[], None], stop: Callable[[Event], object]
 ) -> T:
-    """What the first process's work gives.
+    """Run the work in all processes, and return the result of the first one.
 
     Args:
-        work: done by all.
+        work: done by all processes.
         fabric: from `make_fabric`, not launched yet.
         progress: is told of the first process's progress, and of what any of them has to say.
-        check: raises, if this process was asked to stop.
-        stop: is given an event that it is to set once this process is asked to stop.
+        check: raises if this process was asked to stop.
+        stop: receives an event, which it must set when this process is asked to stop.
 
     Raises:
-        VideoclfError: what the work raised in any of them.
+        VideoclfError: the work raised it in one of them.
         ProcessLostError: one of them was killed.
         Interrupted: they were asked to stop.
     """
@@ -140,7 +141,7 @@ def in_processes(
             raise failures[0] from None
         if isinstance(error, ProcessExitedException):
             raise ProcessLostError(
-                f"training process {error.error_index} ended without a message ({error}), perhaps out of memory",
+                f"training process {error.error_index} ended without a message ({error}), possibly out of memory",
                 hint=f"lower training.batch_size or {option('devices')}; {option('resume')} continues",
             ) from error
         raise
@@ -150,11 +151,11 @@ def in_processes(
 
 
 def from_first(fabric: Fabric, make: Callable[[], T]) -> T:
-    """What the first process makes, for all of them; called in every process that a Fabric was launched in."""
+    """Compute a value in the first process and return it in all; called in every process of a launched Fabric."""
     if not _is_under_torchrun():
         return make()
-    team = team_of(fabric)
-    return team.gather(make() if team.rank == 0 else None)[0]  # type: ignore[return-value]  # the first is never None
+    process_group = process_group_of(fabric)
+    return process_group.gather(make() if process_group.rank == 0 else None)[0]  # type: ignore[return-value]  # the first is never None
 
 
 def _is_under_torchrun() -> bool:

@@ -1,4 +1,4 @@
-"""A whole training run: data in, a folder out that holds the model, its figures and a report."""
+"""A complete training run: from a dataset to a folder with the model, its figures and a report."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ from videoclf.training.run.processes import (
     is_first_process,
     make_fabric,
 )
-from videoclf.training.run.worker import Job, Outcome, do_job
+from videoclf.training.run.worker import Outcome, TrainingTask, run_task
 
 
 @accepts_first_keywords(group_pattern="group_regex", num_threads="workers", place="device_map", observer="progress")
@@ -91,7 +91,7 @@ def train(
     allow_leaks: bool = False,
     progress: ProgressLike = None,
 ) -> Run:
-    """Train a classifier on labelled clips; the best epoch by validation is kept, calibrated and tested once.
+    """Train a classifier on labelled clips. The best epoch by validation is kept, calibrated and tested once.
 
     Args:
         data: a folder ``CLASS/clip.avi`` or a list of ``path,label``; see `videoclf.data.dataset.load_dataset`.
@@ -99,47 +99,47 @@ def train(
             ``split.json``, ``predictions.jsonl``.
         recipe: a zoo name, a TOML file or a `Recipe`; by default the one of ``init``, or ``mobilenet_v2-gru``.
         overrides: ``section.key=value`` changes to it.
-        init: a model file or name whose backbone and temporal weights are the start; the head is new.
-        backbone: a network of your own in place of the one that the recipe names, with the weights it has: a
-            `FrameBackbone` around any 2D network, or a `ClipBackbone` around a 3D one. The model file then names it
-            ``custom``, and `videoclf.load` wants one of the same make.
+        init: a model file or name whose backbone and temporal weights are the initial weights; the head is new.
+        backbone: a custom network with its weights, instead of the one that the recipe names: a `FrameBackbone` around
+            any 2D network, or a `ClipBackbone` around a 3D one. The model file then names it ``custom``, and
+            `videoclf.load` needs one with the same architecture.
         split: see `videoclf.data.splits.make_split`.
-        split_files: folder of the official lists, where they do not lie beside the clips.
+        split_files: folder of the official lists, if they are not beside the clips.
         group_regex: regular expression for groups in file names.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
         device_map: in place of a device, which part of the network lies on which, such as
             ``backbone[:7]=cuda:0,backbone[7:]=cuda:1,temporal=cuda:1,head=cuda:1``; see
             `videoclf.modeling.device_map.parse_device_map`.
-        num_devices: processes that train together, each on a GPU, or on a share of the CPU, of its own. Under
-            torchrun, its processes do.
+        num_devices: number of processes that train together, each on its own GPU or its own share of the CPU. Under
+            torchrun, its processes are used.
         precision: of the computation: ``32``, ``bf16`` or ``16``; Lightning Fabric's names are accepted too.
         workers: videos decoded at once.
-        reading: who decodes, and how.
+        reading: decoder, frame selection, isolation and limits.
         feature_cache: where a frozen backbone's features are kept from run to run: a cache, a folder, ``auto`` for
-            `videoclf.data.feature_cache.default_cache_folder`; None keeps them for this run alone.
+            `videoclf.data.feature_cache.default_cache_folder`; None keeps them for this run only.
         overwrite: whether a run that is already in ``out`` may be replaced.
-        resume: go on with the run in ``out``, by its own recipe, from its last checkpoint; the same weights come out as
-            of a run that was never interrupted (to the bit, with as many threads and in the same precision). Of a run
-            that is finished, what it left is returned, unless other things are asked for now; where there is none, one
-            is started.
-        checkpoint_seconds: how often it is written down how far the run is.
+        resume: continue the run in ``out`` with its own recipe, from its last checkpoint. The weights are the same as
+            those of a run that was never interrupted (to the bit, with the same number of threads and precision). For a
+            finished run its results are returned, unless something else is requested now; if there is no run, one is
+            started.
+        checkpoint_seconds: time between two checkpoints.
         max_unreadable: the share of the clips that may be unreadable (ten clips may in any case).
-        allow_leaks: whether to go on, with a notice, where a group, or a clip and its copy, stands on two sides of the
-            split. Copies that were encoded anew, cut or mirrored are looked for among up to 1,000 clips.
+        allow_leaks: whether to continue, with a notice, if a group, or a clip and its copy, is on two sides of the
+            split. Copies that were re-encoded, cut or mirrored are searched for among up to 1,000 clips.
         progress: is told of the progress.
 
     Raises:
-        RunFolderUnusableError: another training is at work in ``out``, or it holds a run that is not to be gone on
-            with.
-        SplitLeaksError: the split leaks, and ``allow_leaks`` was not said.
-        VideoclfError: a recipe, dataset, model file, weights, device or folder that cannot be used. The best model
-            so far stays in ``out``.
+        RunFolderUnusableError: another training works in ``out``, or it contains a run that may not be resumed or
+            replaced.
+        SplitLeaksError: the split leaks, and ``allow_leaks`` is not set.
+        VideoclfError: a recipe, dataset, model file, weights, device or folder cannot be used. The best model so far
+            stays in ``out``.
     """
     outer = as_progress(progress) if is_first_process() else SilentProgress()
     folder = RunFolder(Path(out))
     if resume and overwrite:
         raise UsageInvalidError(
-            f"{option('resume')} and {option('overwrite')} exclude each other", hint="give one of them"
+            f"{option('resume')} and {option('overwrite')} exclude each other", hint="use only one of them"
         )
     if not (resume or overwrite):
         folder.refuse_to_replace()
@@ -167,9 +167,9 @@ def train(
     fabric = make_fabric(placement.first, bits, num_devices)
     if device_map is not None and fabric.world_size > 1:
         raise UsageInvalidError(
-            "the parts of one network work in one process",
+            "the parts of one network run in one process",
             source=option("device_map"),
-            hint=f"leave {option('devices')} and torchrun out",
+            hint=f"omit {option('devices')} and torchrun",
         )
     dataset = load_dataset(data, group_regex=group_regex)
     parts = make_split(dataset, split, split_files=split_files)
@@ -179,7 +179,7 @@ def train(
     for line in [*dataset.warnings, parts.describe(), *parts.warnings, *joined]:
         outer.notice(line)
     header = _header(Path(out), settings, dataset)
-    job = Job(
+    task = TrainingTask(
         recipe=settings, header=header, parts=parts, group_regex=group_regex, folder=folder.path,
         is_resumed=is_resumed, init=init, inherited_clips=inherited_clips(settings, init),
         backbone=backbone, device_map=device_map, feature_cache=feature_cache,
@@ -200,39 +200,41 @@ def train(
                 allow_leaks=allow_leaks, how_to_group=option("group_regex"),
                 check_command=check_command(dataset, parts),
             )  # fmt: skip
-        outcome = in_processes(partial(do_job, job), fabric, outer, check, children.append)
+        outcome = in_processes(partial(run_task, task), fabric, outer, check, children.append)
         trained_on = [clip for clip in parts.train if clip not in outcome.unreadable]
         for label in sorted(set(header.labels) - set(label_names(trained_on, settings.training.objective))):
             outer.notice(f"class {label!r}: none of its clips could be read for training; the model will not know it")
-        return from_first(fabric, lambda: _judge(job, outcome, device, workers, watcher, source=str(data)))
+        return from_first(fabric, lambda: _evaluate(task, outcome, device, workers, watcher, source=str(data)))
 
 
-def _judge(job: Job, outcome: Outcome, device: str, num_threads: int, watcher: Progress, *, source: str) -> Run:
+def _evaluate(
+    task: TrainingTask, outcome: Outcome, device: str, num_threads: int, watcher: Progress, *, source: str
+) -> Run:
     """Read the test part once (of a split without one, the validation part again, which a refit has learnt from), as a
     user of the finished model would see it, and write all that a run leaves."""
-    folder, parts = job.folder, job.parts
+    folder, parts = task.folder, task.parts
     model_path = folder / "model.safetensors"
-    classifier, header = open_model(model_path, backbone=copy.deepcopy(job.backbone))
-    evaluated_on: EvaluatedOn = "test" if parts.test else "training" if job.recipe.training.refit else "validation"
+    classifier, header = open_model(model_path, backbone=copy.deepcopy(task.backbone))
+    evaluated_on: EvaluatedOn = "test" if parts.test else "training" if task.recipe.training.refit else "validation"
     if evaluated_on == "training":
         watcher.notice(
             "without a test part, the figures are of clips that the network was trained on in the end, and say nothing "
             "of new videos; before it was trained again with the validation clips, "
-            f"{outcome.kept.validation_top1:.3f} of them were right"
+            f"{outcome.kept.validation_top1:.3f} of them were correct"
         )
-    judging = parts.test or parts.validation
-    watcher.stage(evaluated_on, len(judging))
-    model = Model(TorchEngine(classifier, header.recipe, device, device_map=job.device_map), header)
+    evaluated = parts.test or parts.validation
+    watcher.stage(evaluated_on, len(evaluated))
+    model = Model(TorchEngine(classifier, header.recipe, device, device_map=task.device_map), header)
     outcomes = []
-    for each in model.predict_many([clip.path for clip in judging], workers=num_threads, reading=job.reading):
+    for each in model.predict_many([clip.path for clip in evaluated], workers=num_threads, reading=task.reading):
         outcomes.append(each)
         if isinstance(each, Failure):
             watcher.notice(each.error.message)
         watcher.advance()
-    metrics = metrics_of(outcomes, judging, header.labels, header.objective)
+    metrics = metrics_of(outcomes, evaluated, header.labels, header.objective)
     figures = {f"{evaluated_on}_top1": metrics.top1, f"{evaluated_on}_num_clips": float(metrics.num_clips)}
-    save_model(model_path, classifier, header.model_copy(update={"figures": figures}), _trained_clips(job, outcome))
-    truths = truths_of(judging, header.objective)
+    save_model(model_path, classifier, header.model_copy(update={"figures": figures}), _trained_clips(task, outcome))
+    truths = truths_of(evaluated, header.objective)
     write_predictions(folder / "predictions.jsonl", outcomes, truths)
     summary = {"data": source} | _summary(metrics, evaluated_on, outcome, header.calibration, parts)
     write_atomically(folder / "metrics.json", json.dumps(summary, indent=2).encode())
@@ -245,35 +247,35 @@ def _judge(job: Job, outcome: Outcome, device: str, num_threads: int, watcher: P
         parts={"train": parts.train, "validation": parts.validation, "test": parts.test},
         notes=[f"Data: {source}, {parts.describe()}.", *parts.warnings, *outcome.unreadable.values()],
         bottleneck=describe_bottleneck(
-            outcome.records, is_frozen=job.recipe.backbone.frozen, num_threads=job.num_threads
+            outcome.records, is_frozen=task.recipe.backbone.frozen, num_threads=task.num_threads
         ),
         environment=describe_environment(
-            describe_device(choose_device_map(device, job.device_map).first),
-            precision=job.precision,
+            describe_device(choose_device_map(device, task.device_map).first),
+            precision=task.precision,
             num_threads=num_threads,
         ),
-        recipe_toml=recipe_to_toml(job.recipe),
-        reading=job.reading,
+        recipe_toml=recipe_to_toml(task.recipe),
+        reading=task.reading,
     )
     remove_checkpoints(folder)
     return RunFolder(folder).read_run()
 
 
-def _trained_clips(job: Job, outcome: Outcome) -> set[str]:
+def _trained_clips(task: TrainingTask, outcome: Outcome) -> set[str]:
     """Hashes of the clips that were trained or validated on, and of those that the first weights were trained on."""
-    clips = [clip for clip in (*job.parts.train, *job.parts.validation) if clip not in outcome.unreadable]
-    return {*hash_clips(clips), *job.inherited_clips}
+    clips = [clip for clip in (*task.parts.train, *task.parts.validation) if clip not in outcome.unreadable]
+    return {*hash_clips(clips), *task.inherited_clips}
 
 
 def check_precision(device: torch.device, precision: FabricPrecision) -> None:
-    """Whether a device computes in it.
+    """Check that a device supports a precision.
 
     Raises:
         DeviceUnavailableError: it does not.
     """
     if precision == "16-mixed" and device.type == "cpu":
         raise DeviceUnavailableError(
-            "a CPU does not compute in it", source=option("precision", "16"), hint="use bf16 or 32, or a GPU"
+            "a CPU does not support it", source=option("precision", "16"), hint="use bf16 or 32, or a GPU"
         )
 
 
@@ -283,7 +285,7 @@ def _header(out: Path, recipe: Recipe, dataset: Dataset) -> ModelHeader:
     labels = label_names(dataset.clips, recipe.training.objective)
     if len(labels) < 2:
         raise DatasetInvalidError(
-            f"holds clips of one class only, {labels[0]!r}", source=dataset.source, hint="add another"
+            f"contains clips of only one class, {labels[0]!r}", source=dataset.source, hint="add clips of another class"
         )
     backbone = recipe.backbone.model_copy(update={"weights": "none"})
     try:
@@ -292,7 +294,7 @@ def _header(out: Path, recipe: Recipe, dataset: Dataset) -> ModelHeader:
         )
     except ValidationError as error:
         raise DatasetInvalidError(
-            f"{out} or a class of {dataset.source} cannot be named in a model file: "
+            f"{out} or a class of {dataset.source} has a name that a model file cannot contain: "
             f"{describe_validation(error, ModelHeader)}",
             hint="rename it",
         ) from error

@@ -1,4 +1,4 @@
-"""Networks with their first weights, and their trainers."""
+"""Creates networks with their initial weights, and their trainers."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from videoclf.training.examples.cached_features import FeatureExamples
 from videoclf.training.examples.decoded import Examples, Quarantine, VariedSteps, VideoExamples
 from videoclf.training.examples.feature_encoder import make_encoder
 from videoclf.training.examples.resizer import make_resizer
-from videoclf.training.loop.collectives import Alone, Team
+from videoclf.training.loop.collectives import ProcessGroup, SingleProcess
 from videoclf.training.loop.trainer import Trainer
 from videoclf.training.run.initialization import build_network
 
 
 class TrainerFactory:
-    """Makes trainers for one recipe; behind a frozen backbone, all of them share its features.
+    """Creates trainers for one recipe. Behind a frozen backbone, all of them share its features.
 
     Args:
         fabric: device and precision.
         recipe: describes the network and its training.
         labels: the classes, in the order of the logits.
-        quarantine: takes clips that fail.
-        cache: keeps features from run to run, where the backbone is frozen; None: they are kept for this run alone.
-        folder: takes, for the length of the run, what is not kept longer; it must exist once there is something.
+        quarantine: receives clips that fail.
+        cache: keeps features from run to run, if the backbone is frozen; None: they are kept for this run only.
+        folder: for features that are kept only during the run; it must exist when the first is stored.
         num_threads: videos decoded at once.
-        reading: who decodes, and how.
+        reading: decoder, frame selection, isolation and limits.
         progress: is told of each clip.
         init: see `build_network`.
         backbone: see `build_network`.
-        team: the processes that train together.
-        placement: which part of the network lies on which device; None: all on the fabric's.
+        process_group: the processes that train together.
+        placement: the device map of the network; None: all of it on the fabric's device.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ class TrainerFactory:
         progress: Progress,
         init: str | Path | None = None,
         backbone: Backbone | None = None,
-        team: Team = Alone(),  # noqa: B008  (holds nothing)
+        process_group: ProcessGroup = SingleProcess(),  # noqa: B008  (holds nothing)
         placement: DeviceMap | None = None,
     ) -> None:
-        self._team = team
+        self._process_group = process_group
         self._placement = placement or whole(fabric.device)
         self._fabric = fabric
         self._recipe = recipe
@@ -83,10 +83,10 @@ class TrainerFactory:
         self._first: VideoClassifier | None = first
 
     def make(self, settings: Training | None = None) -> tuple[VideoClassifier, Trainer]:
-        """An untrained network (that which the trainer scores) and its trainer: the same each time.
+        """Create an untrained network (the one that the trainer scores) and its trainer: the same each time.
 
         Args:
-            settings: in place of the recipe's section, of which the seed may differ.
+            settings: used instead of the recipe's section; its seed may differ.
         """
         used = settings or self._recipe.training
         if self._first is not None and used == self._recipe.training:
@@ -97,12 +97,12 @@ class TrainerFactory:
         on_features = self._recipe.backbone.frozen
         trainer = Trainer(
             self._fabric, classifier, self.examples, self._labels, used, on_features=on_features,
-            augment=self._recipe.augment, team=self._team, num_in_flight=self._placement.num_devices,
+            augment=self._recipe.augment, process_group=self._process_group, num_in_flight=self._placement.num_devices,
         )  # fmt: skip
         return trainer.scored, trainer
 
     def tell_of_features(self) -> None:
-        """Tell the progress where features came from, if there are more than it was told of."""
+        """Report the origin of features to the progress, if there are more than it reported before."""
         if self._features is not None:
             self._features.tell()
 

@@ -1,4 +1,4 @@
-"""What a training process does: from a recipe and a split to a model file in the run's folder."""
+"""The work of a training process: from a recipe and a split to a model file in the run's folder."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Recipe
 from videoclf.training.examples.decoded import Quarantine
 from videoclf.training.loop.checkpoints import Checkpoints
-from videoclf.training.loop.collectives import team_of
-from videoclf.training.loop.position import Place, Spent
-from videoclf.training.run.fit_and_refit import learn
+from videoclf.training.loop.collectives import process_group_of
+from videoclf.training.loop.position import Position, Spent
+from videoclf.training.run.fit_and_refit import fit
 from videoclf.training.run.folder import RunFolder
 from videoclf.training.run.initialization import choose_cache, identify_first_weights
 from videoclf.training.run.interruption import InterruptibleProgress
@@ -43,15 +43,15 @@ from videoclf.training.run.trainer_factory import TrainerFactory
 
 
 @dataclass(frozen=True)
-class Job:
-    """All that a process needs to take its part in a training; can be pickled."""
+class TrainingTask:
+    """Everything that a process needs for its part of a training. It can be pickled."""
 
     recipe: Recipe
     header: ModelHeader
-    """What the model file will say of the model."""
+    """The header of the model file."""
     parts: Split
     group_regex: str | None
-    """By which groups were found, where it was given."""
+    """The expression with which groups were found, if one was given."""
     folder: Path
     is_resumed: bool
     init: str | Path | None
@@ -59,10 +59,10 @@ class Job:
     """Hashes of the clips that the first weights were trained on."""
     backbone: Backbone | None
     device_map: str | None
-    """Which part of the network lies on which device; None: all on the process's own."""
+    """The device of each part of the network; None: all on the process's own device."""
     feature_cache: FeatureCache | str | Path | None
     num_threads: int
-    """Videos decoded at once, by each process."""
+    """Number of videos that each process decodes at once."""
     reading: ReadOptions
     precision: str
     checkpoint_seconds: float
@@ -71,84 +71,86 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training came to; the model itself is in the run's folder."""
+    """The result of a training. The model itself is in the run's folder."""
 
     records: tuple[EpochRecord, ...]
-    """One an epoch."""
+    """One for each epoch."""
     kept: EpochRecord
     """The epoch whose weights were kept, or up to which the network was trained again."""
     unreadable: dict[LabelledClip, str]
     """Clips that were left out, and why."""
     environment: dict[str, str]
     peak_memory_bytes: int
-    """Of the first process: of its GPU, or of all it holds on the CPU."""
+    """Peak memory of the first process: of its GPU, or of the process itself on a CPU."""
 
 
-def do_job(job: Job, fabric: Fabric, progress: Progress, check: Callable[[], None]) -> Outcome:
-    """Train; the log and the best model so far are in the folder after every epoch, the calibrated one in the end.
+def run_task(task: TrainingTask, fabric: Fabric, progress: Progress, check: Callable[[], None]) -> Outcome:
+    """Train. After every epoch the log and the best model so far are in the folder, at the end the calibrated model.
 
     Args:
-        job: the same in all processes.
-        fabric: launched.
+        task: the same in all processes.
+        fabric: already launched.
         progress: is told of the progress.
-        check: called after each clip; raises what is to end the run.
+        check: called after each clip; raises the exception that ends the run.
 
     Raises:
         VideoclfError: as `videoclf.train` says.
         Interrupted: after a checkpoint was written.
     """
-    team = team_of(fabric)
-    is_first = team.rank == 0
+    process_group = process_group_of(fabric)
+    is_first = process_group.rank == 0
     watcher = InterruptibleProgress(progress, check)
-    num_clips = len(job.parts.train) + len(job.parts.validation)
-    quarantine = Quarantine(watcher, num_clips + len(job.parts.test), job.max_unreadable)
+    num_clips = len(task.parts.train) + len(task.parts.validation)
+    quarantine = Quarantine(watcher, num_clips + len(task.parts.test), task.max_unreadable)
     factory = TrainerFactory(
-        fabric, job.recipe, job.header.labels, quarantine,
-        choose_cache(job.feature_cache, job.recipe, watcher.notice), job.folder,
-        num_threads=job.num_threads, reading=job.reading, progress=watcher, init=job.init, backbone=job.backbone,
-        team=team, placement=None if job.device_map is None else parse_device_map(job.device_map),
+        fabric, task.recipe, task.header.labels, quarantine,
+        choose_cache(task.feature_cache, task.recipe, watcher.notice), task.folder,
+        num_threads=task.num_threads, reading=task.reading, progress=watcher, init=task.init, backbone=task.backbone,
+        process_group=process_group, placement=None if task.device_map is None else parse_device_map(task.device_map),
     )  # fmt: skip
-    if is_first and not job.is_resumed:
-        RunFolder(job.folder).begin(
-            job.recipe, job.parts, identify_first_weights(job.recipe, job.init), job.group_regex
+    if is_first and not task.is_resumed:
+        RunFolder(task.folder).begin(
+            task.recipe, task.parts, identify_first_weights(task.recipe, task.init), task.group_regex
         )
-    team.gather(None)  # the others wait until the folder is as it should be
-    environment = numeric_environment(fabric, job.precision)
+    process_group.gather(None)  # the others wait until the folder is as it should be
+    environment = numeric_environment(fabric, task.precision)
     checkpoints = Checkpoints(
-        job.folder, quarantine, environment, watcher.notice, job.checkpoint_seconds, is_writer=is_first
+        task.folder, quarantine, environment, watcher.notice, task.checkpoint_seconds, is_writer=is_first
     )
-    settings = job.recipe.training
+    settings = task.recipe.training
 
     def begin_epoch(number: int) -> None:
         if number <= settings.epochs:
-            watcher.stage(f"epoch {number} of {settings.epochs}", num_clips // team.size)
+            watcher.stage(f"epoch {number} of {settings.epochs}", num_clips // process_group.size)
 
     def on_epoch(records: Sequence[EpochRecord], is_kept: bool, network: VideoClassifier) -> None:
         if is_first:
-            write_atomically(job.folder / "log.csv", _log_csv(records).encode())
+            write_atomically(task.folder / "log.csv", _log_csv(records).encode())
             if is_kept:  # at once: a run that is interrupted leaves the best so far
-                save_model(job.folder / "model.safetensors", network, job.header)
+                save_model(task.folder / "model.safetensors", network, task.header)
         watcher.epoch(records[-1], is_best=is_kept and settings.checkpoint_choice == "best")
         begin_epoch(records[-1].epoch + 1)
 
     def on_refit() -> None:
         watcher.stage("training again with the validation clips", 0)
 
-    def on_step(place: Place, spent: Spent) -> None:
-        if place.num_clips:
-            watcher.step(loss=place.mean_loss, top1=place.top1, waiting_share=spent.waiting_share)
+    def on_step(position: Position, spent: Spent) -> None:
+        if position.num_clips:
+            watcher.step(loss=position.mean_loss, top1=position.top1, waiting_share=spent.waiting_share)
 
-    with _memory_named(job.recipe):
-        learned = learn(factory.make, job.parts, settings, begin_epoch, on_epoch, on_step, on_refit, checkpoints)
+    with _memory_named(task.recipe):
+        fitted = fit(factory.make, task.parts, settings, begin_epoch, on_epoch, on_step, on_refit, checkpoints)
     if is_first:
-        header = job.header.model_copy(update={"calibration": learned.calibration})
-        save_model(job.folder / "model.safetensors", learned.classifier, header)
-    unreadable = {clip: reason for reasons in team.gather(quarantine.reasons) for clip, reason in reasons.items()}
-    return Outcome(learned.records, learned.kept, unreadable, environment, _peak_memory_bytes(fabric.device))
+        header = task.header.model_copy(update={"calibration": fitted.calibration})
+        save_model(task.folder / "model.safetensors", fitted.classifier, header)
+    unreadable = {
+        clip: reason for reasons in process_group.gather(quarantine.reasons) for clip, reason in reasons.items()
+    }
+    return Outcome(fitted.records, fitted.kept, unreadable, environment, _peak_memory_bytes(fabric.device))
 
 
 def numeric_environment(fabric: Fabric, precision: str) -> dict[str, str]:
-    """What the last bits of weights depend on, beside seed and clips."""
+    """What the last bits of weights depend on, besides seed and clips."""
     device = fabric.device
     is_gpu = device.type == "cuda"
     return {
@@ -172,10 +174,10 @@ def _memory_named(recipe: Recipe) -> Iterator[None]:
             raise
         spec, training = recipe.preprocess, recipe.training
         raise MemoryExhaustedError(
-            f"memory is full at batches of {training.batch_size} clips of up to {recipe.sampling.max_frames} "
+            f"memory ran out with batches of {training.batch_size} clips of up to {recipe.sampling.max_frames} "
             f"frames of {spec.height}×{spec.width}",
             hint="lower training.batch_size (training.accumulate makes up for it), sampling.max_frames or "
-            f"preprocess.height and width, and start anew with {option('overwrite')}",
+            f"preprocess.height and width, and start again with {option('overwrite')}",
         ) from error
 
 
