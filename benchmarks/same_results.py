@@ -32,6 +32,9 @@ TRAININGS = {
 UNLIKE = frozenset({"seconds", "clips_per_second", "waiting_share", "peak_memory_bytes", "environment", "data"})
 """Keys, or columns, whose values differ from run to run, or with the machine and the folder."""
 
+WORDS = frozenset({"warnings", "message"})
+"""Keys of JSON objects whose values are sentences: these may be put in other words, their number may not change."""
+
 
 def main() -> None:
     """Keep, or compare."""
@@ -124,7 +127,12 @@ def json_lines(path: Path) -> dict[str, Any]:
 def flat(tree: Any, key: str = "") -> list[tuple[str, Any]]:
     """The leaves of a JSON value."""
     if isinstance(tree, dict):
-        return [leaf for name, value in tree.items() if name not in UNLIKE for leaf in flat(value, f"{key}.{name}")]
+        kept = {
+            name: f"{len(value)} of {type(value).__name__}" if name in WORDS and isinstance(value, list) else value
+            for name, value in tree.items()
+            if name not in UNLIKE and not (name in WORDS and isinstance(value, str))
+        }
+        return [leaf for name, value in kept.items() for leaf in flat(value, f"{key}.{name}")]
     if isinstance(tree, list):
         return [leaf for number, value in enumerate(tree) for leaf in flat(value, f"{key}[{number}]")]
     return [(key, tree)]

@@ -215,7 +215,9 @@ def test_a_cross_validation_is_no_model(done: tuple[Path, CrossvalMetrics, Count
 def test_an_unfinished_one_has_no_figures_yet(data: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(data, tmp_path / "cv", Counting(stop_after=1))
-    with pytest.raises(ResultsInvalidError, match="its cross-validation is not finished; run the same crossval again"):
+    with pytest.raises(
+        ResultsInvalidError, match="its cross-validation is not finished; run the same crossval command again"
+    ):
         read_result(tmp_path / "cv")
 
 

@@ -13,8 +13,9 @@ import pytest
 from tests.data_check.copies import KINDS, draw_scene, write_copy, write_frames
 from videoclf.data.dataset import load_dataset
 from videoclf.data.splits import Split, make_split
-from videoclf.data_check.check import Check, check, find_leaks
+from videoclf.data_check.check import Check, check
 from videoclf.data_check.findings import CheckReport
+from videoclf.data_check.leak_search import find_leaks
 from videoclf.data_check.report import MAX_SHOWN, render, write_check
 from videoclf.errors import DatasetInvalidError
 
@@ -115,15 +116,15 @@ def test_copies_on_one_side_are_no_leak(data: Path) -> None:
         clips[name] for name in ("v_run_g01_c01.mp4", "v_walk_g03_c09.mp4", "v_run_g02_c01.mp4", "v_run_g03_c08.mkv")
     ]
     split = Split("own", tuple(side), (clips["v_walk_g01_c01.mp4"],), (clips["v_walk_g02_c01.mp4"],))
-    leaks, _ = find_leaks(split, workers=2)
+    (leaks,) = find_leaks([split], workers=2).by_split
     assert {leak.kind for leak in leaks} == {"group"}
 
 
 def test_beyond_a_number_of_clips_near_duplicates_are_not_checked(data: Path) -> None:
     parts = make_split(load_dataset(data), "leave-out:g03")
-    leaks, has_near_duplicates_checked = find_leaks(parts, workers=2, max_clips=5)
-    assert [leak.kind for leak in leaks] == ["exact duplicate"]
-    assert not has_near_duplicates_checked
+    found = find_leaks([parts], workers=2, max_clips=5)
+    assert [leak.kind for leak in found.by_split[0]] == ["exact duplicate"]
+    assert not found.has_near_duplicates_checked
 
 
 def test_a_file_that_is_listed_and_missing_is_unusable(data: Path, tmp_path: Path) -> None:

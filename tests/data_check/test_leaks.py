@@ -2,13 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from videoclf.data.dataset import Dataset, LabelledClip
 from videoclf.data.splits import Split
 from videoclf.data_check import leaks
 from videoclf.data_check.findings import Leak
-from videoclf.errors import DatasetInvalidError, SplitLeaksError
 
 
 def clip(name: str, group: str | None = None) -> LabelledClip:
@@ -47,22 +44,7 @@ def test_near_duplicates_in_two_parts_leak() -> None:
     assert sides(leaks.leaking_near_duplicates(pairs, PART_OF)) == [("a", "e")]
 
 
-def test_a_refusal_names_the_pairs_and_the_way_out() -> None:
-    with pytest.raises(SplitLeaksError) as caught:
-        leaks.refuse(leaks.leaking_groups(SPLIT), SPLIT, DATASET)
-    message = str(caught.value)
-    assert message.startswith(
-        "clips: split='random:0' leaks, so its figures would be too high: group g1: a (train) and f"
-    )
-    assert "; and 1 more." in message
-    assert message.endswith("allow_leaks=True; to list all: videoclf check clips --split random:0")
-    assert isinstance(caught.value, DatasetInvalidError)
-
-
-def test_the_command_it_names_groups_clips_alike() -> None:
-    with pytest.raises(SplitLeaksError, match=r"check 'my clips' --split random:0 --group-regex '\^\(\[a-z\]\+\)_'$"):
-        leaks.refuse(leaks.leaking_groups(SPLIT), SPLIT, Dataset("my clips", (), "^([a-z]+)_"))
-
-
-def test_nothing_is_refused_where_nothing_leaks() -> None:
-    leaks.refuse([], SPLIT, DATASET)
+def test_the_first_three_leaks_are_named() -> None:
+    described = leaks.describe(leaks.leaking_groups(SPLIT), "the split")
+    assert described.startswith("the split leaks, so its figures would be too high: group g1: a (train) and f")
+    assert described.endswith("; and 1 more")

@@ -4,7 +4,6 @@ continues."""
 from __future__ import annotations
 
 import hashlib
-import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +17,8 @@ from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
 from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.folds import Fold, describe_folds, make_folds
 from videoclf.data.splits import Split
-from videoclf.data_check import leaks
-from videoclf.data_check.check import MAX_CLIPS_BEFORE_TRAINING, find_leaks_of_splits
-from videoclf.errors import DatasetInvalidError, SplitLeaksError, UsageInvalidError, counted
+from videoclf.data_check.leak_search import check_before_training, check_command
+from videoclf.errors import DatasetInvalidError, UsageInvalidError, counted
 from videoclf.evaluation.calibration import calibrate
 from videoclf.evaluation.clip_results import label_names, truths_of, warn_of_joined_labels
 from videoclf.evaluation.cross_validated import ClipScores, CrossvalMetrics, FoldRecord, clip_results, pool
@@ -32,7 +30,7 @@ from videoclf.inference.pipeline import average_windows
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.modeling.device_map import find_device
 from videoclf.option_names import option
-from videoclf.progress import Progress, ProgressLike, as_progress
+from videoclf.progress import ProgressLike, as_progress
 from videoclf.recipe.augment import Augment
 from videoclf.recipe.header import Calibration
 from videoclf.recipe.recipe import Recipe
@@ -168,7 +166,11 @@ def crossval(
         if _record_name(number, seed) not in records
     ]
     if missing:
-        _look_for_leaks(folds, dataset, workers, reading, watcher, allow=allow_leaks)
+        check_before_training(
+            {f"fold {fold.name}": fold.split for fold in folds}, dataset, workers=workers, reading=reading,
+            progress=watcher, allow_leaks=allow_leaks,
+            how_to_group=f"{option('by', 'group')}, {option('group_regex')}", check_command=check_command(dataset),
+        )  # fmt: skip
         prepare_folder(folder.path)
         quarantine = Quarantine(watcher)
         factory = TrainerFactory(
@@ -251,28 +253,6 @@ def _for_a_probe(recipe: Recipe) -> Recipe:
     return recipe.model_copy(
         update={"backbone": backbone, "training": training, "augment": Augment(), "testing": Testing()}
     )
-
-
-def _look_for_leaks(
-    folds: Sequence[Fold], dataset: Dataset, num_threads: int, reading: ReadOptions, watcher: Progress, *, allow: bool
-) -> None:
-    found, has_near_duplicates_checked = find_leaks_of_splits(
-        [fold.split for fold in folds], workers=num_threads, reading=reading, progress=watcher
-    )
-    first = next(((fold, leaked) for fold, leaked in zip(folds, found, strict=True) if leaked), None)
-    if first is not None:  # one says enough
-        description = leaks.describe(first[1], f"fold {first[0].name}", dataset.source)
-        if not allow:
-            raise SplitLeaksError(
-                f"{description}. Group them ({option('by', 'group')}, {option('group_regex')}), remove "
-                f"the copies, or continue with {option('allow_leaks')}"
-            )
-        watcher.notice(description)
-    if not has_near_duplicates_checked:
-        watcher.notice(
-            f"of more than {MAX_CLIPS_BEFORE_TRAINING:,} clips, near-duplicates are not looked for; do it once: "
-            f"videoclf check {shlex.quote(dataset.source)}"
-        )
 
 
 def _fingerprint(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,22 +15,19 @@ from videoclf.data_check.findings import (
     CheckedClip,
     CheckReport,
     ExactDuplicates,
-    Leak,
     NearDuplicatePair,
     RepairedClip,
     SplitCounts,
     UnusableClip,
 )
-from videoclf.data_check.near_duplicates import NearDuplicate, find_near_duplicates
+from videoclf.data_check.leak_search import find_among_scanned, paths_of_pairs
+from videoclf.data_check.near_duplicates import NearDuplicate
 from videoclf.data_check.outliers import count_classes, describe_balance, find_outliers
 from videoclf.data_check.scan import ScannedClip, scan
 from videoclf.errors import printable
 from videoclf.first_keywords import accepts_first_keywords
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
-from videoclf.progress import Progress, ProgressLike, as_progress
-
-MAX_CLIPS_BEFORE_TRAINING = 1000
-"""A training run on more clips does not check for near-duplicates: its first step would wait for minutes."""
+from videoclf.progress import ProgressLike, as_progress
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,8 +86,8 @@ def check(
         on_clip=lambda _clip: watcher.advance(),
     )
     exact = find_exact_duplicates([clip.path for clip in dataset.clips])
-    near = _near_duplicates(scanned, exact, workers, reading, watcher) if finds_near_duplicates else []
-    found_leaks = _leaks(parts, exact, near, scanned, part_of) if parts else []
+    near = find_among_scanned(scanned, exact, workers, reading, watcher) if finds_near_duplicates else []
+    found_leaks = leaks.all_leaks(parts, exact, paths_of_pairs(scanned, near), part_of) if parts else []
     classes = count_classes(scanned, lambda each: part_of.get(each.clip.path))
     num_usable = sum(each.is_usable for each in scanned)
     report = CheckReport(
@@ -134,99 +131,6 @@ def _describe_names(labels: Sequence[str]) -> list[str]:
         return []
     named = ", ".join(map(ascii, strange[:3]))
     return [f"class names with characters that cannot be printed, which train refuses: {named}; rename them"]
-
-
-def find_leaks(
-    split: Split,
-    *,
-    workers: int = DEFAULT_NUM_THREADS,
-    reading: ReadOptions = DEFAULT_READ_OPTIONS,
-    max_clips: int = MAX_CLIPS_BEFORE_TRAINING,
-    progress: ProgressLike = None,
-) -> tuple[list[Leak], bool]:
-    """Find groups and exact duplicates on two sides of a split, and near-duplicates if there are at most ``max_clips``.
-
-    Returns:
-        The leaks, and whether near-duplicates were checked.
-    """
-    found, has_near_duplicates_checked = find_leaks_of_splits(
-        [split], workers=workers, reading=reading, max_clips=max_clips, progress=progress
-    )
-    return found[0], has_near_duplicates_checked
-
-
-def find_leaks_of_splits(
-    splits: Sequence[Split],
-    *,
-    workers: int = DEFAULT_NUM_THREADS,
-    reading: ReadOptions = DEFAULT_READ_OPTIONS,
-    max_clips: int = MAX_CLIPS_BEFORE_TRAINING,
-    progress: ProgressLike = None,
-) -> tuple[list[list[Leak]], bool]:
-    """Like `find_leaks`, for several splits of the same clips, which are decoded once.
-
-    Returns:
-        The leaks of each split, and whether near-duplicates were checked.
-    """
-    watcher = as_progress(progress)
-    parts = [leaks.parts_of(split) for split in splits]
-    clips = list(
-        {clip.path: clip for split in splits for clip in (*split.train, *split.validation, *split.test)}.values()
-    )
-    exact = find_exact_duplicates([clip.path for clip in clips])
-    found = [
-        [*leaks.leaking_groups(split), *leaks.leaking_exact_duplicates(exact, part_of)]
-        for split, part_of in zip(splits, parts, strict=True)
-    ]
-    if len(clips) > max_clips:
-        return found, False
-
-    def are_separated(first: int, second: int) -> bool:
-        one, other = clips[first].path, clips[second].path
-        return any(part_of.get(one) != part_of.get(other) for part_of in parts)
-
-    watcher.stage("checking for duplicates", len(clips))
-    scanned = scan(clips, num_threads=workers, reading=reading, on_clip=lambda _clip: watcher.advance())
-    near = _near_duplicates(scanned, exact, workers, reading, watcher, is_wanted=are_separated)
-    pairs = [(clips[pair.first].path, clips[pair.second].path) for pair in near]
-    near_leaks = [leaks.leaking_near_duplicates(pairs, part_of) for part_of in parts]
-    return [[*others, *copies] for others, copies in zip(found, near_leaks, strict=True)], True
-
-
-def _near_duplicates(
-    scanned: Sequence[ScannedClip],
-    exact: Sequence[tuple[Path, ...]],
-    num_threads: int,
-    reading: ReadOptions,
-    watcher: Progress,
-    is_wanted: Callable[[int, int], bool] = lambda _first, _second: True,
-) -> list[NearDuplicate]:
-    """Near-duplicates among the clips. Of identical files, only the first is compared."""
-    others = {path for paths in exact for path in paths[1:]}
-    return find_near_duplicates(
-        [each.clip.path for each in scanned],
-        [None if each.clip.path in others else each.fingerprint for each in scanned],
-        num_threads=num_threads,
-        reading=reading,
-        on_start=lambda total: watcher.stage("pairs of clips", total),
-        on_pair=watcher.advance,
-        is_wanted=is_wanted,
-    )
-
-
-def _leaks(
-    split: Split,
-    exact: Sequence[tuple[Path, ...]],
-    near: Sequence[NearDuplicate],
-    scanned: Sequence[ScannedClip],
-    part_of: dict[Path, Part],
-) -> list[Leak]:
-    pairs = [(scanned[pair.first].clip.path, scanned[pair.second].clip.path) for pair in near]
-    return [
-        *leaks.leaking_groups(split),
-        *leaks.leaking_exact_duplicates(exact, part_of),
-        *leaks.leaking_near_duplicates(pairs, part_of),
-    ]
 
 
 def _count(split: Split) -> SplitCounts:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
 from videoclf.data.clip_list import PARTS, Part
-from videoclf.data.dataset import Dataset, LabelledClip
+from videoclf.data.dataset import LabelledClip
 from videoclf.data.splits import Split
 from videoclf.data_check.findings import Leak
-from videoclf.errors import SplitLeaksError
-from videoclf.option_names import option
 
 _MAX_NAMED = 3
 
@@ -75,24 +72,22 @@ def leaking_near_duplicates(pairs: Iterable[tuple[Path, Path]], part_of: Mapping
     ]  # fmt: skip
 
 
-def refuse(leaks: Sequence[Leak], split: Split, dataset: Dataset) -> None:
-    """Raise if anything leaks.
-
-    Raises:
-        SplitLeaksError: with the first leaks and what to do.
-    """
-    if not leaks:
-        return
-    grouping = f" --group-regex {shlex.quote(dataset.group_regex)}" if dataset.group_regex else ""
-    raise SplitLeaksError(
-        f"{describe(leaks, option('split', split.spec), dataset.source)}. Group them ({option('group_regex')}), "
-        f"remove the copies, or continue with {option('allow_leaks')}",
-        hint=f"to list all: videoclf check {shlex.quote(dataset.source)} --split {shlex.quote(split.spec)}{grouping}",
-    )
+def all_leaks(
+    split: Split,
+    exact: Iterable[tuple[Path, ...]],
+    near: Iterable[tuple[Path, Path]],
+    part_of: Mapping[Path, Part],
+) -> list[Leak]:
+    """The leaks of a split: groups, then sets of equal files, then pairs of near-duplicates."""
+    return [
+        *leaking_groups(split),
+        *leaking_exact_duplicates(exact, part_of),
+        *leaking_near_duplicates(near, part_of),
+    ]
 
 
-def describe(leaks: Sequence[Leak], split_name: str, source: str) -> str:
-    """One line with the first few leaks of a split."""
+def describe(leaks: Sequence[Leak], split_name: str) -> str:
+    """The first few leaks of a split, in one line."""
     more = f"; and {len(leaks) - _MAX_NAMED} more" if len(leaks) > _MAX_NAMED else ""
     named = "; ".join(str(leak) for leak in leaks[:_MAX_NAMED])
-    return f"{source}: {split_name} leaks, so its figures would be too high: {named}{more}"
+    return f"{split_name} leaks, so its figures would be too high: {named}{more}"

@@ -20,7 +20,7 @@ from tests.conftest import PlantWeights, write_clip
 from tests.training.differences import largest_difference
 from videoclf.data.dataset import load_dataset
 from videoclf.data.splits import make_split
-from videoclf.data_check.check import find_leaks
+from videoclf.data_check.leak_search import LeakSearch, find_leaks
 from videoclf.epoch_record import EpochRecord
 from videoclf.errors import (
     DatasetInvalidError,
@@ -126,7 +126,7 @@ def test_the_report_names_what_could_not_be_read_and_loads_nothing(run: tuple[Ru
     html = (run[0].folder / "report.html").read_text()
     assert "v_Long_g01_c02.avi" in html
     assert "<script" not in html
-    assert "<h2>Least sure</h2>" in html
+    assert "<h2>Lowest-confidence clips</h2>" in html
     assert set(re.findall('src="(.{22})', html)) == {"data:image/jpeg;base64"}
 
 
@@ -337,9 +337,9 @@ def test_a_leaking_split_may_be_allowed(leaking_data: Path, tmp_path: Path) -> N
 def test_of_many_clips_only_groups_and_equal_files_are_looked_for(
     leaking_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("videoclf.data_check.check.scan", None)  # would fail if it were called
+    monkeypatch.setattr("videoclf.data_check.leak_search.scan", None)  # would fail if it were called
     parts = make_split(load_dataset(leaking_data), "leave-out:g04")
-    assert find_leaks(parts, max_clips=9) == ([], False)
+    assert find_leaks([parts], max_clips=9) == LeakSearch(((),), has_near_duplicates_checked=False)
 
 
 @pytest.mark.skipif("actions16" not in model_names(), reason="needs the embedded default model")

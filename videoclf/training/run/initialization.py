@@ -156,6 +156,9 @@ def choose_cache(
             notice(f"{error}. Until then, features are kept for this run only")
             return None
     if cache is not None and recipe.backbone.name == "custom":
-        notice("features are kept for this run only, because the code of a custom backbone may be different next time")
+        notice(
+            "features are kept for this run only, because the backbone is custom: its code may be different the "
+            "next time"
+        )
         return None
     return cache

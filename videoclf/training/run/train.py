@@ -16,8 +16,7 @@ from pydantic import ValidationError
 from videoclf.data.dataset import Dataset, load_dataset
 from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.splits import Split, make_split
-from videoclf.data_check import leaks
-from videoclf.data_check.check import MAX_CLIPS_BEFORE_TRAINING, find_leaks
+from videoclf.data_check.leak_search import check_before_training, check_command
 from videoclf.errors import DatasetInvalidError, DeviceUnavailableError, UsageInvalidError
 from videoclf.evaluation.clip_results import clip_results, label_names, truths_of, warn_of_joined_labels
 from videoclf.evaluation.metrics import Metrics
@@ -196,7 +195,11 @@ def train(
     with interruptible(outer.notice, also=stop_children) as check:
         watcher = InterruptibleProgress(outer, check)
         if is_first_process() and not is_resumed:
-            _look_for_leaks(parts, dataset, workers, reading, watcher, allow=allow_leaks)
+            check_before_training(
+                {option("split", parts.spec): parts}, dataset, workers=workers, reading=reading, progress=watcher,
+                allow_leaks=allow_leaks, how_to_group=option("group_regex"),
+                check_command=check_command(dataset, parts),
+            )  # fmt: skip
         outcome = in_processes(partial(run_task, task), fabric, outer, check, children.append)
         trained_on = [clip for clip in parts.train if clip not in outcome.unreadable]
         for label in sorted(set(header.labels) - set(label_names(trained_on, settings.training.objective))):
@@ -273,21 +276,6 @@ def check_precision(device: torch.device, precision: FabricPrecision) -> None:
     if precision == "16-mixed" and device.type == "cpu":
         raise DeviceUnavailableError(
             "a CPU does not support it", source=option("precision", "16"), hint="use bf16 or 32, or a GPU"
-        )
-
-
-def _look_for_leaks(
-    parts: Split, dataset: Dataset, num_threads: int, reading: ReadOptions, watcher: Progress, *, allow: bool
-) -> None:
-    found, has_near_duplicates_checked = find_leaks(parts, workers=num_threads, reading=reading, progress=watcher)
-    if not allow:
-        leaks.refuse(found, parts, dataset)
-    elif found:
-        watcher.notice(leaks.describe(found, f"{option('split', parts.spec)}", dataset.source))
-    if not has_near_duplicates_checked:
-        watcher.notice(
-            f"of more than {MAX_CLIPS_BEFORE_TRAINING:,} clips, near-duplicates are not looked for before training; "
-            f"do it once: videoclf check {dataset.source} --split {parts.spec}"
         )
 
 
