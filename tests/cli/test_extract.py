@@ -72,7 +72,7 @@ def test_without_a_cache_nothing_outlives_the_run(tmp_path: Path, data: Path, fe
     out = tmp_path / "run"
     code, _, err = run("train", data, "--out", out, "--no-cache", *FROZEN, "--set", "training.epochs=1")
     assert code == 0, err
-    assert "clips computed, kept for this run alone" in err
+    assert "clips computed, kept for this run only" in err
     assert not feature_cache_folder.exists()
     assert not [path for path in out.iterdir() if "feature" in path.name]
     assert run("train", data, "--out", out, "--no-cache", "--cache", "x")[0] == 2
@@ -143,6 +143,6 @@ def test_a_file_of_the_cache_that_was_damaged_is_computed_anew_and_told(tmp_path
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     code, out, err = run("extract", data, "--out", tmp_path / "cache", *FROZEN)
-    assert (code, err) == (0, f"note: 1 files in {tmp_path / 'cache'} were damaged: computed anew\n")
+    assert (code, err) == (0, f"note: 1 damaged files in {tmp_path / 'cache'} were computed again\n")
     assert out.startswith("1 clips computed (0.0 MB), 7 were already cached\n")
     assert path.read_bytes() == whole

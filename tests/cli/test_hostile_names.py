@@ -207,7 +207,7 @@ def test_a_class_that_no_model_file_can_name_is_refused_in_one_line(data: Path, 
     code, out, err = run("train", clips, "--out", tmp_path / "run", "--recipe", "tiny", "--split", "none")
     assert (code, out) == (1, "")
     check_output(err)
-    assert "cannot be named in a model file" in err
+    assert "has a name that a model file cannot contain" in err
     code, out, err = run("check", clips, "--no-near-duplicates")
     check_output(out, err)
     assert printable(label) in out

@@ -36,8 +36,8 @@ def test_another_setting_is_not_dropped_without_a_word(finished: tuple[str, ...]
     code, out, err = run(*finished, "--resume", "--set", "training.epochs=2")
     assert (code, out) == (1, "")
     assert err == (
-        f"error: {finished[3]}: the run is finished, and by another recipe than is asked for now (training.epochs is "
-        "1, not 2); choose another --out, or replace the run with --overwrite\n"
+        f"error: {finished[3]}: the run is finished, but with another recipe than the one requested now "
+        "(training.epochs is 1, not 2); choose another --out, or replace the run with --overwrite\n"
     )
 
 
@@ -52,4 +52,4 @@ def test_curves_that_cannot_be_drawn_any_more_are_missed(finished: tuple[str, ..
 def test_to_go_on_and_to_replace_exclude_each_other(finished: tuple[str, ...]) -> None:
     code, out, err = run(*finished, "--resume", "--overwrite")
     assert (code, out) == (2, "")
-    assert err == "error: --resume and --overwrite exclude each other; give one of them\n"
+    assert err == "error: --resume and --overwrite exclude each other; use only one of them\n"

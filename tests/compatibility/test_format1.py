@@ -106,7 +106,7 @@ def test_a_half_done_cross_validation_goes_on(kept: Path) -> None:
         "clips", out="crossval-interrupted", recipe=kept / "crossval-interrupted/recipe.toml", progress=watcher,
         **CROSSVAL,
     )  # fmt: skip
-    assert "1 of 2 folds are done and are kept: crossval-interrupted" in watcher.notes
+    assert "1 of 2 folds are finished and are kept: crossval-interrupted" in watcher.notes
     assert watcher.notes[-1] == "features: 8 of 8 clips from the cache cache"
     whole = json.loads((kept / "crossval-finished/metrics.json").read_text())
     assert metrics.pooled.num_clips == whole["pooled"]["num_clips"] == 8

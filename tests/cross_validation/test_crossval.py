@@ -144,7 +144,7 @@ def test_where_all_features_came_from_is_told_at_the_end(data: Path, tmp_path: P
 def test_what_is_done_already_is_told(data: Path, done: tuple[Path, CrossvalMetrics, Counting]) -> None:
     notices: list[str] = []
     run(data, done[0], Counting(), num_seeds=2, progress=Noting(notices))
-    assert f"8 of 8 folds are done and are kept: {done[0]}" in notices
+    assert f"8 of 8 folds are finished and are kept: {done[0]}" in notices
 
 
 def test_a_folder_that_no_longer_says_what_it_holds_is_not_done_anew_unasked(
@@ -161,7 +161,7 @@ def test_a_folder_that_no_longer_says_what_it_holds_is_not_done_anew_unasked(
 def test_what_was_done_in_another_way_is_not_taken_for_it(
     data: Path, done: tuple[Path, CrossvalMetrics, Counting], changed: dict[str, object]
 ) -> None:
-    with pytest.raises(RunFolderUnusableError, match="holds the cross-validation of another recipe, of other weights"):
+    with pytest.raises(RunFolderUnusableError, match="contains a cross-validation of another recipe, of other weights"):
         run(data, done[0], Counting(), num_seeds=2, **changed)
 
 
@@ -171,7 +171,9 @@ def test_other_figures_are_left_alone_unless_asked(data: Path, tmp_path: Path, n
     (tmp_path / name).write_text("{}")
     with pytest.raises(RunFolderUnusableError) as caught:
         run(data, tmp_path, Counting())
-    assert str(caught.value) == f"{tmp_path}: holds other figures ({name}); choose another out, or add overwrite=True"
+    assert (
+        str(caught.value) == f"{tmp_path}: contains other figures ({name}); choose another out, or add overwrite=True"
+    )
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
 
 
@@ -235,7 +237,7 @@ def test_another_recipe_is_not_mixed_in(data: Path, done: tuple[Path, CrossvalMe
 
 
 def test_a_training_run_does_not_take_its_folder(data: Path, done: tuple[Path, CrossvalMetrics, Counting]) -> None:
-    with pytest.raises(RunFolderUnusableError, match="holds a cross-validation"):
+    with pytest.raises(RunFolderUnusableError, match="contains a cross-validation"):
         videoclf.train(data, out=done[0], recipe="tiny", overrides=SHORT, device="cpu", overwrite=True)
     assert (done[0] / "metrics.json").read_text() == done[1].model_dump_json(indent=2)
 
@@ -245,7 +247,7 @@ def test_the_ridge_baseline_needs_no_epochs(data: Path, tmp_path: Path) -> None:
     metrics = run(data, tmp_path, counting, baseline="ridge", num_seeds=3, progress=Noting(notices))
     assert {record.kept_epoch for record in counting.records} == {0}
     assert metrics.seeds == (0,)
-    assert "num_seeds=3: nothing in a ridge is random; it is judged once" in notices
+    assert "num_seeds=3: a ridge has no random numbers; it is evaluated once" in notices
     assert read_result(tmp_path).evaluated_on == f"{data}, 4 folds by group, 1 seed, ridge"
 
 
@@ -300,9 +302,9 @@ def test_what_kept_folds_do_not_follow_is_said(
     run(data, out, Counting(), num_seeds=1, progress=Noting(notices), group_regex=r"_g0(\d)_")
     assert notices[-4:-1] == [
         f"{out}: kept folds were computed on another machine, the others are on {about['computes_on']}",
-        f"{out}: holds folds of 1 further seed, which the figures leave out; num_seeds=2 takes them in",
-        f"{out}: kept folds were judged with other groups than clips have now; for intervals of the new groups, begin "
-        "anew with overwrite=True",
+        f"{out}: contains folds of 1 further seed, which the figures leave out; num_seeds=2 takes them in",
+        f"{out}: kept folds were evaluated with other groups than clips have now; for intervals of the new groups, "
+        "start again with overwrite=True",
     ]
 
 

@@ -63,7 +63,8 @@ def test_a_source_that_cannot_be_read_is_raised_from_predict(default_model: vide
 
 def test_an_unknown_model_names_what_there_is() -> None:
     with pytest.raises(
-        ModelFileInvalidError, match=r"no model 'actoins16': .* nor a model by name \(shipped: actions16; downloaded"
+        ModelFileInvalidError,
+        match=r"no model 'actoins16': .* nor the name of a model \(shipped: actions16; downloaded",
     ):
         videoclf.load("actoins16")
 
@@ -73,7 +74,9 @@ def test_a_recipe_without_weights_says_how_to_train_it() -> None:
         videoclf.load("tiny")
 
 
-@pytest.mark.parametrize(("device", "complaint"), [("gpu", "no such kind of device"), ("mps", "not supported")])
+@pytest.mark.parametrize(
+    ("device", "complaint"), [("gpu", "there is no such kind of device"), ("mps", "is not supported")]
+)
 def test_an_unknown_device_says_what_there_is(tiny_model: Path, device: str, complaint: str) -> None:
     with pytest.raises(DeviceUnavailableError, match=f"device='{device}': {complaint}; use auto, cpu, cuda"):
         videoclf.load(tiny_model, device=device)

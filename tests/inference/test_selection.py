@@ -61,7 +61,7 @@ def test_where_the_engine_of_a_gpu_fails_torch_does_the_work(tiny_model: Path, m
     monkeypatch.setattr(GpuEngine, "logits", fail)
     notes: list[str] = []
     assert isinstance(videoclf.load(tiny_model, device="cuda", progress=notes.append)._engine, TorchEngine)
-    assert notes == ["cuda: its own engine fails here (no kernel image is available); plain torch is used instead"]
+    assert notes == ["cuda: the GPU engine fails here (no kernel image is available); plain torch is used instead"]
 
 
 @pytest.mark.cuda
@@ -114,10 +114,10 @@ def test_that_torch_does_the_work_is_not_said_of_a_model_that_it_cannot_open(
 @pytest.mark.parametrize(
     ("model", "settings", "complaint"),
     [
-        (None, {"engine": "tensorflow"}, "engine 'tensorflow': there is none of that name; use auto, torch, openvino"),
-        (None, {"engine": "onnx"}, "engine='onnx': runs exported files only; videoclf export"),
+        (None, {"engine": "tensorflow"}, "engine 'tensorflow': there is no such engine; use auto, torch, openvino"),
+        (None, {"engine": "onnx"}, "engine='onnx': runs only exported files; videoclf export"),
         (None, {"engine": "openvino", "device": "cuda"}, "device='cuda': openvino runs on the CPU; use engine"),
-        ("m.onnx", {"engine": "openvino"}, "engine='openvino': m.onnx was exported for onnx; leave engine away"),
+        ("m.onnx", {"engine": "openvino"}, "engine='openvino': m.onnx was exported for onnx; omit engine"),
         ("m.xml", {"device": "cuda:1"}, "device='cuda:1': openvino runs on the CPU"),
     ],
 )

@@ -98,7 +98,7 @@ def test_every_fold_in_turn(data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("more", [{"baseline": "ridge"}, {"unknown": ["left"]}])
 def test_what_takes_one_class_a_clip_is_refused(data: Path, tmp_path: Path, more: Any) -> None:
-    with pytest.raises(UsageInvalidError, match=f"^{next(iter(more))} is for clips of one class each; leave it out"):
+    with pytest.raises(UsageInvalidError, match=f"^{next(iter(more))} requires that each clip has one class; omit it"):
         videoclf.crossval(data, out=tmp_path / "cv", recipe="tiny", overrides=OVERRIDES, **more)
 
 

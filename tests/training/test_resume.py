@@ -90,7 +90,7 @@ def test_a_run_that_is_not_finished_is_left_alone_unless_asked(data: Path, tmp_p
         train(data, tmp_path, TRAINED, progress=Stopping(9))
     assert (tmp_path / "checkpoint.pt").exists()
     with pytest.raises(
-        RunFolderUnusableError, match="a run that is not finished; resume=True goes on with it, overwrite=True"
+        RunFolderUnusableError, match="contains an unfinished run; resume=True continues it, overwrite=True"
     ):
         train(data, tmp_path, TRAINED)
     train(data, tmp_path, TRAINED, overwrite=True)
@@ -119,11 +119,11 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         (
             {"recipe": "resnet18-gru"},
-            "the run is finished, and by another recipe than is asked for now (",
+            "the run is finished, but with another recipe than the one requested now (",
         ),
-        ({"split": "leave-out:g03"}, "the run began with other clips or labels, or another split"),
-        ({"init": "actions16"}, "the run is finished, and by another recipe"),
-        ({"overwrite": True}, "resume=True and overwrite=True exclude each other; give one of them"),
+        ({"split": "leave-out:g03"}, "the run started with other clips or labels, or another split"),
+        ({"init": "actions16"}, "the run is finished, but with another recipe"),
+        ({"overwrite": True}, "resume=True and overwrite=True exclude each other; use only one of them"),
     ],
     ids=["setting", "recipe", "split", "init", "overwrite"],
 )
@@ -139,7 +139,7 @@ def test_of_a_finished_run_nothing_else_can_be_had(
 
 def test_of_a_finished_run_other_clips_cannot_be_had(data: Path, finished: Path, tmp_path: Path) -> None:
     other = shutil.copytree(data, tmp_path / "other")
-    with pytest.raises(RunFolderUnusableError, match="the run began with other clips or labels"):
+    with pytest.raises(RunFolderUnusableError, match="the run started with other clips or labels"):
         videoclf.train(other, out=finished, resume=True, split=SPLIT)
     assert videoclf.train(data, out=finished, resume=True, split=SPLIT).folder == finished
 
@@ -153,7 +153,7 @@ def test_the_runs_own_recipe_wins(data: Path, tmp_path: Path) -> None:
         train(data, tmp_path, TRAINED, progress=Stopping(9))
     notes = Stopping(0)
     train(data, tmp_path, (*TRAINED, "training.epochs=1"), resume=True, progress=notes)
-    own = f"{tmp_path / 'recipe.toml'}: the run goes on by its own recipe, not by the one asked for now"
+    own = f"{tmp_path / 'recipe.toml'}: the run continues with its own recipe, not with the one requested now"
     assert f"{own} (training.epochs is 3, not 1)" in notes.notes
     assert json.loads((tmp_path / "metrics.json").read_text())["num_epochs"] == 3
 
@@ -161,7 +161,7 @@ def test_the_runs_own_recipe_wins(data: Path, tmp_path: Path) -> None:
 def test_other_clips_are_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         train(data, tmp_path, TRAINED, progress=Stopping(9))
-    with pytest.raises(RunFolderUnusableError, match="the run began with other clips or labels, or another split"):
+    with pytest.raises(RunFolderUnusableError, match="the run started with other clips or labels, or another split"):
         videoclf.train(data, out=tmp_path, split="leave-out:g03", resume=True)
 
 
@@ -169,7 +169,7 @@ def test_other_weights_to_begin_with_are_refused(data: Path, tmp_path: Path) -> 
     train(data, tmp_path / "first", TRAINED)
     with pytest.raises(Interrupted):
         train(data, tmp_path / "run", FROZEN, progress=Stopping(19), init=tmp_path / "first")
-    with pytest.raises(RunFolderUnusableError, match="the run began from other weights .*; give the same init"):
+    with pytest.raises(RunFolderUnusableError, match="the run started from other weights .*; give the same init"):
         train(data, tmp_path / "run", FROZEN, resume=True)
     assert train(data, tmp_path / "run", FROZEN, resume=True, init=tmp_path / "first")
 
@@ -181,7 +181,7 @@ def test_other_labels_are_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         train(listed, tmp_path / "run", TRAINED, progress=Stopping(9))
     listed.write_text("".join(f"{path},{'Short' if path.parent.name == 'Long' else 'Long'}\n" for path in clips))
-    with pytest.raises(RunFolderUnusableError, match="the run began with other clips or labels"):
+    with pytest.raises(RunFolderUnusableError, match="the run started with other clips or labels"):
         train(listed, tmp_path / "run", TRAINED, resume=True)
 
 
@@ -196,7 +196,7 @@ def test_a_torn_checkpoint_costs_the_steps_since_the_one_before(
     newest.write_bytes(newest.read_bytes()[:-1])
     notes = Stopping(0)
     assert train(data, out, TRAINED, resume=True, progress=notes) == undisturbed
-    assert any("is torn" in note for note in notes.notes)
+    assert any("is incomplete" in note for note in notes.notes)
 
 
 def test_a_full_disk_ends_the_run_with_a_line_and_keeps_the_last_state(

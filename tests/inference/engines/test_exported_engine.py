@@ -49,5 +49,5 @@ def test_features_of_fewer_pictures_than_were_given_are_refused() -> None:
     [(np.zeros(3, np.float32), r"\(3,\) \(float32\)"), (np.zeros(2, np.int64), r"\(2,\) \(int64\)")],
 )
 def test_scores_that_are_not_one_number_a_label_are_refused(scores: object, found: str) -> None:
-    with pytest.raises(ModelFileInvalidError, match=rf"its graph returns scores of shape {found} in place of \(2,\)"):
+    with pytest.raises(ModelFileInvalidError, match=rf"its graph returns scores of shape {found} instead of \(2,\)"):
         engine(logits=lambda _features: scores).logits([WINDOW])

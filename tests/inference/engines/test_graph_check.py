@@ -98,7 +98,7 @@ def test_operators_that_are_not_onnxs_own_are_refused() -> None:
     opset = helper.make_opsetid("", 20)
     own = helper.make_function("mine", "twice", ["x"], ["y"], [constant(external())], [opset])
     assert complaint_about_onnx(model_of(graph_of(), functions=[own])) == (
-        "it defines operators of its own, such as 'twice'"
+        "it defines its own operators, such as 'twice'"
     )
 
 
@@ -125,9 +125,9 @@ def ir(kind: str = "Parameter", version: str = "opset1", inside: str = "", after
         (ir(), ""),
         (ir(after="<rt_info><videoclf value='1'/><info><of_others/></info></rt_info>"), ""),
         (ir(inside="<rt_info><attribute name='fused_names' version='0'/></rt_info>"), ""),
-        (ir("Loop", "opset5"), "it holds a Loop, which might never end"),
-        (ir("TensorIterator"), "it holds a TensorIterator, which might never end"),
-        (ir(inside="<body/>"), "it holds 'body', which might name other files, or never come to an end"),
+        (ir("Loop", "opset5"), "it contains a Loop, which might never end"),
+        (ir("TensorIterator"), "it contains a TensorIterator, which might never end"),
+        (ir(inside="<body/>"), "it contains 'body', which might name other files, or never end"),
         (ir("Mine", "extension"), "its operator 'Mine' is not one of OpenVINO's own"),
         (ir(after="<rt_info><__weights_path value='/etc/passwd'/></rt_info>"), "it sets '__weights_path', which is"),
         (b"\x08\x09garbage", "its content is not XML"),

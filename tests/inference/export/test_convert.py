@@ -60,18 +60,20 @@ def test_what_would_give_other_scores_is_refused(monkeypatch: pytest.MonkeyPatch
     openvino_or_skip()
     monkeypatch.setattr(ExportedEngine, "logits", lambda _self, _windows: np.full((1, 3), 9.0))
     with pytest.raises(
-        EngineUnavailableError, match=r"OpenVINO cannot follow model 2d, last \('its scores would differ by .*'\)"
+        EngineUnavailableError,
+        match=r"model 2d, last cannot be converted for OpenVINO \('its scores would differ by .*'\)",
     ):
         convert.to_openvino(*small_model("2d, last"))
 
 
 def test_a_network_that_needs_what_no_file_may_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path) -> ExportedFile:
-        raise ModelFileInvalidError(f"{path}: is refused: it holds a Loop; export it again")
+        raise ModelFileInvalidError(f"{path}: is refused: it contains a Loop; export it again")
 
     openvino_or_skip()
     monkeypatch.setattr(convert, "read_openvino", refuse)
     with pytest.raises(
-        EngineUnavailableError, match=r"^OpenVINO cannot follow model 2d, last \('is refused: it holds a Loop"
+        EngineUnavailableError,
+        match=r"^model 2d, last cannot be converted for OpenVINO \('is refused: it contains a Loop",
     ):
         convert.to_openvino(*small_model("2d, last"))

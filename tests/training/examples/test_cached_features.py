@@ -162,7 +162,7 @@ def test_without_a_cache_the_second_epoch_decodes_nothing(
     train(run, clips)
     validate(run, clips)
     assert sorted(opened) == ["0.avi", "1.avi", "2.avi"]
-    assert run.notes.texts[0].startswith("features: 3 clips computed, kept for this run alone (")
+    assert run.notes.texts[0].startswith("features: 3 clips computed, kept for this run only (")
     assert {path.name for path in tmp_path.iterdir()} == {"clips"}
 
 
@@ -237,7 +237,7 @@ def test_damaged_features_are_computed_anew(
     run = start(tmp_path / "cache", tmp_path, recipe=recipe)
     torch.testing.assert_close(validate(run, clips), expected, rtol=0, atol=0)
     assert sorted(opened) == ["0.avi", "1.avi", "2.avi"]
-    assert "; 3 files there were damaged: computed anew" in run.notes.texts[0]
+    assert "; 3 damaged files there were computed again" in run.notes.texts[0]
     assert len(validate(start(tmp_path / "cache", tmp_path, recipe=recipe), clips)) == 3
     assert len(opened) == 3
 

@@ -53,7 +53,7 @@ def test_of_a_torn_checkpoint_the_one_before_is_taken(tmp_path: Path) -> None:
     tear(tmp_path / "checkpoint.pt")
     assert kept.checkpoints.load([]) == {"number": 1}
     (note,) = kept.notes
-    assert "checkpoint.pt: is torn; the run goes on from the checkpoint before it" in note
+    assert "checkpoint.pt: is incomplete; the run continues from the checkpoint before it" in note
     tear(tmp_path / "checkpoint-before.pt")
     assert kept.checkpoints.load([]) is None
 
@@ -87,7 +87,7 @@ def test_another_number_of_threads_is_told(tmp_path: Path) -> None:
     Kept(tmp_path).checkpoints.save({})
     other = Kept(tmp_path, threads="1")
     other.checkpoints.load([])
-    assert other.notes == ["num_torch_threads was 2, is 1: weights will differ from an unbroken run's"]
+    assert other.notes == ["num_torch_threads was 2, is 1: weights will differ from those of an uninterrupted run"]
 
 
 def test_between_two_checkpoints_some_time_passes(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_a_run_goes_on_by_its_own_recipe_and_says_where_it_differs(tmp_path: Pat
     folder.begin(RECIPE, PARTS, "none")
     asked = with_keys("training.epochs=7", "description=another")
     assert folder.recipe(asked, notes.append) == RECIPE
-    own = f"{tmp_path / 'recipe.toml'}: the run goes on by its own recipe, not by the one asked for now"
+    own = f"{tmp_path / 'recipe.toml'}: the run continues with its own recipe, not with the one requested now"
     assert notes == [f"{own} (training.epochs is {RECIPE.training.epochs}, not 7)"]
     for same in (None, RECIPE, with_keys("description=another")):
         assert folder.recipe(same, pytest.fail) == RECIPE
@@ -58,6 +58,6 @@ def test_a_finished_run_refuses_another_recipe_and_names_a_few_keys(tmp_path: Pa
         folder.recipe(asked, pytest.fail)
     text = str(caught.value)
     assert text.startswith(
-        f"{tmp_path}: the run is finished, and by another recipe than is asked for now (sampling.fps is"
+        f"{tmp_path}: the run is finished, but with another recipe than the one requested now (sampling.fps is"
     )
     assert text.endswith(", and 2 more); choose another out, or replace the run with overwrite=True")

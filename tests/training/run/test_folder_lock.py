@@ -43,7 +43,8 @@ def test_a_second_one_is_refused_and_told_who_is_there(tmp_path: Path) -> None:
     with alone_in(tmp_path, print), pytest.raises(RunFolderUnusableError) as caught, alone_in(tmp_path, print):
         pass
     assert str(caught.value) == (
-        f"{tmp_path}: another training is at work here (process {os.getpid()}); wait for its end, or choose another out"
+        f"{tmp_path}: another training is already working here (process {os.getpid()}); wait until it ends, or choose "
+        "another out"
     )
 
 
@@ -66,7 +67,10 @@ def test_no_second_command_touches_a_folder_that_is_held(tmp_path: Path, command
         "train resume=True": lambda: videoclf.train("gone", out=tmp_path, resume=True),
         "crossval": lambda: crossval("gone", out=tmp_path),
     }
-    with alone_in(tmp_path, print), pytest.raises(RunFolderUnusableError, match="another training is at work here"):
+    with (
+        alone_in(tmp_path, print),
+        pytest.raises(RunFolderUnusableError, match="another training is already working here"),
+    ):
         begin[command]()
     assert (tmp_path / "recipe.toml").read_text() == "of the first"
 
@@ -117,7 +121,7 @@ def test_where_there_are_no_locks_it_is_said(tmp_path: Path, monkeypatch: pytest
     with alone_in(tmp_path, notes.append):
         pass
     assert notes == [
-        f"{tmp_path}: its file system has no locks (No locks available); do not start a second training here"
+        f"{tmp_path}: its file system does not support locks (No locks available); do not start a second training here"
     ]
 
 

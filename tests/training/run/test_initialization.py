@@ -23,7 +23,7 @@ def test_a_cache_that_is_asked_for_and_of_no_use_is_told(tmp_path: Path, chosen:
     notices: list[str] = []
     folder = None if chosen is None else chosen if chosen == "auto" else tmp_path / chosen
     assert choose_cache(folder, trained, notices.append) is None
-    assert [notice.startswith("feature_cache: is not used") for notice in notices] == [True] * is_told
+    assert [notice.startswith("feature_cache: not used") for notice in notices] == [True] * is_told
 
 
 def with_weights(weights: str) -> Recipe:

@@ -16,8 +16,8 @@ def test_a_signal_is_answered_between_two_clips(number: int, exit_code: int) -> 
         progress = InterruptibleProgress(SilentProgress(), check)
         progress.advance()
         signal.raise_signal(number)
-        assert notes == ["stopping after this clip; once more stops at once"]
-        with pytest.raises(Interrupted, match="the same command with resume=True goes on") as caught:
+        assert notes == ["stopping after this clip; repeat to stop immediately"]
+        with pytest.raises(Interrupted, match="the same command with resume=True continues") as caught:
             progress.advance()
     assert caught.value.exit_code == exit_code
 

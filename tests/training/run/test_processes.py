@@ -119,13 +119,13 @@ def test_more_gpus_than_there_are_cannot_be_had() -> None:
 
 
 def test_no_process_at_all_trains_nothing() -> None:
-    with pytest.raises(UsageInvalidError, match="num_devices=0: a training takes one at least; ask for 1 or more"):
+    with pytest.raises(UsageInvalidError, match="num_devices=0: training needs at least one device; use 1 or more"):
         make_fabric(CPU, "32-true", 0)
 
 
 def test_processes_that_would_share_a_core_cannot_be_had() -> None:
     with pytest.raises(
-        DeviceUnavailableError, match=r"num_devices=9999: processes on the CPU take a core each, and there"
+        DeviceUnavailableError, match=r"num_devices=9999: each process on the CPU needs a core, and there"
     ):
         make_fabric(CPU, "32-true", 9999)
 

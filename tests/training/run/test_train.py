@@ -160,9 +160,9 @@ def test_overwriting_removes_all_of_the_old_run_first(run: tuple[Run, Notes], sm
 
 
 def test_what_excludes_each_other_is_refused(run: tuple[Run, Notes], small_data: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeInvalidError, match="init and overrides=.* both say"):
+    with pytest.raises(RecipeInvalidError, match="init and overrides=.* both choose"):
         videoclf.train(small_data, out=tmp_path, init=run[0].folder, overrides=["backbone.weights=none"])
-    with pytest.raises(DeviceUnavailableError, match="precision='16': a CPU does not compute in it"):
+    with pytest.raises(DeviceUnavailableError, match="precision='16': a CPU does not support it"):
         videoclf.train(small_data, out=tmp_path, recipe="tiny", precision="16-mixed", device="cpu")
 
 
@@ -280,7 +280,9 @@ def test_classes_that_no_model_can_have_are_named(tmp_path: Path) -> None:
             write_clip(tmp_path / "data" / label / f"v_g0{group}_c01.avi", 5)
         out = tmp_path / "run"
         expected = (
-            "one class only, 'walk'; add another" if label == "walk" else r"'ru\\nn' is empty, .*cannot be printed"
+            "only one class, 'walk'; add clips of another"
+            if label == "walk"
+            else r"'ru\\nn' is empty, .*cannot be printed"
         )
         with pytest.raises(DatasetInvalidError, match=expected):
             videoclf.train(tmp_path / "data", out=out, recipe="tiny")
@@ -313,7 +315,7 @@ def test_where_memory_runs_out_the_recipes_keys_are_named(
         raise error
 
     monkeypatch.setattr("videoclf.training.loop.trainer.Loss.__call__", fill)
-    with pytest.raises(MemoryExhaustedError, match=r"memory is full at batches of 8 clips .*; lower training.batch"):
+    with pytest.raises(MemoryExhaustedError, match=r"memory ran out with batches of 8 clips .*; lower training.batch"):
         videoclf.train(small_data, out=tmp_path, recipe="tiny", overrides=SHORT, device="cpu")
 
 
@@ -404,7 +406,7 @@ def test_parts_on_several_devices_learn_what_the_whole_would(
 
 def test_parts_train_in_one_process(small_data: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        UsageInvalidError, match="device_map: the parts of one network work in one process; leave num_devices"
+        UsageInvalidError, match="device_map: the parts of one network run in one process; omit num_devices"
     ):
         videoclf.train(
             small_data, out=tmp_path / "run", recipe="tiny", num_devices=2, device_map="backbone=cpu:0,temporal=cpu:1"

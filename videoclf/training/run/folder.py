@@ -164,7 +164,7 @@ class RunFolder:
             raise RunFolderUnusableError(
                 "the run started from other weights than those given now",
                 source=path,
-                hint=f"give the same {option('init')} (and the same file) as before, or start anew with "
+                hint=f"give the same {option('init')} (and the same file) as before, or start again with "
                 f"{option('overwrite')}",
             )
         if known != asked:

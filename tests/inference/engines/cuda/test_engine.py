@@ -163,7 +163,7 @@ def test_where_memory_runs_out_less_goes_through_at_a_time(name: str, monkeypatc
 
     monkeypatch.setattr(network, "forward", forward_little)
     np.testing.assert_allclose(engine.logits(given), expected, atol=1e-5)
-    assert notices == [f"cpu ran out of memory: from here on {n} frames at a time" for n in (64, 32, 16)]
+    assert notices == [f"cpu ran out of memory: from now on {n} frames at a time" for n in (64, 32, 16)]
     seen.clear()
     engine.logits(given)
     assert max(seen) <= 21  # the longest window, in one pass where it is a 3D network's
