@@ -132,7 +132,7 @@ TOO_HIGH = "backbone[:99]=cpu:0,backbone[99:]=cpu:1"
         (("predict", "a.mp4", "--engine", "onnx"), 2, "--engine onnx: runs exported files only"),
         (("predict", "a.mp4", "--engine", "openvino", "--device", "cuda"), 2, "openvino runs on the CPU"),
         (("predict", "a.mp4", "--model", "gone.onnx"), 1, "gone.onnx: no such file"),
-        (("export", "actions16", "--out", "model.pt"), 2, "its suffix must say what it is for: .onnx or .xml"),
+        (("export", "actions16", "--out", "model.pt"), 2, "its suffix must be .onnx or .xml"),
         (("export", "actions16", "--out", "model.xml", "--format", "onnx"), 2, "needs a file with the suffix .onnx"),
         (("export", "gone", "--out", "model.onnx"), 1, "no model 'gone'"),
         (("predict", "a.mp4", "--overwrite"), 2, "--overwrite: needs --csv, which is not given"),

@@ -99,7 +99,7 @@ def test_a_score_below_the_threshold_is_uncertain(clips: list[Path]) -> None:
 def test_repeated_frames_are_a_warning(tmp_path: Path) -> None:
     outcome = predict([write_clip(tmp_path / "slow.avi", 4, fps=5)], header())[0]
     assert isinstance(outcome, Prediction)
-    assert outcome.warnings == ("16 of 20 moments repeat a frame: the video has only 5 frames a second",)
+    assert outcome.warnings == ("16 of 20 frames are repeated: the video has only 5 frames a second",)
 
 
 def test_no_paths_give_nothing() -> None:

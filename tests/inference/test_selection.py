@@ -61,7 +61,7 @@ def test_where_the_engine_of_a_gpu_fails_torch_does_the_work(tiny_model: Path, m
     monkeypatch.setattr(GpuEngine, "logits", fail)
     notes: list[str] = []
     assert isinstance(videoclf.load(tiny_model, device="cuda", progress=notes.append)._engine, TorchEngine)
-    assert notes == ["cuda: its own engine fails here (no kernel image is available); plain torch does the work"]
+    assert notes == ["cuda: its own engine fails here (no kernel image is available); plain torch is used instead"]
 
 
 @pytest.mark.cuda

@@ -39,7 +39,7 @@ def test_features_of_fewer_pictures_than_were_given_are_refused() -> None:
     with pytest.raises(ModelFileInvalidError) as caught:
         engine(features=lambda items: items[1:], logits=mean_twice).logits([WINDOW])
     assert str(caught.value) == (
-        "model m: its graph gives features of shape (3, 3, 8, 8) (float32) in place of (4, 3, 8, 8) (float32); export "
+        "model m: its graph returns features of shape (3, 3, 8, 8) (float32) instead of (4, 3, 8, 8) (float32); export "
         "it again"
     )
 
@@ -49,5 +49,5 @@ def test_features_of_fewer_pictures_than_were_given_are_refused() -> None:
     [(np.zeros(3, np.float32), r"\(3,\) \(float32\)"), (np.zeros(2, np.int64), r"\(2,\) \(int64\)")],
 )
 def test_scores_that_are_not_one_number_a_label_are_refused(scores: object, found: str) -> None:
-    with pytest.raises(ModelFileInvalidError, match=rf"its graph gives scores of shape {found} in place of \(2,\)"):
+    with pytest.raises(ModelFileInvalidError, match=rf"its graph returns scores of shape {found} in place of \(2,\)"):
         engine(logits=lambda _features: scores).logits([WINDOW])

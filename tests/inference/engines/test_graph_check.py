@@ -18,7 +18,7 @@ from videoclf.inference.engines.openvino_graph import open_openvino
 from videoclf.recipe.header import ModelHeader
 from videoclf.recipe.recipe import Recipe
 
-OTHER_FILE = "it keeps the tensor 'secret' in another file, which is not read"
+OTHER_FILE = "it stores the tensor 'secret' in another file, which is not read"
 
 
 def onnx_or_skip() -> Any:
@@ -86,16 +86,14 @@ def test_a_graph_within_the_graph_is_refused() -> None:
     training = model_of(graph_of())
     training.training_info.add().algorithm.CopyFrom(graph_of(constant(external())))
     for model in (model_of(graph_of(loop)), training):
-        assert complaint_about_onnx(model) == (
-            "it holds a graph within its graph ('graph'), which might never come to an end"
-        )
+        assert complaint_about_onnx(model) == ("it contains a graph within its graph ('graph'), which might never end")
 
 
 def test_operators_that_are_not_onnxs_own_are_refused() -> None:
     helper = onnx_or_skip().helper
     foreign = helper.make_node("EPContext", ["x"], ["y"], domain="com.microsoft")
     assert complaint_about_onnx(model_of(graph_of(foreign))) == (
-        "its operator 'com.microsoft.EPContext' is none of ONNX's own"
+        "its operator 'com.microsoft.EPContext' is not one of ONNX's own"
     )
     opset = helper.make_opsetid("", 20)
     own = helper.make_function("mine", "twice", ["x"], ["y"], [constant(external())], [opset])
@@ -127,12 +125,12 @@ def ir(kind: str = "Parameter", version: str = "opset1", inside: str = "", after
         (ir(), ""),
         (ir(after="<rt_info><videoclf value='1'/><info><of_others/></info></rt_info>"), ""),
         (ir(inside="<rt_info><attribute name='fused_names' version='0'/></rt_info>"), ""),
-        (ir("Loop", "opset5"), "it holds a Loop, which might never come to an end"),
-        (ir("TensorIterator"), "it holds a TensorIterator, which might never come to an end"),
+        (ir("Loop", "opset5"), "it holds a Loop, which might never end"),
+        (ir("TensorIterator"), "it holds a TensorIterator, which might never end"),
         (ir(inside="<body/>"), "it holds 'body', which might name other files, or never come to an end"),
-        (ir("Mine", "extension"), "its operator 'Mine' is none of OpenVINO's own"),
+        (ir("Mine", "extension"), "its operator 'Mine' is not one of OpenVINO's own"),
         (ir(after="<rt_info><__weights_path value='/etc/passwd'/></rt_info>"), "it sets '__weights_path', which is"),
-        (b"\x08\x09garbage", "its content is no XML"),
+        (b"\x08\x09garbage", "its content is not XML"),
         (b"<?xml version='1.0'?><html/>", "its XML is of another kind, 'html'"),
         (b"<?xml version='1.0'?><!DOCTYPE net [<!ENTITY a 'b'>]><net/>", "its XML declares a document type"),
         (ir()[:-5], "its XML is damaged (unclosed token"),
@@ -150,5 +148,5 @@ def test_an_onnx_file_by_another_name_is_not_handed_to_openvino(tmp_path: Path) 
     with pytest.raises(ModelFileInvalidError) as caught:
         open_openvino(in_an_attribute().SerializeToString(), b"", tmp_path / "m.xml")
     assert str(caught.value) == (
-        f"{tmp_path / 'm.xml'}: is no OpenVINO model that can be trusted: its content is no XML; export it again"
+        f"{tmp_path / 'm.xml'}: is not an OpenVINO model that can be trusted: its content is not XML; export it again"
     )

@@ -47,7 +47,7 @@ def test_a_model_is_converted_once_and_said_so(
     for _ in range(2):
         conversions.open_converted(tiny_model, notices.append)
     assert asked == [tiny_model]
-    assert notices == [f"{tiny_model} is converted for OpenVINO, once; kept in {engine_folder}"]
+    assert notices == [f"{tiny_model} was converted for OpenVINO; it is kept in {engine_folder}"]
 
 
 def test_that_a_model_is_converted_is_said_when_it_is(
@@ -63,9 +63,9 @@ def test_that_a_model_is_converted_is_said_when_it_is(
     with pytest.raises(ModelFileInvalidError):  # what was made here is none
         conversions.open_converted(tiny_model, notices.append)
     assert notices == [
-        f"{tiny_model} is being converted for OpenVINO: some seconds",
+        f"{tiny_model} is being converted for OpenVINO, which takes some seconds",
         "conversion",
-        f"{tiny_model} is converted for OpenVINO, once; kept in {engine_folder}",
+        f"{tiny_model} was converted for OpenVINO; it is kept in {engine_folder}",
     ]
 
 
@@ -113,7 +113,7 @@ def test_a_refusal_is_remembered_and_torch_does_the_work(
     for _ in range(2):
         model = videoclf.load(tiny_model, device="cpu", progress=notices.append)
     assert len(asked) == 1
-    assert notices[-1] == "OpenVINO cannot follow it; torch does the work"
+    assert notices[-1] == "OpenVINO cannot follow it; torch is used instead"
     assert model.predict(write_clip(tmp_path / "a.avi", 10)).num_frames == 4
     with pytest.raises(EngineUnavailableError, match="OpenVINO cannot follow it"):
         videoclf.load(tiny_model, engine="openvino")
@@ -125,7 +125,7 @@ def test_a_cache_that_cannot_be_written_is_found_before_anybody_waits(
     asked = fake(monkeypatch, {})
     engine_folder.touch()
     with pytest.raises(
-        EngineUnavailableError, match=r"engines: models .* cannot be kept there \(.*\); set VIDEOCLF_CACHE"
+        EngineUnavailableError, match=r"engines: models .* cannot be stored there \(.*\); set VIDEOCLF_CACHE"
     ):
         conversions.open_converted(tiny_model, print)
     assert asked == []

@@ -60,7 +60,7 @@ def test_what_would_give_other_scores_is_refused(monkeypatch: pytest.MonkeyPatch
     openvino_or_skip()
     monkeypatch.setattr(ExportedEngine, "logits", lambda _self, _windows: np.full((1, 3), 9.0))
     with pytest.raises(
-        EngineUnavailableError, match=r"OpenVINO cannot follow model 2d, last \('its scores would be .* off'\)"
+        EngineUnavailableError, match=r"OpenVINO cannot follow model 2d, last \('its scores would differ by .*'\)"
     ):
         convert.to_openvino(*small_model("2d, last"))
 

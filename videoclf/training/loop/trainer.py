@@ -140,7 +140,7 @@ class Trainer:
             so far or, if the settings say so, of the last. `scored` then contains them.
 
         Raises:
-                DatasetInvalidError: no clip to train on, or none to validate on, could be read.
+            DatasetInvalidError: no clip to train on, or none to validate on, could be read.
             TrainingDivergedError: the loss is no longer a number.
         """
         settings = self._settings

@@ -194,7 +194,7 @@ def test_where_a_single_frame_is_too_much_one_line_says_so(monkeypatch: pytest.M
         engine.logits(windows(engine))
     assert str(caught.value) == (
         "cpu: out of memory with one frame at a time (CUDA out of memory. Tried to allocate 9 GiB. See the "
-        "documentation.); close what else uses this GPU, or use device='cpu'"
+        "documentation.); close other programs that use this GPU, or use device='cpu'"
     )
 
 
@@ -203,7 +203,7 @@ def test_a_network_without_room_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
         raise out_of_memory()
 
     monkeypatch.setattr("videoclf.inference.engines.cuda.execution_mode.in_mode", fail)
-    with pytest.raises(MemoryExhaustedError, match="^cpu: no room for the network .CUDA out of memory"):
+    with pytest.raises(MemoryExhaustedError, match="^cpu: has too little memory for the network .CUDA out of memory"):
         GpuEngine(*build("frames"), "cpu")
 
 
@@ -222,7 +222,7 @@ def test_frames_that_find_no_room_wait_on_the_cpu(name: str, monkeypatch: pytest
     monkeypatch.setattr(engine._preparation._staging, "upload", upload_some)
     assert np.array_equal(engine.logits(windows(engine)), expected)
     (notice,) = notices
-    assert notice.startswith("cpu has no room for more frames (CUDA out of memory")
+    assert notice.startswith("cpu has no memory for more frames (CUDA out of memory")
 
 
 @pytest.mark.parametrize("name", ["frames", "views", "clips", "shifted"])

@@ -76,7 +76,7 @@ def test_a_layout_that_is_off_is_refused() -> None:
     assert mode == HALF_CONTIGUOUS
     assert notice == (
         "the network in bfloat16, channels-last is wrong on cpu (off by 2.0e+00 of its features' size, more than "
-        "5e-02): it is not run so"
+        "5e-02): this mode is not used"
     )
 
 
@@ -93,7 +93,7 @@ def test_a_mode_that_fails_is_refused_with_its_own_words(monkeypatch: pytest.Mon
     monkeypatch.setattr(choosing, "fold_batch_norms", fail)
     mode, (notice,) = choose(Moody(None), ExecutionMode(is_folded=True))
     assert mode == ExecutionMode()
-    assert "(FIND was unable to find an engine to execute this computation): it is not run so" in notice
+    assert "(FIND was unable to find an engine to execute this computation): this mode is not used" in notice
 
 
 def test_running_out_of_memory_is_no_mistake_of_the_mode(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +140,7 @@ def test_contiguous_clips_meet_a_contiguous_3d_network() -> None:
 
 def test_only_networks_of_single_frames_are_recorded() -> None:
     classifier = build_classifier(Recipe.model_validate({"backbone": {"name": "mc3_18"}}), 2).eval()
-    with pytest.raises(ValueError, match="launching = graphs: for networks that see one frame at a time only"):
+    with pytest.raises(ValueError, match="launching = graphs: only for per-frame networks"):
         in_mode(classifier, ExecutionMode(launching=Launching.GRAPHS), CPU)
 
 
