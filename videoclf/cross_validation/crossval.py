@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -47,7 +47,7 @@ from videoclf.training.run.folder_lock import alone_in_out
 from videoclf.training.run.initialization import choose_cache, choose_recipe, identify_first_weights
 from videoclf.training.run.processes import FabricPrecision, Precision, fabric_precision, make_fabric
 from videoclf.training.run.train import check_precision
-from videoclf.training.run.trainer_factory import TrainerFactory
+from videoclf.training.run.trainer_factory import TrainerFactory, TrainingSetup
 
 Baseline = Literal["ridge"]
 
@@ -143,12 +143,7 @@ def crossval(
     folds = make_folds(
         dataset, by, num_folds=num_folds, split_files=split_files, has_several=objective == "sigmoid", unknown=unknown
     )
-    # an official list warns itself, and random parts are of one size
-    described = describe_folds(folds)[: None if by == "group" else 1]
-    warnings = [*dataset.warnings, *described, *(each for fold in folds for each in fold.split.warnings)]
-    if dataset.has_parts and by != "official":
-        warnings.append(f"{option('by', by)}: replaces the parts that {dataset.source} assigns to its clips")
-    for warning in dict.fromkeys([*warnings, *warn_of_joined_labels(dataset.clips, objective)]):
+    for warning in _warnings(dataset, folds, by, objective):
         watcher.notice(warning)
     bits = fabric_precision(precision)
     fingerprint = _fingerprint(settings, identify_first_weights(settings, init), baseline, folds, bits, reading)
@@ -174,9 +169,8 @@ def crossval(
         prepare_folder(folder.path)
         quarantine = Quarantine(watcher)
         factory = TrainerFactory(
-            make_fabric(torch_device, bits), settings, labels, quarantine,
-            choose_cache(feature_cache, settings, watcher.notice), folder.path,
-            num_threads=workers, reading=reading, progress=watcher, init=init,
+            make_fabric(torch_device, bits), TrainingSetup(settings, labels, workers, reading, init), quarantine,
+            choose_cache(feature_cache, settings, watcher.notice), folder.path, progress=watcher,
         )  # fmt: skip
         fit_and_evaluate = (
             _ridge_evaluator(factory.examples, labels) if baseline else _network_evaluator(factory, settings)
@@ -201,12 +195,22 @@ def crossval(
     if missing:
         factory.tell_of_features()
     wanted = [records[_record_name(number, seed)] for seed in seeds for number in range(len(folds))]
-    tested = dict.fromkeys(clip for fold in folds for clip in fold.split.test)
-    return _conclude(
-        folder.path, wanted, labels, settings, str(data), by, baseline, list(tested),
-        environment=describe_environment(describe_device(torch_device), precision=bits, num_threads=workers),
-        reading=reading,
+    about = _About(
+        str(data), by, baseline, settings, labels, reading,
+        describe_environment(describe_device(torch_device), precision=bits, num_threads=workers),
     )  # fmt: skip
+    tested = list(dict.fromkeys(clip for fold in folds for clip in fold.split.test))
+    return _conclude(folder.path, wanted, tested, about)
+
+
+def _warnings(dataset: Dataset, folds: Sequence[Fold], by: str, objective: Objective) -> Iterable[str]:
+    """What should be known of the data and the folds, each once."""
+    # an official list warns itself, and random parts are of one size
+    described = describe_folds(folds)[: None if by == "group" else 1]
+    warnings = [*dataset.warnings, *described, *(each for fold in folds for each in fold.split.warnings)]
+    if dataset.has_parts and by != "official":
+        warnings.append(f"{option('by', by)}: replaces the parts that {dataset.source} assigns to its clips")
+    return dict.fromkeys([*warnings, *warn_of_joined_labels(dataset.clips, objective)])
 
 
 def _tell_of_what_is_kept(
@@ -352,13 +356,26 @@ def _record(
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class _About:
+    """What a cross-validation was of, for its figures and its report."""
+
+    data: str
+    by: str
+    baseline: Baseline | None
+    recipe: Recipe
+    labels: Sequence[str]
+    reading: ReadOptions
+    environment: Mapping[str, str]
+
+
 def _conclude(
-    folder: Path, records: Sequence[FoldRecord], labels: Sequence[str], recipe: Recipe, data: str, by: str,
-    baseline: Baseline | None, tested: Sequence[LabelledClip], *, environment: Mapping[str, str], reading: ReadOptions,
-) -> CrossvalMetrics:  # fmt: skip
+    folder: Path, records: Sequence[FoldRecord], tested: Sequence[LabelledClip], about: _About
+) -> CrossvalMetrics:
+    data, by, baseline, objective = about.data, about.by, about.baseline, about.recipe.training.objective
     if not any(record.known for record in records):
         raise DatasetInvalidError("not one clip of a test part could be read", source=data, hint="see the lines above")
-    metrics = pool(records, labels, data=data, by=by, baseline=baseline, objective=recipe.training.objective)
+    metrics = pool(records, about.labels, data=data, by=by, baseline=baseline, objective=objective)
     lines = "".join(f"{to_json(clip)}\n" for record in records for clip in record.clips)
     write_atomically(folder / "predictions.jsonl", lines.encode())
     write_atomically(folder / "metrics.json", to_json(metrics, indent=2).encode())
@@ -366,7 +383,7 @@ def _conclude(
         folder / "report.html",
         title=f"Cross-validation of {baseline or 'a recipe'}: {data}, {metrics.num_folds} folds by {by}",
         metrics=metrics.pooled,
-        clips=clip_results(records, labels),
+        clips=clip_results(records, about.labels),
         parts={"tested out of fold": tested},
         notes=[
             f"Top-1 {metrics.top1} over {counted(len(metrics.seeds), 'seed')}, each pooled over {metrics.num_folds} "
@@ -374,8 +391,8 @@ def _conclude(
             f"Calibrated: error {metrics.ece} (before {metrics.ece_uncalibrated}), negative log-likelihood "
             f"{metrics.nll} (before {metrics.nll_uncalibrated}); {metrics.accepted} of known clips are accepted.",
         ],
-        environment=environment,
-        recipe_toml=recipe_to_toml(recipe),
-        reading=reading,
+        environment=about.environment,
+        recipe_toml=recipe_to_toml(about.recipe),
+        reading=about.reading,
     )
     return metrics

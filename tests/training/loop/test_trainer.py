@@ -21,7 +21,7 @@ from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.toml_io import parse_recipe
 from videoclf.training.examples.decoded import Draw, Example, Seen, Views, crop_steps
 from videoclf.training.loop.position import Position
-from videoclf.training.loop.trainer import Trainer, averaged_weights, warmup_cosine
+from videoclf.training.loop.trainer import Trainer
 
 LABELS = ("down", "up")
 FEATURE_SIZE = 432  # of the tiny backbone
@@ -244,15 +244,6 @@ def test_a_loss_that_is_no_number_ends_the_run_and_says_what_to_lower() -> None:
         next(iter(trainer.epochs(CLIPS[:16], CLIPS[16:])))
 
 
-def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
-    factor = warmup_cosine(10, 100)
-    rates = [factor(step) for step in range(101)]
-    assert max(rates) == rates[10] == 1
-    assert rates[:11] == sorted(rates[:11])
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert rates[100] == pytest.approx(0)
-
-
 def test_cropping_takes_a_contiguous_part_of_at_least_the_share() -> None:
     rng = np.random.default_rng(0)
     lengths = set()
@@ -300,23 +291,6 @@ def test_the_average_of_the_weights_lags_behind_and_is_what_is_scored() -> None:
     with torch.inference_mode():
         logits = trainer.scored.eval().classify(steps, num_steps)
     np.testing.assert_allclose(logits[0].numpy(), said.window_logits[0][0], atol=1e-6)
-
-
-def test_an_average_is_the_moving_one_that_it_says() -> None:
-    network = torch.nn.BatchNorm1d(1)
-    average = averaged_weights(network, 0.5)
-    expected: float | None = None
-    for n, value in enumerate((1.0, 3.0, 2.0, 5.0, 4.0, 4.0, 4.0, 4.0, 1.0, 0.0)):
-        with torch.no_grad():
-            for tensor in (network.weight, network.running_mean):
-                assert tensor is not None
-                tensor.fill_(value)
-        average.update_parameters(network)
-        decay = min(0.5, (1 + n) / (10 + n))
-        expected = value if expected is None else decay * expected + (1 - decay) * value
-        for mean in (average.module.weight, average.module.running_mean):
-            assert isinstance(mean, Tensor)
-            assert mean.item() == pytest.approx(expected)
 
 
 def test_balanced_sampling_shows_each_class_equally_often() -> None:

@@ -12,8 +12,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import Tensor
 
 from videoclf.data.batching import make_pools
 from videoclf.data.dataset import LabelledClip, names_in
@@ -36,11 +35,11 @@ from videoclf.training.loop.loss import Loss
 from videoclf.training.loop.parameter_groups import parameter_groups
 from videoclf.training.loop.position import AfterStep, Position, Spent
 from videoclf.training.loop.rng import Purpose, RandomSource
+from videoclf.training.loop.schedule import warmup_cosine
+from videoclf.training.loop.weight_average import averaged_weights
 
 Forward = Callable[[Tensor, Tensor], Tensor]
 """From padded steps ``B×T×...`` and lengths ``B`` to logits ``B×C``."""
-
-_Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 @dataclass
@@ -445,31 +444,3 @@ class Trainer:
                 f"not one of the {len(clips)} clips to validate on could be read", hint="see the lines above"
             )
         return said.score(self.targets(said.clips))
-
-
-def averaged_weights(network: nn.Module, decay: float) -> AveragedModel:
-    """A copy of a network with the exponential moving average of its weights and of its batch norms' statistics.
-
-    After the n-th step ``min(decay, (1 + n) / (10 + n))`` of the average stays, so that in a short run the weights
-    before the first steps have little influence. (TensorFlow's ExponentialMovingAverage)
-    """
-
-    moving_average: Any = get_ema_multi_avg_fn  # untyped
-
-    def average(averaged: _Tensors, current: _Tensors, num_averaged: Tensor | int) -> None:
-        n = int(num_averaged)
-        moving_average(min(decay, (1 + n) / (10 + n)))(averaged, current, num_averaged)
-
-    return AveragedModel(network, multi_avg_fn=average, use_buffers=True)
-
-
-def warmup_cosine(num_warmup_steps: float, num_steps: int) -> Callable[[int], float]:
-    """The factor of the learning rate at each step: linear up to 1, then half a cosine down to 0. (Loshchilov 2017)"""
-
-    def factor(step: int) -> float:
-        if step < num_warmup_steps:
-            return (step + 1) / (num_warmup_steps + 1)
-        progress = (step - num_warmup_steps) / max(1.0, num_steps - num_warmup_steps)
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-
-    return factor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_fabric import Fabric
@@ -26,21 +27,34 @@ from videoclf.training.loop.trainer import Trainer
 from videoclf.training.run.initialization import build_network
 
 
+@dataclass(frozen=True)
+class TrainingSetup:
+    """What is trained, and how its clips are read."""
+
+    recipe: Recipe
+    """Describes the network and its training."""
+    labels: Sequence[str]
+    """The classes, in the order of the logits."""
+    num_threads: int
+    """Videos decoded at once."""
+    reading: ReadOptions
+    """Decoder, frame selection, isolation and limits."""
+    init: str | Path | None = None
+    """See `build_network`."""
+    backbone: Backbone | None = None
+    """See `build_network`."""
+
+
 class TrainerFactory:
     """Creates trainers for one recipe. Behind a frozen backbone, all of them share its features.
 
     Args:
         fabric: device and precision.
-        recipe: describes the network and its training.
-        labels: the classes, in the order of the logits.
+        setup: what is trained.
         quarantine: receives clips that fail.
         cache: keeps features from run to run, if the backbone is frozen; None: they are kept for this run only.
         folder: for features that are kept only during the run; it must exist when the first is stored.
-        num_threads: videos decoded at once.
-        reading: decoder, frame selection, isolation and limits.
         progress: is told of each clip.
-        init: see `build_network`.
-        backbone: see `build_network`.
         process_group: the processes that train together.
         placement: the device map of the network; None: all of it on the fabric's device.
     """
@@ -48,27 +62,20 @@ class TrainerFactory:
     def __init__(
         self,
         fabric: Fabric,
-        recipe: Recipe,
-        labels: Sequence[str],
+        setup: TrainingSetup,
         quarantine: Quarantine,
         cache: FeatureCache | None,
         folder: Path,
         *,
-        num_threads: int,
-        reading: ReadOptions,
         progress: Progress,
-        init: str | Path | None = None,
-        backbone: Backbone | None = None,
         process_group: ProcessGroup = SingleProcess(),  # noqa: B008  (holds nothing)
         placement: DeviceMap | None = None,
     ) -> None:
         self._process_group = process_group
         self._placement = placement or whole(fabric.device)
         self._fabric = fabric
-        self._recipe = recipe
-        self._labels = labels
-        self._init = init
-        self._backbone = backbone
+        self._setup = setup
+        recipe, num_threads, reading = setup.recipe, setup.num_threads, setup.reading
         first = self._build(recipe)
         self.examples: Examples
         self._features: FeatureExamples | None = None
@@ -88,16 +95,17 @@ class TrainerFactory:
         Args:
             settings: used instead of the recipe's section; its seed may differ.
         """
-        used = settings or self._recipe.training
-        if self._first is not None and used == self._recipe.training:
+        recipe = self._setup.recipe
+        used = settings or recipe.training
+        if self._first is not None and used == recipe.training:
             classifier, self._first = self._first, None
         else:
-            classifier = self._build(self._recipe.model_copy(update={"training": used}))
+            classifier = self._build(recipe.model_copy(update={"training": used}))
         apply_device_map(classifier, self._placement)
-        on_features = self._recipe.backbone.frozen
+        on_features = recipe.backbone.frozen
         trainer = Trainer(
-            self._fabric, classifier, self.examples, self._labels, used, on_features=on_features,
-            augment=self._recipe.augment, process_group=self._process_group, num_in_flight=self._placement.num_devices,
+            self._fabric, classifier, self.examples, self._setup.labels, used, on_features=on_features,
+            augment=recipe.augment, process_group=self._process_group, num_in_flight=self._placement.num_devices,
         )  # fmt: skip
         return trainer.scored, trainer
 
@@ -107,4 +115,4 @@ class TrainerFactory:
             self._features.tell()
 
     def _build(self, recipe: Recipe) -> VideoClassifier:
-        return build_network(recipe, len(self._labels), self._init, self._backbone)
+        return build_network(recipe, len(self._setup.labels), self._setup.init, self._setup.backbone)

@@ -39,7 +39,7 @@ from videoclf.training.run.fit_and_refit import fit
 from videoclf.training.run.folder import RunFolder
 from videoclf.training.run.initialization import choose_cache, identify_first_weights
 from videoclf.training.run.interruption import InterruptibleProgress
-from videoclf.training.run.trainer_factory import TrainerFactory
+from videoclf.training.run.trainer_factory import TrainerFactory, TrainingSetup
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,9 @@ def run_task(task: TrainingTask, fabric: Fabric, progress: Progress, check: Call
     num_clips = len(task.parts.train) + len(task.parts.validation)
     quarantine = Quarantine(watcher, num_clips + len(task.parts.test), task.max_unreadable)
     factory = TrainerFactory(
-        fabric, task.recipe, task.header.labels, quarantine,
-        choose_cache(task.feature_cache, task.recipe, watcher.notice), task.folder,
-        num_threads=task.num_threads, reading=task.reading, progress=watcher, init=task.init, backbone=task.backbone,
+        fabric,
+        TrainingSetup(task.recipe, task.header.labels, task.num_threads, task.reading, task.init, task.backbone),
+        quarantine, choose_cache(task.feature_cache, task.recipe, watcher.notice), task.folder, progress=watcher,
         process_group=process_group, placement=None if task.device_map is None else parse_device_map(task.device_map),
     )  # fmt: skip
     if is_first and not task.is_resumed:
