@@ -116,12 +116,12 @@ def crossval(
         group_regex: regular expression for groups in file names.
         device: as for `videoclf.train`.
         precision: as for `videoclf.train`.
-        workers: videos decoded at once.
+        workers: number of videos decoded at the same time.
         reading: decoder, frame selection, isolation and limits.
         feature_cache: as for `videoclf.train`.
         overwrite: whether another cross-validation in ``out`` may be replaced.
         allow_leaks: whether to continue, with a notice, if two folds share a clip or copies of one.
-        progress: is told of the progress.
+        progress: receives the progress.
         on_fold: called after each fold with its record, the number of finished folds, and the number of all folds.
 
     Raises:
@@ -193,7 +193,7 @@ def crossval(
         num_done += 1
         on_fold(record, num_done, len(folds) * len(seeds))
     if missing:
-        factory.tell_of_features()
+        factory.report_features()
     wanted = [records[_record_name(number, seed)] for seed in seeds for number in range(len(folds))]
     about = _About(
         str(data), by, baseline, settings, labels, reading,

@@ -30,7 +30,7 @@ class FeatureStore:
     Args:
         cache: None: nothing is kept after the run.
         temporary_folder: for features that the cache cannot store, during the run. None: this is an error.
-        notice: is told, in one line and once, that the cache cannot be written.
+        notice: called once, with one line, if the cache cannot be written.
         max_memory_bytes: for recently used arrays that are kept in memory.
         is_read_through: whether `find` reads all features, for a caller that checks them without loading them.
     """

@@ -48,7 +48,7 @@ def load(
         engine: ``torch``, ``openvino`` (needs the extra ``cpu``; the model is converted once, and cached), ``onnx``
             (for exported files), or ``auto``: see `EngineName`. Logits agree within 1e-4.
         device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ...
-        device_map: in place of a device, which part of the network lies on which, such as
+        device_map: instead of a device, the device of each part of the network, such as
             ``backbone[:7]=cuda:0,backbone[7:]=cuda:1,temporal=cuda:1,head=cuda:1``; see
             `videoclf.modeling.device_map.parse_device_map`.
         backbone: for a model that was trained with a custom backbone: one with the same architecture.
@@ -140,7 +140,7 @@ class Model:
 
         Args:
             paths: taken as they are needed; may be endless.
-            workers: videos decoded at once.
+            workers: number of videos decoded at the same time.
             reading: decoder, frame selection, isolation and limits.
         """
         if isinstance(paths, str | Path):

@@ -46,7 +46,7 @@ def predict_clips(
         engine: runs the network.
         header: header of the engine's model.
         paths: taken as they are needed; may be endless.
-        num_threads: videos decoded at once.
+        num_threads: number of videos decoded at the same time.
         reading: decoder, frame selection, isolation and limits.
 
     Yields:

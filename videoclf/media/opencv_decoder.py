@@ -40,7 +40,7 @@ class OpencvDecoder:
         admission: the file that the gate admitted; its demuxer is the only one that OpenCV may use.
         known: PyAV's decoder for the same file.
         budget: counts the time.
-        num_threads: of the codec.
+        num_threads: threads of the codec.
 
     Raises:
         DecodeFailedError: OpenCV cannot open the file.

@@ -45,7 +45,7 @@ class PyavDecoder:
         admission: the file that the gate admitted.
         options: stream and limits.
         budget: counts time and damage.
-        num_threads: for codecs and runs together.
+        num_threads: number of threads for codecs and runs together.
     """
 
     def __init__(self, admission: Admission, options: ReadOptions, budget: Budget, num_threads: int) -> None:

@@ -94,7 +94,7 @@ def read_clips(
     Args:
         requests: taken one by one, shortly before they are needed; may be endless.
         transform: see `Transform`.
-        num_threads: videos in work at once; as many more may wait, decoded, for the consumer.
+        num_threads: number of videos decoded at the same time; as many more may wait, decoded, for the consumer.
         options: decoder, frame selection, isolation and limits.
 
     Yields:

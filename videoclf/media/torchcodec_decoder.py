@@ -30,7 +30,7 @@ class TorchcodecDecoder:
         admission: the file that the gate admitted.
         known: PyAV's decoder for the same file.
         budget: counts the time.
-        num_threads: of the codec.
+        num_threads: threads of the codec.
 
     Raises:
         DeviceUnavailableError: TorchCodec is not installed, or does not find FFmpeg's libraries.

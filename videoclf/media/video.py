@@ -44,7 +44,7 @@ class Video:
     Args:
         path: a file. The gate decides whether a decoder may open it.
         options: decoder, frame selection, isolation and limits.
-        num_threads: of the decoder; 1 where several videos are read at once, 0 for as many as there are cores.
+        num_threads: threads of the decoder: 1 if several videos are read at the same time, 0 for the number of cores.
 
     Raises:
         SourceMissingError, SourceRefusedError: the gate refused the file, or it is over a limit.

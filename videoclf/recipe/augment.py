@@ -47,8 +47,8 @@ class Augment(Section):
     """The clip is played faster or slower by up to this much: 0.25 means 0.8 to 1.25 times as fast."""
 
     cached_views: int = Field(4, ge=1, le=64, serialization_alias="stored_views")
-    """Behind a frozen backbone, whose features are computed once: how many versions with varied pictures are kept of
-    every clip, beside the clip as it is; each costs as much time and space again."""
+    """Number of augmented versions of every clip whose features are cached behind a frozen backbone, beside the clip as
+    it is. Each takes the same time and space again."""
 
     temporal_jitter: float = Field(0.0, ge=0, le=1)
     """Each sample time is moved by up to this share of half a step in either direction; at 1 it may be half-way to its

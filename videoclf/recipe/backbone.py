@@ -49,16 +49,16 @@ class Backbone(Section):
     """True: the backbone is not trained. Its features are then computed once and cached, instead of once an epoch."""
 
     intermediate_stage_from_top: int | None = Field(None, ge=1, le=100, serialization_alias="tap_below")
-    """2D only, of torchvision's names: beside the top's features stand those of the stage with so many above it (5 of
-    MobileNetV2's nineteen: its thirteenth block). Unset: the top's alone."""
+    """torchvision's 2D names only: the features of an earlier stage, with this many stages above it, are appended to
+    those of the top (5 of MobileNetV2's nineteen: its thirteenth block). Unset: only the top's features."""
 
     intermediate_grid: int = Field(3, ge=1, le=8, serialization_alias="tap_grid")
-    """Cells a side of the grid over which the intermediate stage's maps are averaged: a coarse position in the
+    """Cells per side of the grid over which the intermediate stage's maps are averaged: a coarse position in the
     frame."""
 
     trainable_stages: int | None = Field(None, ge=1, le=100, serialization_alias="unfrozen_stages")
-    """Only so many stages of the backbone are trained, counted from its top; the others, their batch norms too, stay as
-    they are. Unset: all are trained. (ResNets have five, the stem included, MobileNetV2 nineteen; see
+    """Only this many stages of the backbone are trained, counted from the top; the others stay as they are, their batch
+    norms included. Unset: all are trained. (ResNets have five, including the stem, MobileNetV2 nineteen; see
     docs/recipes.md.)"""
 
     @field_validator("name")
@@ -72,7 +72,7 @@ class Backbone(Section):
         facts = backbone_facts(self.name)
         if facts.kind != "custom" and self.temporal_stride > facts.own_temporal_stride:
             raise ValueError(
-                f"temporal_stride = {self.temporal_stride}: {self.name} has {facts.own_temporal_stride} at most"
+                f"temporal_stride = {self.temporal_stride}: {self.name} allows at most {facts.own_temporal_stride}"
             )
         if self.temporal_shift and not (facts.source == "torchvision" and facts.network in TEMPORALLY_SHIFTED):
             raise ValueError(

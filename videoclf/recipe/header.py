@@ -137,5 +137,5 @@ def parse_header(text: str, path: Path) -> ModelHeader:
         raise ModelFileInvalidError(
             f"its header is refused: {describe_validation(error, ModelHeader)}",
             source=path,
-            hint="get the file from its maker",
+            hint="ask whoever made the file for a valid copy",
         ) from error

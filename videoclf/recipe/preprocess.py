@@ -34,11 +34,11 @@ class Preprocess(Section):
     """``crop`` only: how much larger than height×width the frame is before the centre is cut out (1.143: 256 → 224)."""
 
     channels: tuple[Channels, ...] = Field(("rgb",), min_length=1, max_length=3)
-    """What the network is shown of each frame, three channels at a time; a 2D network sees motion as colour.
+    """The views of each frame that the network sees, three channels each; a 2D network sees motion as colour.
     ``gray_triplet``: the grey images of the sampled frame before, of the frame itself and of the one after.
     ``difference``: half the difference between the frame after and the one before, in RGB, around middle grey.
-    (At a clip's ends the frame itself stands in for a neighbour.) With several, the backbone runs once for each, and
-    the features are concatenated."""
+    (At a clip's ends the frame itself replaces a missing neighbour.) With several views, the backbone runs once for
+    each, and the features are concatenated."""
 
     mean: tuple[_Mean, _Mean, _Mean] = (0.485, 0.456, 0.406)
     """Subtracted from each channel, on the scale where white is 1 (the default is ImageNet's)."""

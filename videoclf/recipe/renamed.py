@@ -1,4 +1,4 @@
-"""Recipes as plain values with keys of older versions: under the names of today, and which names were met."""
+"""Translates recipes with keys of older versions to present names, and records which old names were found."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from videoclf.recipe.validation_errors import section_model
 
 
 class Renamed:
-    """Keys and values of older versions, with what they are called now.
+    """Translates keys and values of older versions.
 
     Attributes:
-        found: those that were met, by their first names.
+        found: the present names of old ones that were found, by their old names.
     """
 
     def __init__(self) -> None:
         self.found: dict[str, str] = {}
 
     def under_todays_names(self, tree: dict[str, Any]) -> dict[str, Any]:
-        """The tree of a recipe, its keys as they are called now.
+        """The tree of a recipe, with keys under their present names.
 
         Raises:
-            ValueError: a key is there under both names.
+            ValueError: a key is given under both names.
         """
         return {name: self._section(name, values) for name, values in tree.items()}
 
     def key(self, section: str, key: str) -> str:
-        """What a key is called now."""
+        """The present name of a key."""
         model = section_model(Recipe, [section])
         now = model.FIRST_NAMES.get(key, key) if model is not None and issubclass(model, Section) else key
         if now != key:
@@ -37,7 +37,7 @@ class Renamed:
         return now
 
     def value(self, section: str, key: str, value: object) -> object:
-        """What a value is called now."""
+        """The present name of a value."""
         now = todays_channels(value) if (section, key) == ("preprocess", "channels") else value
         for old, new in zip(value, now, strict=True) if isinstance(value, list) and isinstance(now, list) else ():
             if old != new:

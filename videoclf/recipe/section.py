@@ -1,4 +1,4 @@
-"""What the sections of a recipe have in common: they are checked, frozen, and read keys under their first names too."""
+"""The base of a recipe's sections: they are validated and frozen, and also read keys under their old names."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     FIRST_NAMES: ClassVar[dict[str, str]] = {}
-    """Keys of older versions, which are read for good, and their names now. Each field that stands here has its first
-    name as ``serialization_alias``, too: see `to_hashed_json`."""
+    """Old names of keys, which are still read, and their present names. Each field with an old name has it as
+    ``serialization_alias`` too: see `to_hashed_json`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -23,10 +23,10 @@ class Section(BaseModel):
 
     @classmethod
     def with_todays_names(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """The same values, keys of older versions under the names that they have now.
+        """The same values, with keys of older versions under their present names.
 
         Raises:
-            ValueError: a key is there under both names.
+            ValueError: a key is given under both names.
         """
         for first, now in cls.FIRST_NAMES.items():
             if first in values and now in values:
@@ -39,6 +39,6 @@ class Section(BaseModel):
         return super().__getattr__(name)  # type: ignore[misc]
 
     def to_hashed_json(self, *, exclude: set[str] | None = None) -> str:
-        """JSON with keys and values under their first names, for what is known again by a hash: a key that is renamed
-        must not make a cache, or a half-done cross-validation, unknown."""
+        """JSON with keys and values under their old names, for hashes: renaming a key must not invalidate a cache or an
+        unfinished cross-validation."""
         return self.model_dump_json(by_alias=True, exclude=exclude)

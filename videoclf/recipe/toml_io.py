@@ -26,7 +26,7 @@ def load_recipe(
     Args:
         path: of the file.
         overrides: are applied in this order.
-        notice: gets one line where file or overrides use keys of older versions.
+        notice: called with one line if file or overrides use keys of older versions.
 
     Raises:
         RecipeInvalidError: the message names the file, the key, the value and what is allowed.

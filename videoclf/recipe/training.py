@@ -28,8 +28,8 @@ class Training(Section):
     """Training stops after this many epochs without a better validation result (lower loss)."""
 
     checkpoint_choice: Literal["best", "last"] = Field("best", serialization_alias="keep")
-    """Which weights are kept: of the epoch with the best validation, or of the last (then there is no early end, and
-    validation chooses temperature and threshold only: better where it has a dozen clips)."""
+    """Which weights are kept: those of the epoch with the best validation, or of the last (then training does not stop
+    early, and validation chooses only temperature and threshold: better if it has a dozen clips)."""
 
     refit: bool = False
     """True: once validation has chosen epoch, temperature and threshold, the network is trained again from the start,

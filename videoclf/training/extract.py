@@ -69,9 +69,9 @@ def extract(
         overrides: ``section.key=value`` changes to it.
         init: a model file or name whose backbone is used; the same as for `train`.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...; training on another kind computes features again.
-        workers: videos decoded at once.
+        workers: number of videos decoded at the same time.
         reading: decoder, frame selection, isolation and limits.
-        progress: is told of the progress, and of clips that fail.
+        progress: receives the progress, and a notice for each clip that fails.
 
     Raises:
         RecipeInvalidError: the backbone is not frozen, or the recipe cannot be used.

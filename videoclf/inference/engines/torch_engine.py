@@ -29,7 +29,7 @@ class TorchEngine:
         classifier: in evaluation mode.
         recipe: its preprocessing is used.
         device: ``cpu``, ``cuda``, ``cuda:1``, ..., or ``auto``: a GPU if there is one.
-        device_map: in place of a device, which part lies on which; see `videoclf.modeling.device_map.parse_device_map`.
+        device_map: instead of a device, the device of each part; see `videoclf.modeling.device_map.parse_device_map`.
 
     Raises:
         DeviceUnavailableError: this machine has no such device.

@@ -34,7 +34,7 @@ def open_converted(model: str | Path | None, notice: Callable[[str], None]) -> E
 
     Args:
         model: as for `open_model`.
-        notice: is told, in one line, what takes some time.
+        notice: called with one line for what takes some time.
 
     Raises:
         ModelFileInvalidError, WeightsUnavailableError: as `open_model`.

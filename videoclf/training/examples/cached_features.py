@@ -39,9 +39,9 @@ class FeatureExamples:
         encoder: computes features.
         quarantine: receives clips that fail; nothing of them is stored.
         store: stores features.
-        num_threads: videos decoded at once.
-        progress: is told of each clip, wherever its features came from, and once, after the first validation, how many
-            came from the cache.
+        num_threads: number of videos decoded at the same time.
+        progress: receives each clip, whatever the origin of its features, and once, after the first validation, the
+            number from the cache.
         reading: decoder, frame selection, isolation and limits.
     """
 
@@ -121,9 +121,9 @@ class FeatureExamples:
             else:
                 yield clip, seen
         if self._told is None:
-            self.tell()
+            self.report()
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Report the origin of the features to the progress, unless the same was reported before."""
         text = self.describe()
         if text != self._told:

@@ -80,7 +80,7 @@ class Quarantine:
     """Clips that could not be read: named once, then left out.
 
     Args:
-        progress: is told of each.
+        progress: receives a notice for each.
         num_clips: clips in the dataset; None: any number of them may be unreadable.
         max_share: the share of them that may be unreadable, if it is more than ten clips.
     """
@@ -126,7 +126,7 @@ class VideoExamples:
     Args:
         recipe: describes sampling, preprocessing and augmentation.
         quarantine: receives clips that fail.
-        num_threads: videos decoded at once.
+        num_threads: number of videos decoded at the same time.
         on_clip: called after each clip that was read.
         reading: decoder, frame selection, isolation and limits.
         resizer: resizes frames, which stay on its device; None: on the CPU.

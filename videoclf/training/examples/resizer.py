@@ -50,7 +50,7 @@ class DeviceResizer:
     Args:
         spec: how frames are resized and cropped.
         device: a GPU; on a CPU the results are exactly those of `CpuResizer`.
-        notice: is told, in one line, what is done in a slower way, and why.
+        notice: called with one line if a slower way is used; it says why.
     """
 
     def __init__(self, spec: Preprocess, device: torch.device, notice: Callable[[str], None]) -> None:

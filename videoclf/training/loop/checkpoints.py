@@ -42,7 +42,7 @@ class Checkpoints:
         quarantine: saved and restored with the rest.
         environment: everything that the last bits of weights depend on besides seed and data: threads, precision,
             device.
-        notice: is told of a torn checkpoint, and of another environment.
+        notice: called with one line for an incomplete checkpoint, and for another environment.
         interval_seconds: minimum time between two checkpoints; 0: one after every step.
         is_writer: whether this process writes them; one of several does.
     """

@@ -17,7 +17,7 @@ def describe_bottleneck(records: Sequence[EpochRecord], *, is_frozen: bool, num_
     Args:
         records: one per epoch, at least one.
         is_frozen: whether the network waits for a backbone's features, which are computed once, or for decoded frames.
-        num_threads: videos decoded at once.
+        num_threads: number of videos decoded at the same time.
     """
     seconds = sum(record.seconds for record in records)
     waiting = sum(record.seconds * record.waiting_share for record in records) / max(seconds, 1e-9)

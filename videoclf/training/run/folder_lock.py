@@ -52,7 +52,7 @@ def alone_in(folder: Path, notice: Callable[[str], object]) -> Iterator[None]:
 
     Args:
         folder: the folder of a run or a cross-validation.
-        notice: told where the file system has no locks; the training then goes on without.
+        notice: called with one line if the file system does not support locks; the training continues without.
 
     Raises:
         RunFolderUnusableError: another training works there, or the folder cannot be created or written.

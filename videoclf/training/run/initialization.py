@@ -36,7 +36,7 @@ def choose_recipe(
         recipe: a name, a file, or the recipe itself.
         init: the model to start from.
         overrides: see `load_recipe`.
-        notice: gets one line where the user's file or overrides use keys of older versions.
+        notice: called with one line if the user's file or overrides use keys of older versions.
 
     Raises:
         RecipeInvalidError: there is no such recipe, or overrides are invalid.
@@ -139,7 +139,7 @@ def choose_cache(
     Args:
         chosen: a cache, its folder, ``auto`` for the default folder, or None.
         recipe: its backbone computes the features.
-        notice: is told why there is none, where one was wanted.
+        notice: called with the reason if a cache was requested but is not used.
     """
     if not recipe.backbone.frozen:
         if chosen not in {None, "auto"}:

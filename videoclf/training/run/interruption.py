@@ -33,7 +33,7 @@ def interruptible(
     usual effect. In other threads than the main one, signals are not handled.
 
     Args:
-        notice: is told that the run is going to stop.
+        notice: called when the run is going to stop.
         also: called on the signal.
     """
     received: list[int] = []
@@ -69,7 +69,7 @@ class InterruptibleProgress:
     """Passes everything on, and checks for a signal after each clip.
 
     Args:
-        progress: is told.
+        progress: receives everything.
         check: raises the exception that ends the run.
     """
 

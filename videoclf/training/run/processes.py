@@ -111,7 +111,7 @@ def in_processes(
     Args:
         work: done by all processes.
         fabric: from `make_fabric`, not launched yet.
-        progress: is told of the first process's progress, and of what any of them has to say.
+        progress: receives the progress of the first process, and the notices of all.
         check: raises if this process was asked to stop.
         stop: receives an event, which it must set when this process is asked to stop.
 

@@ -14,7 +14,7 @@ class TensorBoardProgress:
     """Passes everything on, and writes each epoch's figures.
 
     Args:
-        progress: is told.
+        progress: receives everything.
         folder: for the event files; it is created at the first epoch.
 
     Raises:

@@ -107,13 +107,13 @@ def train(
         split_files: folder of the official lists, if they are not beside the clips.
         group_regex: regular expression for groups in file names.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
-        device_map: in place of a device, which part of the network lies on which, such as
+        device_map: instead of a device, the device of each part of the network, such as
             ``backbone[:7]=cuda:0,backbone[7:]=cuda:1,temporal=cuda:1,head=cuda:1``; see
             `videoclf.modeling.device_map.parse_device_map`.
         num_devices: number of processes that train together, each on its own GPU or its own share of the CPU. Under
             torchrun, its processes are used.
-        precision: of the computation: ``32``, ``bf16`` or ``16``; Lightning Fabric's names are accepted too.
-        workers: videos decoded at once.
+        precision: ``32``, ``bf16`` or ``16``; Lightning Fabric's names are accepted too.
+        workers: number of videos decoded at the same time.
         reading: decoder, frame selection, isolation and limits.
         feature_cache: where a frozen backbone's features are kept from run to run: a cache, a folder, ``auto`` for
             `videoclf.data.feature_cache.default_cache_folder`; None keeps them for this run only.
@@ -126,7 +126,7 @@ def train(
         max_unreadable: the share of the clips that may be unreadable (ten clips may in any case).
         allow_leaks: whether to continue, with a notice, if a group, or a clip and its copy, is on two sides of the
             split. Copies that were re-encoded, cut or mirrored are searched for among up to 1,000 clips.
-        progress: is told of the progress.
+        progress: receives the progress.
 
     Raises:
         RunFolderUnusableError: another training works in ``out``, or it contains a run that may not be resumed or

@@ -54,7 +54,7 @@ class TrainerFactory:
         quarantine: receives clips that fail.
         cache: keeps features from run to run, if the backbone is frozen; None: they are kept for this run only.
         folder: for features that are kept only during the run; it must exist when the first is stored.
-        progress: is told of each clip.
+        progress: receives each clip.
         process_group: the processes that train together.
         placement: the device map of the network; None: all of it on the fabric's device.
     """
@@ -109,10 +109,10 @@ class TrainerFactory:
         )  # fmt: skip
         return trainer.scored, trainer
 
-    def tell_of_features(self) -> None:
+    def report_features(self) -> None:
         """Report the origin of features to the progress, if there are more than it reported before."""
         if self._features is not None:
-            self._features.tell()
+            self._features.report()
 
     def _build(self, recipe: Recipe) -> VideoClassifier:
         return build_network(recipe, len(self._setup.labels), self._setup.init, self._setup.backbone)

@@ -90,7 +90,7 @@ def run_task(task: TrainingTask, fabric: Fabric, progress: Progress, check: Call
     Args:
         task: the same in all processes.
         fabric: already launched.
-        progress: is told of the progress.
+        progress: receives the progress.
         check: called after each clip; raises the exception that ends the run.
 
     Raises:

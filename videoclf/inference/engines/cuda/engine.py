@@ -50,7 +50,7 @@ class GpuEngine:
         device: ``cuda``, ``cuda:1``, ..., or ``cpu`` for tests.
         precision: that the model file allows for the backbone; everything else is computed in float32.
         launching: how per-frame networks are launched.
-        notice: is told, in one line each, what is done in a slower way, and why.
+        notice: called with one line for everything that is done in a slower way; it says why.
 
     Raises:
         DeviceUnavailableError: this machine has no such device.

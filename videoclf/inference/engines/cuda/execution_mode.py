@@ -83,7 +83,7 @@ def fastest_sound_backbone(
         spec: the size of frames.
         device: the device to run on.
         wanted: the modes to try, in order; if all are wrong, the plain one is used.
-        notice: is told, in a line each, what was refused.
+        notice: called with one line for each refused mode.
 
     Raises:
         TypeError: the backbone is of another class.

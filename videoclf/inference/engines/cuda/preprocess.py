@@ -53,7 +53,7 @@ class Preparation:
         spec: how frames are resized and cropped.
         output: the input that the network needs.
         device: the network's device.
-        notice: is told, in one line each, what is done in a slower way, and why.
+        notice: called with one line for everything that is done in a slower way; it says why.
 
     Raises:
         torch.OutOfMemoryError: there is too little memory for the pinned buffers.
