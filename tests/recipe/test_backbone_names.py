@@ -62,7 +62,7 @@ def test_other_names_are_refused_with_what_is_allowed(name: str) -> None:
     ("backbone", "complaint"),
     [
         ({"name": "vgg16"}, "backbone.name = 'vgg16': unknown backbone; allowed are tiny"),
-        ({"name": "resnet18", "temporal_stride": 2}, "toml: backbone: temporal_stride = 2: resnet18 has 1"),
+        ({"name": "resnet18", "temporal_stride": 2}, "toml: backbone: temporal_stride = 2: resnet18 allows at most 1"),
         ({"name": "mc3_18", "temporal_stride": 8}, "temporal_stride = 8: mc3_18 allows at most 1"),
         ({"name": "s3d", "temporal_stride": 3}, "backbone.temporal_stride = 3: input should be 1, 2, 4 or 8"),
         ({"name": "resnet18", "weights": "kinetics400"}, "there are none for resnet18, only for r3d_18, mc3_18"),

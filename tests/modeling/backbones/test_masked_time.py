@@ -183,7 +183,7 @@ class InPlace(nn.Module):
 
 @pytest.mark.parametrize("by", ["layer", "operator"])
 def test_a_change_in_place_that_is_seen_elsewhere_is_refused(by: str) -> None:
-    with pytest.raises(ValueError, match="changes in place what is used elsewhere"):
+    with pytest.raises(ValueError, match="modifies in place a value that is used elsewhere"):
         mask_time(nn.Sequential(nn.Conv3d(3, 3, 1), InPlace(by)))
 
 
