@@ -43,6 +43,8 @@ def test_a_dry_run_prints_every_table_and_no_figure(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 @pytest.mark.parametrize("arguments", [(), pytest.param(("--all",), marks=pytest.mark.slow)])
-def test_no_kernel_spills_on_any_generation_of_gpus(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_no_kernel_spills_on_any_generation_of_gpus(
+    tmp_path: Path, arguments: tuple[str, ...], large_memory: None
+) -> None:
     printed = run(tmp_path, "kernel_resources.py", *arguments)
     assert [target for target in ("sm_80", "sm_90", "sm_100") if f"| {target} |" not in printed] == []
