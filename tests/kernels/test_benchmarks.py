@@ -41,8 +41,9 @@ def test_a_dry_run_prints_every_table_and_no_figure(tmp_path: Path) -> None:
     assert "left out" not in printed
 
 
+@pytest.mark.slow  # .ci/run compiles all variants too
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
-@pytest.mark.parametrize("arguments", [(), pytest.param(("--all",), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("arguments", [(), ("--all",)])
 def test_no_kernel_spills_on_any_generation_of_gpus(
     tmp_path: Path, arguments: tuple[str, ...], large_memory: None
 ) -> None:
