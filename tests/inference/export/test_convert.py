@@ -17,7 +17,7 @@ from videoclf.inference.export import convert
 from videoclf.modeling.classifier import VideoClassifier
 from videoclf.recipe.header import ModelHeader
 
-KINDS = ["2d", "2d, last", "3d", pytest.param("2d, shifted", marks=pytest.mark.slow)]
+KINDS = ["2d", "3d", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("2d, last", "2d, shifted"))]
 SHAPES = [(16, 50, 61), (1, 50, 61), (2, 32, 40), (19, 20, 500), (5, 300, 17)]
 
 
