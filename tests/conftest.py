@@ -41,7 +41,7 @@ BLOCK = 16
 """Side, in pixels, of the squares that code one bit of a frame's number: codecs keep them apart."""
 
 
-_GROWTH_BYTES = 100 << 20
+_GROWTH_BYTES = 200 << 20
 """What a worker may grow by before unused memory goes back to the system."""
 _rss_bytes_then = 0
 """The process's resident memory when that was done last."""
