@@ -47,6 +47,9 @@ def test_first_names_are_attributes_too() -> None:
     recipe = Recipe.model_validate(FIRST)
     assert (recipe.backbone.tap_below, recipe.backbone.tap_grid, recipe.backbone.unfrozen_stages) == (5, 2, None)
     assert (recipe.augment.stored_views, recipe.training.keep) == (3, "last")
+    bright = Augment(brightness=0.4)
+    assert bright.varies_pictures is bright.augments_frames is True
+    assert bright.of_pictures == bright.frame_augmentation
     with pytest.raises(AttributeError, match="wings"):
         _ = recipe.backbone.wings
 

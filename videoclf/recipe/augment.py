@@ -75,6 +75,16 @@ class Augment(Section):
         return Augment.model_validate(self.model_dump(include=_PICTURE_KEYS))
 
     @property
+    def varies_pictures(self) -> bool:
+        """The first name of `augments_frames`."""
+        return self.augments_frames
+
+    @property
+    def of_pictures(self) -> Augment:
+        """The first name of `frame_augmentation`."""
+        return self.frame_augmentation
+
+    @property
     def mixes_clips(self) -> bool:
         """Whether the clips of a batch are mixed."""
         return self.mixup_alpha > 0 or self.cutmix_alpha > 0
