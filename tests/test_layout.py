@@ -26,7 +26,7 @@ LAYERS = (
 """Top-level modules and packages: each may import what stands before it."""
 
 SUB_PACKAGES = {
-    "modeling": ("backbones", "temporal"),
+    "modeling": ("backbones", "temporal", "heads"),
     "inference": ("engines", "export"),
     "inference.engines": ("cuda",),
     "training": ("examples", "loop", "run"),

@@ -17,11 +17,16 @@ def honest_clips() -> tuple[Float32Array, list[int]]:
     return logits, [int(i >= round(1000 * first)) for first, _ in HONEST_SHARES for i in range(1000)]
 
 
+def clips_of(seed: int, count: int) -> tuple[Float32Array, list[int]]:
+    """Clips of five classes, which are drawn from their scores."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 1.5, (count, 5)).astype(np.float32)
+    return logits, [int(rng.choice(5, p=row)) for row in softmax(logits)]
+
+
 def varied_clips() -> tuple[Float32Array, list[int]]:
     """200 clips of five classes, each with another score."""
-    rng = np.random.default_rng(0)
-    logits = rng.normal(0, 1.5, (200, 5)).astype(np.float32)
-    return logits, [int(rng.choice(5, p=row)) for row in softmax(logits)]
+    return clips_of(0, 200)
 
 
 def calibrated(logits: Float32Array, targets: list[int]) -> Calibration:
@@ -71,8 +76,19 @@ def test_a_clips_windows_weigh_by_their_frames() -> None:
     assert mostly_right.temperature < 1 < mostly_wrong.temperature
 
 
-def test_one_clip_is_enough_to_be_careful() -> None:
-    assert calibrated(np.array([[0.0, 2.0]], np.float32), [1]).temperature > 1
+def test_one_clip_chooses_no_temperature() -> None:
+    assert calibrated(np.array([[0.0, 2.0]], np.float32), [1]).temperature == 1
+
+
+def test_a_temperature_that_the_other_clips_would_not_confirm_is_not_used() -> None:
+    logits = np.array([[2, 0], [2, 0], [2, 0], [0, 2]], np.float32)
+    assert calibrated(logits, [0, 0, 0, 0]).temperature == 1
+    assert calibrated(np.tile(logits, (100, 1)), [0] * 400).temperature > 1
+
+
+def test_where_scores_are_right_as_they_are_it_is_1() -> None:
+    kept = [calibrated(*clips_of(seed, 24)).temperature for seed in range(20)]
+    assert sum(temperature == 1 for temperature in kept) >= 15
 
 
 def test_a_clip_without_its_target_is_refused() -> None:

@@ -80,9 +80,9 @@ def test_a_file_of_mere_weights_says_how_to_use_it(tmp_path: Path) -> None:
 def test_a_newer_format_is_known_as_such_even_if_nothing_else_of_it_is(tmp_path: Path, tiny_model: Path) -> None:
     def change(tree: dict[str, Any]) -> None:
         tree.clear()
-        tree.update(format_version=3, wonders=[1, 2])
+        tree.update(format_version=4, wonders=[1, 2])
 
-    with pytest.raises(ModelFileInvalidError, match="written in format 3, but this version reads up to format 2"):
+    with pytest.raises(ModelFileInvalidError, match="written in format 4, but this version reads up to format 3"):
         load_model(with_header(tmp_path / "new", tiny_model, change))
 
 

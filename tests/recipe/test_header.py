@@ -47,8 +47,8 @@ def test_labels_keep_their_order(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_is_told_to_upgrade_before_anything_else_is_checked(tmp_path: Path) -> None:
-    path = header_file(tmp_path, format_version=3, recipe="of another shape", colours=True)
-    with pytest.raises(ModelFileInvalidError, match="written in format 3, but this version reads up to format 2"):
+    path = header_file(tmp_path, format_version=4, recipe="of another shape", colours=True)
+    with pytest.raises(ModelFileInvalidError, match="written in format 4, but this version reads up to format 3"):
         read_header(path)
 
 

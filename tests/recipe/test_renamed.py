@@ -105,7 +105,7 @@ def test_a_header_of_format_1_is_read_and_written_in_the_format_of_today() -> No
     header = parse_header(json.dumps(tree), Path("m.safetensors"))
     assert header.recipe == Recipe.model_validate(TODAY)
     written = json.loads(header.to_metadata()["videoclf"])
-    assert written["format_version"] == ModelHeader.model_fields["format_version"].default == 2
+    assert written["format_version"] == ModelHeader.model_fields["format_version"].default == 3
     assert written["recipe"]["preprocess"]["channels"] == ["rgb", "gray_triplet"]
 
 

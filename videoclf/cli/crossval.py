@@ -181,3 +181,5 @@ def _print_metrics(metrics: CrossvalMetrics) -> None:
     pooled = metrics.pooled
     print_result(f"top-1 {metrics.top1} ({pooled.num_correct} of {pooled.num_clips}, all seeds together)")
     print_result(f"{pooled.describe_intervals()}, resampled by group")
+    if metrics.linear_probe is not None:
+        print_result(metrics.linear_probe.describe())

@@ -134,6 +134,8 @@ def train(
         print_notice("--tensorboard: no epoch was trained, and the run has no earlier curves")
     print_metrics(run.metrics, f"{run.evaluated_on} clips")
     print_result(run.metrics.describe_intervals())
+    if run.linear_probe is not None:
+        print_result(run.linear_probe.describe())
     print_result(f"model: {run.model_path} · peak memory while training: {run.peak_memory_bytes / 1e9:.1f} GB")
     print_result(f"report: {run.folder / 'report.html'}")
     if run.num_unreadable:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from videoclf.cross_validation.folder import CrossvalFolder, to_json
 from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
 from videoclf.data.feature_cache import FeatureCache
@@ -39,9 +37,9 @@ from videoclf.recipe.toml_io import recipe_to_toml
 from videoclf.recipe.training import Objective
 from videoclf.results.environment import describe_environment
 from videoclf.results.report import write_report
-from videoclf.training.examples.decoded import Examples, Quarantine
-from videoclf.training.linear_probe import RidgeProbe, choose_penalty, clip_statistics
-from videoclf.training.loop.trainer import ClipLogits
+from videoclf.training.examples.decoded import Quarantine
+from videoclf.training.loop.clip_logits import ClipLogits
+from videoclf.training.loop.linear_probe import LinearProbe
 from videoclf.training.run.fit_and_refit import fit
 from videoclf.training.run.folder_lock import alone_in_out
 from videoclf.training.run.initialization import choose_cache, choose_recipe, identify_first_weights
@@ -61,6 +59,8 @@ class _FoldResult:
     validation_nll: float
     validation_top1: float
     kept_epoch: int
+    probe: ClipLogits | None = None
+    """What a linear probe on the same features says of the test part."""
 
 
 _FitAndEvaluate = Callable[[Split, int], _FoldResult]
@@ -172,9 +172,7 @@ def crossval(
             make_fabric(torch_device, bits), TrainingSetup(settings, labels, workers, reading, init), quarantine,
             choose_cache(feature_cache, settings, watcher.notice), folder.path, progress=watcher,
         )  # fmt: skip
-        fit_and_evaluate = (
-            _ridge_evaluator(factory.examples, labels) if baseline else _network_evaluator(factory, settings)
-        )
+        fit_and_evaluate = (_ridge_evaluator if baseline else _network_evaluator)(factory, settings, labels)
     num_done = len(folds) * len(seeds) - len(missing)
     if num_done:
         watcher.notice(
@@ -194,13 +192,20 @@ def crossval(
         on_fold(record, num_done, len(folds) * len(seeds))
     if missing:
         factory.report_features()
+        _keep_learning_curve(folder, factory.probe, [clip for clip in dataset.clips if clip.label in labels])
     wanted = [records[_record_name(number, seed)] for seed in seeds for number in range(len(folds))]
     about = _About(
         str(data), by, baseline, settings, labels, reading,
         describe_environment(describe_device(torch_device), precision=bits, num_threads=workers),
     )  # fmt: skip
     tested = list(dict.fromkeys(clip for fold in folds for clip in fold.split.test))
-    return _conclude(folder.path, wanted, tested, about)
+    return _conclude(folder, wanted, tested, about)
+
+
+def _keep_learning_curve(folder: CrossvalFolder, probe: LinearProbe | None, clips: Sequence[LabelledClip]) -> None:
+    curve = None if probe is None else probe.learning_curve(clips)
+    if curve is not None:
+        folder.keep_learning_curve(curve)
 
 
 def _warnings(dataset: Dataset, folds: Sequence[Fold], by: str, objective: Objective) -> Iterable[str]:
@@ -266,7 +271,9 @@ def _fingerprint(
     """Of all that a fold's record depends on but its seed, the device, and versions of packages."""
     digest = hashlib.sha256()
     digest.update(recipe.model_copy(update={"description": ""}).to_hashed_json().encode())
-    how = (baseline, first_weights, precision, reading.decoder.value, reading.picking.value, reading.video_stream)
+    evaluated = None if baseline is None else f"{baseline} 2"  # 2: its penalty comes from groups that are left out
+    reader = (reading.decoder.value, reading.picking.value, reading.video_stream)
+    how = (evaluated, first_weights, precision, *reader)
     digest.update(repr(how).encode())
     for fold in folds:
         for part in (fold.split.train, fold.split.validation, fold.split.test):
@@ -278,53 +285,41 @@ def _record_name(number: int, seed: int) -> str:
     return f"{number:03}-seed{seed}.json"
 
 
-def _network_evaluator(factory: TrainerFactory, recipe: Recipe) -> _FitAndEvaluate:
+def _network_evaluator(factory: TrainerFactory, recipe: Recipe, _labels: Sequence[str]) -> _FitAndEvaluate:
     def fit_and_evaluate(split: Split, seed: int) -> _FoldResult:
         settings = recipe.training.model_copy(update={"seed": seed})
-        fitted = fit(lambda: factory.make(settings), split, settings, is_watched=False)
+        fitted = fit(
+            lambda: factory.make(settings), split, settings, is_watched=False,
+            chooses_ridge_share=recipe.head.chooses_ridge_share,
+        )  # fmt: skip
         said = fitted.trainer.logits(split.test)
         kept = fitted.kept
-        return _FoldResult(said, fitted.calibration, kept.validation_loss, kept.validation_top1, kept.epoch)
+        probe = None if factory.probe is None else factory.probe.fit([*split.train, *split.validation])
+        beside = None if factory.probe is None or probe is None else factory.probe.logits(probe.ridge, split.test)
+        return _FoldResult(said, fitted.calibration, kept.validation_loss, kept.validation_top1, kept.epoch, beside)
 
     return fit_and_evaluate
 
 
-def _ridge_evaluator(examples: Examples, labels: Sequence[str]) -> _FitAndEvaluate:
+def _ridge_evaluator(factory: TrainerFactory, _recipe: Recipe, labels: Sequence[str]) -> _FitAndEvaluate:
     position = {label: i for i, label in enumerate(labels)}
-
-    def statistics(clips: Sequence[LabelledClip]) -> tuple[list[LabelledClip], np.ndarray]:
-        found = [
-            (clip, clip_statistics(windows)) for clip, windows in examples.for_validation(clips, lambda v, _: v[0])
-        ]
-        return [clip for clip, _ in found], np.array([row for _, row in found])
+    probe = factory.probe
+    assert probe is not None  # a baseline's recipe has a frozen backbone
 
     def fit_and_evaluate(split: Split, _seed: int) -> _FoldResult:
-        (train, train_rows), (validation, validation_rows) = statistics(split.train), statistics(split.validation)
-        for readable, purpose, clips in ((train, "train", split.train), (validation, "validate", split.validation)):
-            if not readable:
-                raise DatasetInvalidError(
-                    f"not one of the {len(clips)} clips to {purpose} on could be read", hint="see the lines above"
-                )
-        train_targets = [position[clip.label] for clip in train]
-        validation_targets = [position[clip.label] for clip in validation]
-        penalty = choose_penalty(train_rows, train_targets, validation_rows, validation_targets, len(labels))
-        probe = RidgeProbe(train_rows, train_targets, len(labels), penalty)
-        on_validation = _as_logits(validation, probe.scores(validation_rows))
-        calibration = calibrate(on_validation.window_logits, on_validation.num_frames, validation_targets)
-        nll, top1 = on_validation.score(validation_targets)
-        both = RidgeProbe(
-            np.concatenate([train_rows, validation_rows]), [*train_targets, *validation_targets], len(labels), penalty
-        )
-        tested, tested_rows = statistics(split.test)
-        return _FoldResult(
-            _as_logits(tested, both.scores(tested_rows) if tested else []), calibration, nll, top1, kept_epoch=0
-        )
+        clips = [*split.train, *split.validation]
+        fitted = probe.fit(clips)
+        if fitted is None:
+            raise DatasetInvalidError(
+                f"not one of the {len(clips)} clips to train on could be read", hint="see the lines above"
+            )
+        left_out = ClipLogits(fitted.clips, [[row] for row in fitted.left_out_logits], [[1]] * len(fitted.clips))
+        targets = [position[clip.label] for clip in fitted.clips]
+        calibration = calibrate(left_out.window_logits, left_out.num_frames, targets, units=left_out.units)
+        nll, top1 = left_out.score(targets)
+        return _FoldResult(probe.logits(fitted.ridge, split.test), calibration, nll, top1, kept_epoch=0)
 
     return fit_and_evaluate
-
-
-def _as_logits(clips: Sequence[LabelledClip], scores: Sequence[np.ndarray] | np.ndarray) -> ClipLogits:
-    return ClipLogits(list(clips), [[row.astype(np.float32)] for row in scores], [[1]] * len(clips))
 
 
 def _record(
@@ -335,6 +330,7 @@ def _record(
     clips = []
     said = result.said
     truths = truths_of(said.clips, objective)
+    probe_predicted = {} if result.probe is None else result.probe.predicted(labels)
     for clip, truth, logits, num_frames in zip(said.clips, truths, said.window_logits, said.num_frames, strict=True):
         scores = average_windows(logits, num_frames, calibration.temperature, objective)
         best = int(scores.argmax())
@@ -345,6 +341,7 @@ def _record(
                 uncertain=bool(scores[best] < calibration.threshold),
                 scores=tuple(map(float, scores)),
                 uncalibrated_scores=tuple(map(float, average_windows(logits, num_frames, 1.0, objective))),
+                probe_predicted=probe_predicted.get(clip),
             )
         )  # fmt: skip
     reasons = ((clip, quarantine.reasons[clip]) for clip in fold.split.test if clip in quarantine.reasons)
@@ -370,8 +367,9 @@ class _About:
 
 
 def _conclude(
-    folder: Path, records: Sequence[FoldRecord], tested: Sequence[LabelledClip], about: _About
+    kept: CrossvalFolder, records: Sequence[FoldRecord], tested: Sequence[LabelledClip], about: _About
 ) -> CrossvalMetrics:
+    folder = kept.path
     data, by, baseline, objective = about.data, about.by, about.baseline, about.recipe.training.objective
     if not any(record.known for record in records):
         raise DatasetInvalidError("not one clip of a test part could be read", source=data, hint="see the lines above")
@@ -390,7 +388,9 @@ def _conclude(
             f"folds; over folds {metrics.top1_by_fold}. The figures below are of all seeds together.",
             f"Calibrated: error {metrics.ece} (before {metrics.ece_uncalibrated}), negative log-likelihood "
             f"{metrics.nll} (before {metrics.nll_uncalibrated}); {metrics.accepted} of known clips are accepted.",
+            *([metrics.linear_probe.describe()] if metrics.linear_probe else []),
         ],
+        learning_curve=kept.learning_curve(),
         environment=about.environment,
         recipe_toml=recipe_to_toml(about.recipe),
         reading=about.reading,

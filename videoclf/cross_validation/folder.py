@@ -10,13 +10,15 @@ from pydantic import BaseModel, ValidationError
 
 from videoclf.errors import RunFolderUnusableError
 from videoclf.evaluation.cross_validated import FoldRecord
+from videoclf.evaluation.learning_curve import LearningCurve
 from videoclf.files import prepare_folder, remove_file, write_atomically
 from videoclf.option_names import option
 from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.toml_io import recipe_to_toml
 from videoclf.results.reader import holds_run
 
-_RESULTS = ("metrics.json", "predictions.jsonl", "report.html", "recipe.toml")
+_CURVE = "learning_curve.json"
+_RESULTS = ("metrics.json", "predictions.jsonl", "report.html", "recipe.toml", _CURVE)
 
 
 class CrossvalFolder:
@@ -98,6 +100,21 @@ class CrossvalFolder:
             write_atomically(self.path / "recipe.toml", recipe_to_toml(recipe).encode())
             self._is_begun = True
         write_atomically(self.path / "folds" / name, to_json(record).encode())
+
+    def keep_learning_curve(self, curve: LearningCurve) -> None:
+        """Write the learning curve of the dataset.
+
+        Raises:
+            RunFolderUnusableError: the folder cannot be written.
+        """
+        write_atomically(self.path / _CURVE, to_json(curve).encode())
+
+    def learning_curve(self) -> LearningCurve | None:
+        """The learning curve that was written; None if there is none."""
+        try:
+            return LearningCurve.model_validate(json.loads((self.path / _CURVE).read_bytes()))
+        except (OSError, ValueError, ValidationError):
+            return None
 
 
 def to_json(model: BaseModel, *, indent: int | None = None) -> str:

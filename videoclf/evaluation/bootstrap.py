@@ -1,4 +1,5 @@
-"""95 % confidence intervals by percentile bootstrap over the clips. (Efron & Tibshirani 1993)"""
+"""95 % confidence intervals by percentile bootstrap over the clips (Efron & Tibshirani 1993), and standard errors over
+groups of clips."""
 
 from __future__ import annotations
 
@@ -84,3 +85,22 @@ def accuracy_intervals(
     recall = np.divide(found, of_class, out=np.zeros_like(found), where=of_class > 0)
     mean_class_accuracy = recall.sum(axis=1) / (of_class > 0).sum(axis=1)
     return Interval.of(num_correct / num_clips), Interval.of(mean_class_accuracy)
+
+
+def mean_over_units(totals: Sequence[float], sizes: Sequence[int]) -> tuple[float, float | None]:
+    """The mean over clips, and its standard error over units: clips of one unit (a group) are alike, so that their
+    number alone would make the error too small. (Of a ratio, because units have different sizes: Cochran 1977.)
+
+    Args:
+        totals: of each unit, the sum over its clips.
+        sizes: of each unit, its number of clips.
+
+    Returns:
+        The mean and its error, None with a single unit.
+    """
+    total, size = np.array(totals, dtype=np.float64), np.array(sizes, dtype=np.float64)
+    num_units, mean = len(total), float(total.sum() / size.sum())
+    if num_units < 2:
+        return mean, None
+    squares = ((total - mean * size) ** 2).sum()
+    return mean, float(np.sqrt(num_units / (num_units - 1) * squares) / size.sum())

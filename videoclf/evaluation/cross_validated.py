@@ -13,6 +13,7 @@ from torchmetrics.functional.classification import binary_auroc
 from videoclf.evaluation.clip_results import ClipResult
 from videoclf.evaluation.metrics import FailedClip, Metrics, compute_metrics
 from videoclf.evaluation.multilabel import compute_multilabel_metrics
+from videoclf.evaluation.probe_comparison import ProbeComparison, compare_with_probe
 from videoclf.inference.prediction import LabelScore
 from videoclf.recipe.training import Objective
 
@@ -47,6 +48,9 @@ class ClipScores(BaseModel):
     """Calibrated probabilities, in the order of the labels in ``metrics.json``."""
     uncalibrated_scores: tuple[float, ...]
     """The same at temperature 1."""
+    probe_predicted: str | None = None
+    """The class that a linear probe on the same features predicts; None if there is none (or in files of versions
+    without it)."""
 
     @property
     def truths(self) -> tuple[str, ...]:
@@ -168,6 +172,8 @@ class CrossvalMetrics(BaseModel):
     """Of the validation parts. Recipes are chosen by this metric."""
     validation_nll: Spread
     rejection: Rejection | None
+    linear_probe: ProbeComparison | None = None
+    """The network beside a linear probe on the same features, paired over groups; seeds are averaged."""
     pooled: Metrics
     """All seeds and folds together. Its intervals resample whole groups (a clip without a group is resampled with all
     its seeds): clips of one group are similar, so that resampling single clips would make the intervals too narrow."""
@@ -219,6 +225,7 @@ def pool(
         validation_top1=Spread.of([_weighted(chosen, "validation_top1") for chosen in of_seed]),
         validation_nll=Spread.of([_weighted(chosen, "validation_nll") for chosen in of_seed]),
         rejection=_rejection(of_seed),
+        linear_probe=_beside_probe([clip for record in records for clip in record.known]),
         pooled=_metrics(records, labels, objective),
     )
 
@@ -247,6 +254,20 @@ def _metrics(
     if objective == "sigmoid":
         return compute_multilabel_metrics(rows, targets, labels, failed, units)
     return compute_metrics(rows, [target for (target,) in targets], labels, failed, units)
+
+
+def _beside_probe(clips: Sequence[ClipScores]) -> ProbeComparison | None:
+    if not clips or any(clip.probe_predicted is None for clip in clips):
+        return None
+    correct: dict[str, list[bool]] = {}
+    for clip in clips:
+        correct.setdefault(clip.source, []).append(clip.is_correct)
+    first = {clip.source: clip for clip in clips}
+    return compare_with_probe(
+        [float(np.mean(correct[source])) for source in first],
+        [clip.probe_predicted in clip.truths for clip in first.values()],
+        [clip.group or clip.source for clip in first.values()],
+    )
 
 
 def _accuracy(records: Sequence[FoldRecord]) -> float:

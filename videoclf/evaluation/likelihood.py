@@ -43,6 +43,33 @@ def mean_nll(probabilities: npt.NDArray[np.float64], targets: Targets, objective
     return float(-np.log(np.maximum(likelihood, 1e-12)).mean())
 
 
+def nll_of_clips(
+    probabilities: npt.NDArray[np.float64],
+    truth_NC: npt.NDArray[np.integer],
+    objective: Objective,
+    *,
+    is_smoothed: bool = False,
+) -> npt.NDArray[np.float64]:
+    """Negative log-likelihood of each clip in nats, ``N`` (with ``sigmoid``, the sum over the labels).
+
+    Args:
+        probabilities: ``N×C``.
+        truth_NC: see `truth_matrix`.
+        objective: ``softmax`` or ``sigmoid``.
+        is_smoothed: whether targets are smoothed to (N + 1) / (N + 2) (Platt 1999): if all of a few clips are correct,
+            the lowest temperature would otherwise always be the most likely.
+    """
+    num_clips, num_labels = truth_NC.shape
+    doubt = 1 / (num_clips + 2) if is_smoothed else 0.0
+    others = doubt / (num_labels - 1) if objective == "softmax" else doubt
+    wanted = np.where(truth_NC == 1, 1 - doubt, others)
+    likelihood = wanted * np.log(np.maximum(probabilities, 1e-12))
+    if objective == "sigmoid":
+        likelihood += (1 - wanted) * np.log(np.maximum(1 - probabilities, 1e-12))
+    nll: npt.NDArray[np.float64] = -likelihood.sum(axis=1)
+    return nll
+
+
 def top1_accuracy(probabilities: npt.NDArray[np.float64], targets: Targets) -> float:
     """The share of clips whose most probable class or label is true."""
     truth = truth_matrix(targets, probabilities.shape[1])

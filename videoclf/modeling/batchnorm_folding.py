@@ -42,7 +42,7 @@ def fold_batch_norms(classifier: VideoClassifier) -> VideoClassifier:
         folded = FrameBackbone(network, backbone.feature_size // backbone.num_views, num_views=backbone.num_views)
     else:
         return classifier
-    return VideoClassifier(folded.requires_grad_(False).eval(), classifier.temporal, classifier.head).eval()
+    return classifier.with_backbone(folded.requires_grad_(False).eval()).eval()
 
 
 def _has_batch_norms(network: nn.Module) -> bool:

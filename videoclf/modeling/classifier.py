@@ -11,6 +11,7 @@ from videoclf.modeling.backbones.frame_networks import FrameBackbone, build_back
 from videoclf.modeling.backbones.intermediate_features import with_intermediate_features
 from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.backbones.stages import freeze_lower_stages
+from videoclf.modeling.heads.ridge_layer import RidgeLayer
 from videoclf.modeling.temporal.gru import TemporalModel
 from videoclf.recipe.backbone_names import backbone_facts
 from videoclf.recipe.recipe import Recipe
@@ -24,13 +25,23 @@ class VideoClassifier(nn.Module):
             `FrameBackbone` around any 2D network.
         temporal: from ``(features, num_steps)`` to ``B×E``, such as `TemporalModel`.
         head: from ``B×E`` to ``B×C`` logits.
+        ridge: a second classifier of the same features, whose logits are averaged with those of the head. It takes part
+            in evaluation mode only: beside a classifier that already fits every training clip, the temporal model would
+            find nothing left to learn.
     """
 
-    def __init__(self, backbone: nn.Module, temporal: nn.Module, head: nn.Module) -> None:
+    def __init__(
+        self, backbone: nn.Module, temporal: nn.Module, head: nn.Module, ridge: RidgeLayer | None = None
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.temporal = temporal
         self.head = head
+        self.ridge = ridge
+
+    def with_backbone(self, backbone: nn.Module) -> VideoClassifier:
+        """A network of the same other parts (no copies) on another backbone."""
+        return VideoClassifier(backbone, self.temporal, self.head, self.ridge)
 
     def forward(self, clips: Tensor, num_frames: Tensor) -> Tensor:
         """Compute the logits of clips.
@@ -53,7 +64,10 @@ class VideoClassifier(nn.Module):
     def classify(self, features: Tensor, num_steps: Tensor) -> Tensor:
         """Compute the logits, ``B×C``, of feature sequences that `encode` returned."""
         logits: Tensor = self.head(self.temporal(features, num_steps))
-        return logits
+        if self.ridge is None or self.training:
+            return logits
+        ridge_logits: Tensor = self.ridge(features, num_steps).to(logits.device)
+        return torch.lerp(logits, ridge_logits, self.ridge.share)
 
 
 def build_classifier(recipe: Recipe, num_classes: int, backbone: Backbone | None = None) -> VideoClassifier:
@@ -75,7 +89,8 @@ def build_classifier(recipe: Recipe, num_classes: int, backbone: Backbone | None
         built.requires_grad_(False)
     elif recipe.backbone.trainable_stages is not None:
         freeze_lower_stages(built, recipe.backbone.trainable_stages)
-    return VideoClassifier(built, temporal, head)
+    ridge = RidgeLayer(built.feature_size, num_classes, recipe.head.first_ridge_share) if recipe.head.ridge else None
+    return VideoClassifier(built, temporal, head, ridge)
 
 
 def build_backbone(recipe: Recipe) -> Backbone:

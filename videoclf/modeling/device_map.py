@@ -262,8 +262,13 @@ def apply_device_map(classifier: VideoClassifier, placement: DeviceMap) -> Video
     else:
         classifier.backbone.to(placement.first)
     _bring_inputs(classifier.backbone, placement.first)
-    for part, device in ((classifier.temporal, placement.temporal), (classifier.head, placement.head)):
-        _bring_inputs(part.to(device), device)
+    for part, device in (
+        (classifier.temporal, placement.temporal),
+        (classifier.head, placement.head),
+        (classifier.ridge, placement.temporal),  # it reads what the temporal model reads
+    ):
+        if part is not None:
+            _bring_inputs(part.to(device), device)
     return classifier
 
 

@@ -20,8 +20,8 @@ from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.training import Objective
 from videoclf.recipe.validation_errors import describe_validation, shortened
 
-FORMAT_VERSION: Literal[2] = 2
-"""2: keys of the recipe have other names than in 1; files of both are read."""
+FORMAT_VERSION: Literal[3] = 3
+"""2: keys of the recipe have other names than in 1. 3: the recipe has a section for the head. All are read."""
 METADATA_KEY = "videoclf"
 
 
@@ -42,7 +42,7 @@ class ModelHeader(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    format_version: Literal[2] = FORMAT_VERSION
+    format_version: Literal[3] = FORMAT_VERSION
     name: str = Field(min_length=1, max_length=200)
     """The model's name in predictions."""
 

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from videoclf.recipe.augment import Augment
 from videoclf.recipe.backbone import Backbone
 from videoclf.recipe.backbone_names import WITHOUT_STAGES, backbone_facts
+from videoclf.recipe.head import Head
 from videoclf.recipe.preprocess import Preprocess
 from videoclf.recipe.sampling import Sampling
 from videoclf.recipe.section import Section
@@ -34,9 +35,15 @@ class Recipe(Section):
     preprocess: Preprocess = Preprocess()
     backbone: Backbone = Backbone()
     temporal: Temporal = Temporal()
+    head: Head = Head()
     augment: Augment = Augment()
     training: Training = Training()
     testing: Testing = Testing()
+
+    def to_hashed_json(self, *, exclude: set[str] | None = None) -> str:
+        """See `Section`. Sections that older versions did not have are left out if they change nothing."""
+        unused = {"head"} if self.head == Head() else set()
+        return super().to_hashed_json(exclude={*(exclude or ()), *unused})
 
     @model_validator(mode="after")
     def _window_fits_in_memory(self) -> Self:
@@ -56,6 +63,12 @@ class Recipe(Section):
                 f"training.layer_decay = {self.training.layer_decay:g}: {self.backbone.name} has no stages known here; "
                 "set it to 1"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _ridge_reads_features_that_stay(self) -> Self:
+        if self.head.ridge and not self.backbone.frozen:
+            raise ValueError("head.ridge = true requires backbone.frozen = true: its features must not change")
         return self
 
     @property

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from videoclf.data.dataset import LabelledClip
 from videoclf.epoch_record import EpochRecord
 from videoclf.evaluation.clip_results import ClipResult, lowest_confidence, most_confident_errors
+from videoclf.evaluation.learning_curve import LearningCurve
 from videoclf.evaluation.metrics import ClassMetrics, Metrics
 from videoclf.files import write_atomically
 from videoclf.media.options import DEFAULT_READ_OPTIONS, ReadOptions
@@ -79,6 +80,7 @@ def write_report(
     parts: Mapping[str, Sequence[LabelledClip]] | None = None,
     notes: Sequence[str] = (),
     bottleneck: str = "",
+    learning_curve: LearningCurve | None = None,
     environment: Mapping[str, str] | None = None,
     recipe_toml: str = "",
     reading: ReadOptions = DEFAULT_READ_OPTIONS,
@@ -93,6 +95,7 @@ def write_report(
         clips: the evaluated clips. The most confident errors and the lowest-confidence clips are shown with thumbnails.
         parts: clips by the name of their part, such as train, validation and test. Empty parts are omitted.
         notes: sentences below the heading: the dataset, what was left out. At most `MAX_MESSAGES` are shown.
+        learning_curve: shown with what it says of the dataset.
         bottleneck: one line below the metrics about what limited the speed of the run.
         environment: see `videoclf.results.environment.describe_environment`.
         recipe_toml: shown at the end, if given.
@@ -117,6 +120,8 @@ def write_report(
         bottleneck=bottleneck,
         environment=environment or {},
         recipe_toml=recipe_toml,
+        learning_curve=learning_curve,
+        learning_curve_svg=_learning_curve(learning_curve) if learning_curve else "",
         curves_svg=_curves(epochs) if epochs else "",
         reliability_svg=_reliability(metrics) if metrics.reliability else "",
         labels=list(metrics.per_class),
@@ -154,6 +159,17 @@ def _curves(epochs: Sequence[EpochRecord]) -> str:
         axes.set(xlabel="epoch", xlim=(0.8, len(epochs) + 0.2))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no epoch 1.25
         axes.legend()
+    return svg(figure)
+
+
+def _learning_curve(curve: LearningCurve) -> str:
+    figure = Figure(figsize=(4.8, 3.2), layout="constrained")
+    axes = figure.subplots()
+    sizes = [point.num_clips_per_class for point in curve.points]
+    axes.plot(sizes, [point.top1 for point in curve.points], marker=".")
+    axes.set(xlabel="clips of each class", ylabel="accuracy of the linear probe", xscale="log", ylim=(0, 1.02))
+    axes.set_xticks(sizes, labels=list(map(str, sizes)))
+    axes.minorticks_off()
     return svg(figure)
 
 

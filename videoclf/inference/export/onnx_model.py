@@ -62,7 +62,7 @@ class OnnxModel(WholeGraph):
 
     def __init__(self, classifier: VideoClassifier, header: ModelHeader) -> None:
         super().__init__(classifier, header)
-        self.temporal = _with_onnx_grus(self.temporal)
+        self.classifier.temporal = _with_onnx_grus(self.classifier.temporal)
 
     def resize(self, frames: Tensor) -> Tensor:
         """See `WholeGraph`. Sizes are computed with tensors: with symbolic integers torch's exporter took minutes to

@@ -33,8 +33,7 @@ class WholeGraph(nn.Module):
         if not isinstance(backbone, FrameBackbone | ClipBackbone):
             raise TypeError(f"a {type(backbone).__name__} cannot be exported; wrap the network in a FrameBackbone")
         self.backbone = backbone
-        self.temporal = classifier.temporal
-        self.head = classifier.head
+        self.classifier = classifier.with_backbone(nn.Identity())
         self.recipe = header.recipe
         self.num_clips = 2 if self.recipe.testing.horizontal_flip else 1
         self._temperature = header.calibration.temperature
@@ -71,7 +70,7 @@ class WholeGraph(nn.Module):
         items."""
         sequences = self.join(features)
         num_steps = torch.ones(self.num_clips, dtype=torch.int64) * sequences.shape[1]
-        logits = self.head(self.temporal(sequences, num_steps)).mean(dim=0)
+        logits = self.classifier.classify(sequences, num_steps).mean(dim=0)
         scaled = logits / self._temperature
         return sequences, logits, scaled.softmax(dim=0) if self._objective == "softmax" else scaled.sigmoid()
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from videoclf.modeling.clip_statistics import clip_statistics, masked_mean
 from videoclf.modeling.padding import length_mask
 from videoclf.recipe.temporal import Temporal
 
@@ -54,7 +55,7 @@ class MeanPooling(nn.Module):
 
     def forward(self, steps_BTH: Tensor, num_steps: Tensor) -> Tensor:
         """``B×T×H`` to ``B×H``."""
-        return _masked_mean(steps_BTH, length_mask(num_steps, steps_BTH.shape[1])[:, :, None])
+        return masked_mean(steps_BTH, length_mask(num_steps, steps_BTH.shape[1])[:, :, None])
 
 
 class LastPooling(nn.Module):
@@ -96,23 +97,13 @@ class AttentionPooling(nn.Module):
 
 
 class StatisticsPooling(nn.Module):
-    """Statistics of a clip's steps: their mean, standard deviation, and mean absolute change from step to step."""
+    """Statistics of a clip's steps; see `clip_statistics`."""
 
-    _VARIANCE_FLOOR = 1e-4  # the slope of a square root at zero has no end: a clip of one step has no deviation
+    _VARIANCE_FLOOR = 1e-4
 
     def forward(self, steps_BTH: Tensor, num_steps: Tensor) -> Tensor:
         """``B×T×H`` to ``B×3H``; the change is zero for a clip of one step."""
-        valid_BT1 = length_mask(num_steps, steps_BTH.shape[1])[:, :, None]
-        mean_BH = _masked_mean(steps_BTH, valid_BT1)
-        squares_BTH = (steps_BTH - mean_BH[:, None]) ** 2
-        deviation_BH = (_masked_mean(squares_BTH, valid_BT1) + self._VARIANCE_FLOOR).sqrt()
-        changes_BTH = (steps_BTH[:, 1:] - steps_BTH[:, :-1]).abs()
-        return torch.cat([mean_BH, deviation_BH, _masked_mean(changes_BTH, valid_BT1[:, 1:])], dim=1)
-
-
-def _masked_mean(steps_BTH: Tensor, valid_BT1: Tensor) -> Tensor:
-    """``B×H``; zero of a clip without a valid step."""
-    return steps_BTH.where(valid_BT1, 0).sum(dim=1) / valid_BT1.sum(dim=1).clamp_min(1)
+        return clip_statistics(steps_BTH, num_steps, variance_floor=self._VARIANCE_FLOOR)
 
 
 class Standardise(nn.Module):

@@ -11,6 +11,7 @@ from functools import cached_property
 from itertools import takewhile
 from typing import TypeAlias, TypeVar, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -111,17 +112,56 @@ class FeatureExamples:
         for clip, layouts in zip(clips, self.ensure(clips), strict=True):
             if layouts is None:
                 continue
-            seen = []
-            for window in range(layouts[0].num_windows):
-                found = (self._load(clip, window, view) for view in self._encoder.views_to_test_on)
-                views = tuple(torch.from_numpy(features) for features in found if features is not None)
-                if len(views) < len(self._encoder.views_to_test_on):
-                    break
-                seen.append(look(views, layouts[0].num_frames[window]))
-            else:
+            seen = self._look_at(clip, layouts[0], self._encoder.views_to_test_on, look)
+            if seen is not None:
                 yield clip, seen
         if self._told is None:
             self.report()
+
+    def for_statistics(
+        self,
+        clips: Sequence[LabelledClip],
+        look: Callable[[Views, int], Seen],
+        *,
+        max_views: int,
+        max_windows: int,
+        is_progress: bool = True,
+    ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
+        """As `for_validation`, but with the views to train on, the clip as it is first, and not of every window.
+
+        Args:
+            clips: the clips.
+            look: is called for each window, with its views and its number of frames.
+            max_views: number of views of each window at most.
+            max_windows: number of windows of each clip at most, evenly spaced.
+            is_progress: whether the progress receives each clip.
+        """
+        views = self._encoder.views_to_train_on[:max_views]
+        for clip, layouts in zip(clips, self.ensure(clips, is_progress=is_progress), strict=True):
+            if layouts is None:
+                continue
+            if (seen := self._look_at(clip, layouts[0], views, look, max_windows)) is not None:
+                yield clip, seen
+
+    def _look_at(
+        self,
+        clip: LabelledClip,
+        layout: EntryLayout,
+        views: Sequence[int],
+        look: Callable[[Views, int], Seen],
+        max_windows: int | None = None,
+    ) -> list[Seen] | None:
+        """The results for each window; None where features have gone and the video cannot be read any more."""
+        num_windows = layout.num_windows
+        chosen = np.linspace(0, num_windows - 1, min(num_windows, max_windows or num_windows)).round()
+        seen = []
+        for window in map(int, chosen):
+            found = (self._load(clip, window, view) for view in views)
+            loaded = tuple(torch.from_numpy(features) for features in found if features is not None)
+            if len(loaded) < len(views):
+                return None
+            seen.append(look(loaded, layout.num_frames[window]))
+        return seen
 
     def report(self) -> None:
         """Report the origin of the features to the progress, unless the same was reported before."""
@@ -130,9 +170,15 @@ class FeatureExamples:
             self._progress.notice(text)
         self._told = text
 
-    def ensure(self, clips: Sequence[LabelledClip]) -> Iterator[tuple[EntryLayout, ...] | None]:
-        """The stored features of each clip's views, in order; missing ones are computed. None: the clip cannot be
-        read."""
+    def ensure(
+        self, clips: Sequence[LabelledClip], *, is_progress: bool = True
+    ) -> Iterator[tuple[EntryLayout, ...] | None]:
+        """The stored features of each clip's views, in order; missing ones are computed. None: the clip cannot be read.
+
+        Args:
+            clips: may be repeated.
+            is_progress: whether the progress receives each clip.
+        """
         readable = self._quarantine.without(clips)
         # looked at in the reader's threads, a little ahead: a large data set need not be hashed before its first clip
         fresh = self._compute(clip for clip in dict.fromkeys(readable) if self._find(clip) is None)
@@ -141,7 +187,8 @@ class FeatureExamples:
                 # it gives the clips that are missing in this very order, but for what another process stored meanwhile
                 if next(fresh, None) is None and self._find(clip) is None:
                     _exhaust(self._compute(iter([clip])))
-            self._progress.advance()
+            if is_progress:
+                self._progress.advance()
             yield layouts
 
     def _find(self, clip: LabelledClip) -> _Layouts | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -62,6 +63,18 @@ class FeatureEncoder:
             apply_device_map(self._network, placement)
         self._augmented = augmented
         self._device = next(classifier.parameters()).device if placement is None else placement.first
+
+    def without_variants(self) -> FeatureEncoder:
+        """An encoder of each window as it is, and of no other view. Its features are the same, also for the cache."""
+        recipe, plain = self.recipe, copy.copy(self)
+        plain.recipe = recipe.model_copy(
+            update={
+                "training": recipe.training.model_copy(update={"horizontal_flip": False}),
+                "testing": recipe.testing.model_copy(update={"horizontal_flip": False}),
+            }
+        )
+        plain._augmented = None
+        return plain
 
     @property
     def views(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from itertools import islice
 from typing import Any, cast
 
@@ -18,19 +18,22 @@ from videoclf.data.batching import make_pools
 from videoclf.data.dataset import LabelledClip, names_in
 from videoclf.epoch_record import EpochRecord
 from videoclf.errors import DatasetInvalidError, TrainingDivergedError
-from videoclf.evaluation.likelihood import Targets, mean_nll, top1_accuracy, truth_matrix
+from videoclf.evaluation.calibration import choose_ridge_share
+from videoclf.evaluation.likelihood import Targets, truth_matrix
 from videoclf.inference.engines.protocol import Float32Array
-from videoclf.inference.pipeline import average_windows
 from videoclf.modeling.classifier import VideoClassifier
+from videoclf.modeling.heads.ridge_layer import RidgeLayer
 from videoclf.modeling.padding import pad_sequences
 from videoclf.modeling.temporal.gru import Standardise
 from videoclf.recipe.augment import Augment
-from videoclf.recipe.training import Objective, Training
+from videoclf.recipe.training import Training
 from videoclf.training.examples.class_balance import balanced_order
 from videoclf.training.examples.decoded import Draw, Example, Examples, Views
 from videoclf.training.examples.mixing import mix_clips
+from videoclf.training.loop.clip_logits import ClipLogits
 from videoclf.training.loop.collectives import ProcessGroup, SingleProcess
 from videoclf.training.loop.feature_statistics import FeatureMoments
+from videoclf.training.loop.linear_probe import LinearProbe
 from videoclf.training.loop.loss import Loss
 from videoclf.training.loop.parameter_groups import parameter_groups
 from videoclf.training.loop.position import AfterStep, Position, Spent
@@ -40,22 +43,6 @@ from videoclf.training.loop.weight_average import averaged_weights
 
 Forward = Callable[[Tensor, Tensor], Tensor]
 """From padded steps ``B×T×...`` and lengths ``B`` to logits ``B×C``."""
-
-
-@dataclass
-class ClipLogits:
-    """The network's logits for a set of clips, window by window."""
-
-    clips: list[LabelledClip] = field(default_factory=list)
-    window_logits: list[list[Float32Array]] = field(default_factory=list)
-    num_frames: list[list[int]] = field(default_factory=list)
-    objective: Objective = "softmax"
-
-    def score(self, targets: Targets) -> tuple[float, float]:
-        """Mean negative log-likelihood in nats, and the share of clips whose best class (or label) is correct."""
-        windows = zip(self.window_logits, self.num_frames, strict=True)
-        probabilities = np.array([average_windows(w, n, 1.0, self.objective) for w, n in windows])
-        return mean_nll(probabilities, targets, self.objective), top1_accuracy(probabilities, targets)
 
 
 class Trainer:
@@ -78,6 +65,7 @@ class Trainer:
         num_in_flight: number of a step's batches (``training.accumulate``) whose forward passes start before the first
             backward pass. With as many devices, each with a part of the network, this keeps all of them busy, and none
             needs more memory for activations than one device would for one batch.
+        probe: fits the ridge of the network's head, if it has one.
 
     Attributes:
         scored: the network that validation scores and that is kept: the classifier or, if the settings say so, the
@@ -98,6 +86,7 @@ class Trainer:
         augment: Augment = Augment(),  # noqa: B008  (frozen)
         process_group: ProcessGroup = SingleProcess(),  # noqa: B008  (holds nothing)
         num_in_flight: int = 1,
+        probe: LinearProbe | None = None,
     ) -> None:
         self._process_group = process_group
         self._num_in_flight = num_in_flight
@@ -120,8 +109,10 @@ class Trainer:
         self.scored = classifier
         if self._averaged is not None:
             self.scored = cast(VideoClassifier, self._averaged.module)
+        self._probe = probe
         self._stand_in: Example | None = None  # the first that any process read; all of them have it, or none
         self.position = Position()
+        self._is_prepared = False
         self._best_epoch, self._best_loss = 0, math.inf
 
     def epochs(
@@ -145,7 +136,7 @@ class Trainer:
         """
         settings = self._settings
         random_source = RandomSource(settings.seed, stage=0)
-        self._standardise(train)
+        self.prepare(train)
         while self.position.epoch <= settings.epochs and self.position.epoch - 1 - self._best_epoch < settings.patience:
             started = time.perf_counter()
             epoch = self.position.epoch
@@ -183,7 +174,7 @@ class Trainer:
             TrainingDivergedError: the loss is no longer a number.
         """
         random_source = RandomSource(self._settings.seed, stage=1)
-        self._standardise(clips)
+        self.prepare(clips)
         while self.position.epoch <= num_epochs:
             epoch = self.position.epoch
             self._train_epoch(clips, random_source)
@@ -267,11 +258,62 @@ class Trainer:
             return [tuple(self._position[name] for name in names_in(label)) for label in labels]
         return [self._position[label] for label in labels]
 
+    def prepare(self, clips: Sequence[LabelledClip]) -> None:
+        """Compute what does not come from steps: the spread of features, and the ridge of the head. `epochs` and
+        `refit` begin with it, unless it was done."""
+        if self._is_prepared or self.position != Position():
+            return
+        self._standardise(clips)
+        self._fit_ridge(clips)
+        self._is_prepared = True
+
+    @property
+    def _ridges(self) -> list[RidgeLayer]:
+        return [network.ridge for network in {self._classifier, self.scored} if network.ridge is not None]
+
+    def set_ridge_share(self, share: float) -> None:
+        """Set the share of the head's ridge; nothing happens without one."""
+        for layer in self._ridges:
+            layer.set_share(share)
+
+    def choose_ridge_share(self, clips: Sequence[LabelledClip]) -> float:
+        """Set the share of the head's ridge to the most likely one for these clips, and return it.
+
+        Raises:
+            ValueError: the head has no ridge.
+        """
+        if self.scored.ridge is None:
+            raise ValueError("the head has no ridge")
+        said = []
+        for share in (0.0, 1.0):
+            self.set_ridge_share(share)
+            said.append(self.logits(clips))
+        network, ridge = said
+        share = choose_ridge_share(
+            network.window_logits, ridge.window_logits, network.num_frames, self.targets(network.clips),
+            self._settings.objective,
+        )  # fmt: skip
+        self.set_ridge_share(share)
+        return share
+
+    @torch.inference_mode()
+    def _fit_ridge(self, clips: Sequence[LabelledClip]) -> None:
+        """Fit the ridge of a network's head to the features of the training clips."""
+        if not (layers := self._ridges):
+            return
+        if self._probe is None:
+            raise ValueError("a head with a ridge needs a LinearProbe that fits it")
+        fitted = self._probe.fit(clips)
+        if fitted is None:
+            return  # no clip can be read, as the first epoch will say
+        for layer in layers:
+            layer.set_weights(*map(torch.from_numpy, fitted.ridge.layer_weights()))
+
     @torch.inference_mode()
     def _standardise(self, clips: Sequence[LabelledClip]) -> None:
         """Tell a network that standardises its features how they are spread over the training clips."""
         layers = [module for module in self._classifier.temporal.modules() if isinstance(module, Standardise)]
-        if not layers or self.position != Position():
+        if not layers:
             return
         self._classifier.eval()
         own = FeatureMoments()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from videoclf.data.dataset import LabelledClip
 from videoclf.data.splits import Split
 from videoclf.epoch_record import EpochRecord
 from videoclf.evaluation.calibration import calibrate
@@ -48,6 +49,8 @@ def fit(
     checkpoints: Checkpoints | None = None,
     *,
     is_watched: bool = True,
+    chooses_ridge_share: bool = False,
+    on_prepare: Callable[[int], object] = lambda _num_clips: None,
 ) -> FitResult:
     """Train on the training part; choose epoch, temperature and threshold on the validation part; if the recipe says
     so, train again on both. The test part is not used.
@@ -63,17 +66,21 @@ def fit(
         on_refit: called before the second training.
         checkpoints: where progress is stored, and from which training continues.
         is_watched: see `Trainer.epochs`.
+        chooses_ridge_share: whether validation also chooses the share of the head's ridge.
+        on_prepare: called before the first training, with the number of clips whose features it needs first.
 
     Raises:
         DatasetInvalidError: no clip of a part could be read.
         TrainingDivergedError: the loss is no longer a number.
         Interrupted: after a checkpoint was written.
     """
-    current = _Fit(make_trainer, settings, checkpoints, on_step)
+    current = _Fit(make_trainer, settings, checkpoints, on_step, chooses_ridge_share=chooses_ridge_share)
     if checkpoints is not None and (state := checkpoints.load([*parts.train, *parts.validation])) is not None:
         current.restore(state)
     try:
         if current.calibration is None:
+            on_prepare(len(parts.train))
+            current.prepare(parts.train)
             on_begin(current.epoch)
             current.first(parts, on_epoch, is_watched=is_watched)
         if settings.refit:
@@ -94,8 +101,10 @@ class _Fit:
     """
 
     def __init__(
-        self, make_trainer: MakeTrainer, settings: Training, checkpoints: Checkpoints | None, on_step: AfterStep
-    ) -> None:
+        self, make_trainer: MakeTrainer, settings: Training, checkpoints: Checkpoints | None, on_step: AfterStep,
+        *, chooses_ridge_share: bool,
+    ) -> None:  # fmt: skip
+        self._chooses_ridge_share = chooses_ridge_share
         self._on_step = on_step
         self._make_trainer = make_trainer
         self._settings = settings
@@ -111,6 +120,10 @@ class _Fit:
         """Where it is."""
         return self._trainer.position.epoch
 
+    def prepare(self, clips: Sequence[LabelledClip]) -> None:
+        """What comes before the first step."""
+        self._trainer.prepare(clips)
+
     def first(self, parts: Split, on_epoch: _OnEpoch, *, is_watched: bool) -> None:
         """Train, keep the best epoch, calibrate."""
         trainer = self._trainer
@@ -121,12 +134,15 @@ class _Fit:
             on_epoch(self._records, is_kept, self._classifier)
             self._checkpoint()
         trainer.restore(self._kept_weights)
+        share = trainer.choose_ridge_share(parts.validation) if self._chooses_ridge_share else None
         said = trainer.logits(parts.validation)
         self.calibration = calibrate(
-            said.window_logits, said.num_frames, trainer.targets(said.clips), self._settings.objective
+            said.window_logits, said.num_frames, trainer.targets(said.clips), self._settings.objective, said.units
         )
         if self._settings.refit:
             self._take_trainer()
+            if share is not None:
+                self._trainer.set_ridge_share(share)
 
     def again(self, parts: Split) -> None:
         """Train on the validation clips too."""

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from videoclf.data.splits import Split
 from videoclf.errors import RunFolderUnusableError
 from videoclf.evaluation.metrics import Metrics
+from videoclf.evaluation.probe_comparison import ProbeComparison
 from videoclf.files import prepare_folder, remove_file, write_atomically
 from videoclf.option_names import option
 from videoclf.recipe.recipe import Recipe
@@ -51,6 +52,9 @@ class Run:
     """Number of clips of any part that could not be read."""
     peak_memory_bytes: int
     """Peak memory during training: of the (first) GPU, or of the (first) process."""
+    linear_probe: ProbeComparison | None = None
+    """The network beside a linear probe on the same features; None if the backbone was trained. If the network was
+    finally trained on all clips (``evaluated_on`` is ``training``), on the validation part before that."""
 
     @property
     def judged_on(self) -> EvaluatedOn:
@@ -192,6 +196,7 @@ class RunFolder:
                 tree["judged_on"],
                 len(unreadable),
                 tree["peak_memory_bytes"],
+                None if (beside := tree.get("linear_probe")) is None else ProbeComparison.model_validate(beside),
             )
         except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
             raise RunFolderUnusableError(

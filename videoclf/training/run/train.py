@@ -13,19 +13,20 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from videoclf.data.dataset import Dataset, load_dataset
+from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
 from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.splits import Split, make_split
 from videoclf.data_check.leak_search import check_before_training, check_command
 from videoclf.errors import DatasetInvalidError, DeviceUnavailableError, UsageInvalidError
 from videoclf.evaluation.clip_results import clip_results, label_names, truths_of, warn_of_joined_labels
 from videoclf.evaluation.metrics import Metrics
+from videoclf.evaluation.probe_comparison import ProbeComparison
 from videoclf.evaluation.trained_on import hash_clips
 from videoclf.files import refuse_unwritable, write_atomically
 from videoclf.first_keywords import accepts_first_keywords
 from videoclf.inference.engines.torch_engine import TorchEngine, describe_device
 from videoclf.inference.model import Model
-from videoclf.inference.prediction import Failure
+from videoclf.inference.prediction import Failure, Prediction
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.modeling.backbones.protocol import Backbone
 from videoclf.modeling.checkpoint import save_model
@@ -236,7 +237,10 @@ def _evaluate(
     save_model(model_path, classifier, header.model_copy(update={"figures": figures}), _trained_clips(task, outcome))
     truths = truths_of(evaluated, header.objective)
     write_predictions(folder / "predictions.jsonl", outcomes, truths)
-    summary = {"data": source} | _summary(metrics, evaluated_on, outcome, header.calibration, parts)
+    beside = outcome.probed.beside_epoch(outcome.kept)
+    if evaluated_on != "training":
+        beside = outcome.probed.beside(_correct(outcomes, evaluated))
+    summary = {"data": source} | _summary(metrics, evaluated_on, outcome, header.calibration, parts, beside)
     write_atomically(folder / "metrics.json", json.dumps(summary, indent=2).encode())
     write_report(
         folder / "report.html",
@@ -245,7 +249,13 @@ def _evaluate(
         epochs=outcome.records,
         clips=clip_results(outcomes, truths),
         parts={"train": parts.train, "validation": parts.validation, "test": parts.test},
-        notes=[f"Data: {source}, {parts.describe()}.", *parts.warnings, *outcome.unreadable.values()],
+        notes=[
+            f"Data: {source}, {parts.describe()}.",
+            *([beside.describe()] if beside else []),
+            *parts.warnings,
+            *outcome.unreadable.values(),
+        ],
+        learning_curve=outcome.probed.learning_curve,
         bottleneck=describe_bottleneck(
             outcome.records, is_frozen=task.recipe.backbone.frozen, num_threads=task.num_threads
         ),
@@ -259,6 +269,15 @@ def _evaluate(
     )
     remove_checkpoints(folder)
     return RunFolder(folder).read_run()
+
+
+def _correct(outcomes: Sequence[Prediction | Failure], clips: Sequence[LabelledClip]) -> dict[LabelledClip, bool]:
+    """Whether each clip that could be read is predicted correctly."""
+    return {
+        clip: outcome.labels[0].label in clip.names
+        for clip, outcome in zip(clips, outcomes, strict=True)
+        if isinstance(outcome, Prediction)
+    }
 
 
 def _trained_clips(task: TrainingTask, outcome: Outcome) -> set[str]:
@@ -301,12 +320,18 @@ def _header(out: Path, recipe: Recipe, dataset: Dataset) -> ModelHeader:
 
 
 def _summary(
-    metrics: Metrics, evaluated_on: str, outcome: Outcome, calibration: Calibration, parts: Split
+    metrics: Metrics,
+    evaluated_on: str,
+    outcome: Outcome,
+    calibration: Calibration,
+    parts: Split,
+    beside: ProbeComparison | None,
 ) -> dict[str, Any]:
     return {
         "format_version": 1,
         "judged_on": evaluated_on,
         **metrics.model_dump(),
+        "linear_probe": None if beside is None else beside.model_dump(),
         "best_epoch": outcome.kept.model_dump(),
         "num_epochs": len(outcome.records),
         "calibration": calibration.model_dump(),

@@ -23,6 +23,7 @@ from videoclf.training.examples.decoded import Examples, Quarantine, VariedSteps
 from videoclf.training.examples.feature_encoder import make_encoder
 from videoclf.training.examples.resizer import make_resizer
 from videoclf.training.loop.collectives import ProcessGroup, SingleProcess
+from videoclf.training.loop.linear_probe import HEAD_VIEWS, LinearProbe
 from videoclf.training.loop.trainer import Trainer
 from videoclf.training.run.initialization import build_network
 
@@ -57,6 +58,10 @@ class TrainerFactory:
         progress: receives each clip.
         process_group: the processes that train together.
         placement: the device map of the network; None: all of it on the fabric's device.
+
+    Attributes:
+        examples: the source of the trainers' examples.
+        probe: fits linear classifiers to the features of a frozen backbone, of clips as they are; None for others.
     """
 
     def __init__(
@@ -79,11 +84,18 @@ class TrainerFactory:
         first = self._build(recipe)
         self.examples: Examples
         self._features: FeatureExamples | None = None
+        self.probe: LinearProbe | None = None
+        self._head_probe: LinearProbe | None = None
         resizer = make_resizer(recipe.preprocess, fabric.device, progress.notice)
         if recipe.backbone.frozen:
             encoder = make_encoder(copy.deepcopy(first), recipe, resizer, self._placement)
             store = FeatureStore(cache, folder, progress.notice)
             self._features = FeatureExamples(encoder, quarantine, store, num_threads, progress, reading)
+            plain = FeatureExamples(encoder.without_variants(), quarantine, store, num_threads, progress, reading)
+            self.probe = LinearProbe(plain, setup.labels, recipe.training, process_group)
+            self._head_probe = LinearProbe(
+                self._features, setup.labels, recipe.training, process_group, max_views=HEAD_VIEWS, is_progress=False
+            )
             self.examples = VariedSteps(self._features, recipe.augment)
         else:
             self.examples = VideoExamples(recipe, quarantine, num_threads, progress.advance, reading, resizer)
@@ -106,6 +118,7 @@ class TrainerFactory:
         trainer = Trainer(
             self._fabric, classifier, self.examples, self._setup.labels, used, on_features=on_features,
             augment=recipe.augment, process_group=self._process_group, num_in_flight=self._placement.num_devices,
+            probe=self._head_probe,
         )  # fmt: skip
         return trainer.scored, trainer
 

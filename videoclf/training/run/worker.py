@@ -39,6 +39,7 @@ from videoclf.training.run.fit_and_refit import fit
 from videoclf.training.run.folder import RunFolder
 from videoclf.training.run.initialization import choose_cache, identify_first_weights
 from videoclf.training.run.interruption import InterruptibleProgress
+from videoclf.training.run.probed import Probed, run_probe
 from videoclf.training.run.trainer_factory import TrainerFactory, TrainingSetup
 
 
@@ -82,6 +83,8 @@ class Outcome:
     environment: dict[str, str]
     peak_memory_bytes: int
     """Peak memory of the first process: of its GPU, or of the process itself on a CPU."""
+    probed: Probed
+    """What a linear probe on the same features says."""
 
 
 def run_task(task: TrainingTask, fabric: Fabric, progress: Progress, check: Callable[[], None]) -> Outcome:
@@ -131,6 +134,10 @@ def run_task(task: TrainingTask, fabric: Fabric, progress: Progress, check: Call
         watcher.epoch(records[-1], is_best=is_kept and settings.checkpoint_choice == "best")
         begin_epoch(records[-1].epoch + 1)
 
+    def on_prepare(num_clips: int) -> None:
+        if task.recipe.backbone.frozen:
+            watcher.stage("features", num_clips // process_group.size)
+
     def on_refit() -> None:
         watcher.stage("training again with the validation clips", 0)
 
@@ -139,14 +146,19 @@ def run_task(task: TrainingTask, fabric: Fabric, progress: Progress, check: Call
             watcher.step(loss=position.mean_loss, top1=position.top1, waiting_share=spent.waiting_share)
 
     with _memory_named(task.recipe):
-        fitted = fit(factory.make, task.parts, settings, begin_epoch, on_epoch, on_step, on_refit, checkpoints)
+        fitted = fit(
+            factory.make, task.parts, settings, begin_epoch, on_epoch, on_step, on_refit, checkpoints,
+            on_prepare=on_prepare, chooses_ridge_share=task.recipe.head.chooses_ridge_share,
+        )  # fmt: skip
+        probed = run_probe(factory.probe, task.parts, task.header.labels, watcher)
     if is_first:
         header = task.header.model_copy(update={"calibration": fitted.calibration})
         save_model(task.folder / "model.safetensors", fitted.classifier, header)
     unreadable = {
         clip: reason for reasons in process_group.gather(quarantine.reasons) for clip, reason in reasons.items()
     }
-    return Outcome(fitted.records, fitted.kept, unreadable, environment, _peak_memory_bytes(fabric.device))
+    peak = _peak_memory_bytes(fabric.device)
+    return Outcome(fitted.records, fitted.kept, unreadable, environment, peak, probed)
 
 
 def numeric_environment(fabric: Fabric, precision: str) -> dict[str, str]:

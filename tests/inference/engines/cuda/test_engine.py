@@ -120,7 +120,7 @@ def test_nothing_on_the_gpu_meets_what_is_on_the_cpu(name: str, monkeypatch: pyt
     num_channels = 3 * len(engine._recipe.preprocess.channels)
     monkeypatch.setattr(PreparedWindow, "on", lambda window, _device: list(window.parts))
     with FakeTensorMode(), torch.inference_mode():
-        for part, dtype in ((engine._backbone, torch.float16), (engine._temporal, None), (engine._head, None)):
+        for part, dtype in ((engine._backbone, torch.float16), (engine._classifier, None)):
             for module in part.modules():
                 for tensors in (module._parameters, module._buffers):
                     for key, tensor in tensors.items():

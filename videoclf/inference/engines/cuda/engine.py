@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from videoclf.errors import MemoryExhaustedError, one_line
 from videoclf.inference.engines.cuda.execution_mode import execution_modes, fastest_sound_backbone, float32_in_full
@@ -75,7 +75,7 @@ class GpuEngine:
             self._backbone, self.mode = fastest_sound_backbone(
                 classifier, spec, self.device, execution_modes(precision, launching), notice
             )
-            self._temporal, self._head = classifier.temporal.to(self.device), classifier.head.to(self.device)
+            self._classifier = classifier.with_backbone(nn.Identity()).eval().to(self.device)
             # views become pictures of their own, which is free of charge in the other layout only
             self._is_channels_last = self.mode.is_channels_last and len(spec.channels) == 1
             output = Output(
@@ -144,13 +144,9 @@ class GpuEngine:
         self._notice(f"{self.device} ran out of memory: from now on {self._frames_per_pass} frames at a time")
 
     def _logits(self, windows: Sequence[PreparedWindow]) -> Tensor:
-        logits_BC = self._classify(*self._encode(windows, is_mirrored=False))
+        logits_BC = self._classifier.classify(*self._encode(windows, is_mirrored=False))
         if self._recipe.testing.horizontal_flip:
-            logits_BC = (logits_BC + self._classify(*self._encode(windows, is_mirrored=True))) / 2
-        return logits_BC
-
-    def _classify(self, features_BTD: Tensor, num_steps: Tensor) -> Tensor:
-        logits_BC: Tensor = self._head(self._temporal(features_BTD, num_steps))
+            logits_BC = (logits_BC + self._classifier.classify(*self._encode(windows, is_mirrored=True))) / 2
         return logits_BC
 
     def _encode(self, windows: Sequence[PreparedWindow], *, is_mirrored: bool) -> tuple[Tensor, Tensor]:
