@@ -104,6 +104,17 @@ def test_figures_are_those_of_the_predictions(done: tuple[Path, CrossvalMetrics,
     assert len(counting.records) == 8
 
 
+def test_a_linear_probe_is_evaluated_beside_the_network(done: tuple[Path, CrossvalMetrics, Counting]) -> None:
+    lines = [json.loads(line) for line in (done[0] / "predictions.jsonl").read_text().splitlines()]
+    probe = {line["source"]: line["probe_predicted"] == line["label"] for line in lines}
+    beside = done[1].linear_probe
+    assert beside is not None
+    assert beside.probe_top1 == pytest.approx(sum(probe.values()) / len(probe))
+    assert beside.difference == pytest.approx(done[1].top1.mean - beside.probe_top1)
+    assert (beside.num_clips, beside.num_units) == (12, 4)
+    assert beside.describe() in (done[0] / "report.html").read_text()
+
+
 def test_the_report_tells_the_spread(done: tuple[Path, CrossvalMetrics, Counting]) -> None:
     html = (done[0] / "report.html").read_text()
     assert f"Top-1 {done[1].top1}" in html

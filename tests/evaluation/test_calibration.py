@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from videoclf.evaluation.calibration import KEPT_SHARE, calibrate
+from videoclf.evaluation.calibration import KEPT_SHARE, calibrate, choose_ridge_share
 from videoclf.inference.engines.protocol import Float32Array
 from videoclf.inference.pipeline import average_windows, softmax
 from videoclf.recipe.header import Calibration
@@ -89,6 +89,33 @@ def test_a_temperature_that_the_other_clips_would_not_confirm_is_not_used() -> N
 def test_where_scores_are_right_as_they_are_it_is_1() -> None:
     kept = [calibrated(*clips_of(seed, 24)).temperature for seed in range(20)]
     assert sum(temperature == 1 for temperature in kept) >= 15
+
+
+def test_of_one_group_it_is_not_known_whether_others_are_like_it() -> None:
+    logits, targets = honest_clips()
+    exaggerated = [[row * np.float32(3)] for row in logits]
+    lengths = [[8]] * len(targets)
+    assert calibrate(exaggerated, lengths, targets, units=["a"] * len(targets)).temperature == 1
+    assert calibrate(exaggerated, lengths, targets, units=["a", "b"] * (len(targets) // 2)).temperature > 2
+
+
+def shares(num_clips: int, *, is_ridge_right: bool) -> float:
+    """The share of a ridge of which all, or no clips are right, beside a network of which the other is true."""
+    right, wrong = np.array([1, 0], np.float32), np.array([0, 1], np.float32)
+    network, ridge = (wrong, right) if is_ridge_right else (right, wrong)
+    frames = [[8]] * num_clips
+    return choose_ridge_share([[network]] * num_clips, [[ridge]] * num_clips, frames, [0] * num_clips)
+
+
+def test_many_clips_choose_the_share_of_the_ridge() -> None:
+    assert shares(1000, is_ridge_right=True) == 0.8
+    assert shares(1000, is_ridge_right=False) == 0.2
+
+
+def test_where_both_are_right_or_clips_are_few_it_keeps_its_first_share() -> None:
+    right = [[np.array([1, 0], np.float32)]] * 200
+    assert choose_ridge_share(right, right, [[8]] * 200, [0] * 200) == 0.6
+    assert shares(1, is_ridge_right=False) == 0.6
 
 
 def test_a_clip_without_its_target_is_refused() -> None:

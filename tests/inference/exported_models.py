@@ -23,8 +23,9 @@ LABELS = ("a", "b", "c")
 RECIPES: dict[str, dict[str, Any]] = {
     "2d": {
         "preprocess": {"fit": "crop", "crop_margin": 1.143, "channels": ["rgb", "gray_triplet", "difference"]},
-        "backbone": {"name": "tiny"},
+        "backbone": {"name": "tiny", "frozen": True},
         "temporal": {"bidirectional": True, "pooling": "attention", "statistics": True, "input_norm": "standardise"},
+        "head": {"ridge": True},
         "testing": {"horizontal_flip": True},
     },
     "2d, last": {"backbone": {"name": "tiny"}, "temporal": {"num_layers": 2, "pooling": "last"}},
@@ -50,6 +51,8 @@ def small_model(kind: str, **changes: Any) -> tuple[VideoClassifier, ModelHeader
     for module in classifier.modules():
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=0.3)  # so that clips get scores that differ
+    if classifier.ridge is not None:
+        nn.init.normal_(classifier.ridge.weight, std=0.1)
     header = ModelHeader(name=kind, recipe=recipe, labels=LABELS, calibration=Calibration(temperature=2.0))
     return classifier, header
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -18,6 +18,7 @@ from videoclf.modeling.backbones.stages import backbone_stages
 from videoclf.modeling.batchnorm_folding import fold_batch_norms
 from videoclf.modeling.classifier import VideoClassifier, build_classifier
 from videoclf.modeling.device_map import apply_device_map, check_device_map, choose_device_map, parse_device_map
+from videoclf.modeling.heads.ridge_layer import RidgeLayer
 from videoclf.modeling.padding import pad_sequences
 from videoclf.recipe.recipe import Recipe
 
@@ -119,6 +120,18 @@ def test_a_copy_is_placed_too(crossings: list[tuple[torch.device, Any]]) -> None
     placed = copy.deepcopy(apply_device_map(classifier_of(name="tiny"), parse_device_map(CUT)))
     placed(*clips())
     assert {str(device) for device, _ in crossings} == {"cpu:0", "cpu:1", "cpu:2"}
+
+
+def test_a_ridge_lies_with_the_temporal_model_and_its_logits_go_to_the_heads_device(
+    crossings: list[tuple[torch.device, Any]],
+) -> None:
+    recipe = Recipe.model_validate({"backbone": {"name": "tiny", "frozen": True}, "head": {"ridge": True}})
+    whole = build_classifier(recipe, 3).eval()
+    nn.init.normal_(cast(RidgeLayer, whole.ridge).weight, std=0.1)
+    placed = apply_device_map(copy.deepcopy(whole), parse_device_map("backbone=cpu:0,temporal=cpu:1,head=cpu:2"))
+    given = clips()
+    torch.testing.assert_close(placed(*given), whole(*given))
+    assert [str(device) for device, _ in crossings] == ["cpu:0", "cpu:1", "cpu:2", "cpu:1"]
 
 
 def test_one_device_leaves_the_network_as_it_is() -> None:

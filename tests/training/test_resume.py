@@ -28,7 +28,9 @@ from videoclf.training.run.interruption import Interrupted
 pytestmark = pytest.mark.usefixtures("without_reports")
 
 TRAINED = ("training.epochs=3", "sampling.fps=4", "training.batch_size=2", "temporal.dropout=0.2")
-FROZEN = (*TRAINED, "backbone.frozen=true", "training.refit=true", "training.checkpoint_choice=last")
+FROZEN = (
+    *TRAINED, "backbone.frozen=true", "training.refit=true", "training.checkpoint_choice=last", "head.ridge=true",
+)  # fmt: skip
 SPLIT = "leave-out:g04"
 
 

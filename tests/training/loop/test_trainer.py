@@ -20,6 +20,7 @@ from videoclf.recipe.augment import Augment
 from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.toml_io import parse_recipe
 from videoclf.training.examples.decoded import Draw, Example, Seen, Views, crop_steps
+from videoclf.training.loop.linear_probe import LinearProbe
 from videoclf.training.loop.position import Position
 from videoclf.training.loop.trainer import Trainer
 
@@ -39,6 +40,11 @@ class RampExamples:
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         for clip in clips:
             yield clip, [look((self.steps(clip),), len(self.steps(clip)))]
+
+    def for_statistics(
+        self, clips: Sequence[LabelledClip], look: Callable[[Views, int], Seen], **_limits: object
+    ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
+        return self.for_validation(clips, look)
 
     def steps(self, clip: LabelledClip) -> Tensor:
         number = int(clip.path.stem)
@@ -318,3 +324,55 @@ def test_as_many_batches_go_forward_before_the_first_goes_back_as_are_to_be_in_f
     )  # fmt: skip
     list(trainer.epochs(CLIPS[:16], CLIPS[16:]))
     assert ways == ["forward", "forward", "back", "back"] * 4  # two steps of four batches
+
+
+def with_ridge(share: float | None = None) -> tuple[Trainer, VideoClassifier]:
+    tree = RECIPE.model_dump() | {"head": {"ridge": True, "ridge_share": share}}
+    recipe = Recipe.model_validate(tree)
+    classifier = build_classifier(recipe, 2)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    probe = LinearProbe(RampExamples(), LABELS, recipe.training)  # type: ignore[arg-type]
+    return Trainer(
+        fabric, classifier, RampExamples(), LABELS, recipe.training, on_features=True, probe=probe
+    ), classifier
+
+
+def test_a_ridge_is_fitted_once_before_the_first_step() -> None:
+    trainer, classifier = with_ridge()
+    assert classifier.ridge is not None
+    trainer.prepare(CLIPS)
+    fitted = classifier.ridge.weight.clone()
+    assert fitted.abs().max() > 0
+    classifier.ridge.weight.fill_(0)
+    list(trainer.epochs(CLIPS, CLIPS))
+    assert classifier.ridge.weight.abs().max() == 0
+
+
+def test_the_other_weights_are_trained_as_without_it() -> None:
+    torch.manual_seed(RECIPE.training.seed)
+    trainer, classifier = with_ridge()
+    plain, alone = build()
+    for each in (trainer, plain):
+        each.refit(CLIPS, 2)
+    for name, tensor in alone.state_dict().items():
+        assert torch.equal(classifier.state_dict()[name], tensor), name
+
+
+def test_the_share_of_a_ridge_that_cannot_know_the_order_is_lowered() -> None:
+    trainer, classifier = with_ridge()
+    assert classifier.ridge is not None
+    assert float(classifier.ridge.share) == pytest.approx(0.6)
+    list(trainer.epochs(CLIPS, CLIPS))
+    classifier.ridge.bias.copy_(torch.tensor([3.0, -3.0]))  # sure of itself, and right for every second clip
+    assert trainer.choose_ridge_share(CLIPS) < 0.6
+    assert float(classifier.ridge.share) < 0.5
+    said = trainer.logits(CLIPS)
+    assert said.score(trainer.targets(said.clips))[1] == 1
+
+
+def test_a_ridge_without_its_probe_and_a_probe_without_its_ridge_are_refused() -> None:
+    recipe = Recipe.model_validate(RECIPE.model_dump() | {"head": {"ridge": True}})
+    with pytest.raises(ValueError, match="needs a LinearProbe"):
+        build(recipe)[0].prepare(CLIPS)
+    with pytest.raises(ValueError, match="has no ridge"):
+        build()[0].choose_ridge_share(CLIPS)

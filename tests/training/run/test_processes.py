@@ -146,6 +146,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 OVERRIDES = (
     "sampling.fps=4", "backbone.frozen=true", "training.batch_size=2", "training.epochs=25", "training.patience=25",
     "training.refit=true", "temporal.dropout=0.3", "temporal.input_norm=standardise", "augment.mixup_alpha=0.2",
+    "head.ridge=true",
 )  # fmt: skip
 
 

@@ -95,6 +95,23 @@ def test_its_model_predicts_under_the_runs_name(run: tuple[Run, Notes], small_da
     assert {entry.label for entry in prediction.labels} == {"Long", "Short"}
 
 
+def test_a_linear_probe_stands_beside_it_where_features_stay(small_data: Path, tmp_path: Path) -> None:
+    frozen = [*SHORT, "backbone.frozen=true", "head.ridge=true"]
+    tested, untested = (
+        videoclf.train(small_data, out=tmp_path / name, recipe="tiny", overrides=frozen, split=split, device="cpu")
+        for name, split in (("tested", "leave-out:g04"), ("untested", "none"))
+    )
+    for run, num_clips in ((tested, 2), (untested, 2)):
+        assert run.linear_probe is not None
+        assert run.linear_probe.num_clips == num_clips
+        assert run.linear_probe.describe() in (run.folder / "report.html").read_text()
+        assert run.linear_probe.difference == pytest.approx(run.metrics.top1 - run.linear_probe.probe_top1)
+
+
+def test_where_the_backbone_is_trained_there_is_none(run: tuple[Run, Notes]) -> None:
+    assert run[0].linear_probe is None
+
+
 def test_its_figures_are_those_of_the_test_part(run: tuple[Run, Notes]) -> None:
     figures = json.loads((run[0].folder / "metrics.json").read_text())
     assert figures["judged_on"] == "test"

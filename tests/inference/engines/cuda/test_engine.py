@@ -35,7 +35,11 @@ RECIPES: dict[str, dict[str, Any]] = {
     "frames": {"backbone": {"name": "tiny"}},
     "views": {"backbone": {"name": "tiny"}, "preprocess": {"channels": ["rgb", "gray_triplet", "difference"]}},
     "motion alone": {"backbone": {"name": "tiny"}, "preprocess": {"channels": ["difference"]}},
-    "mirrored": {"backbone": {"name": "tiny"}, "testing": {"horizontal_flip": True}},
+    "mirrored": {
+        "backbone": {"name": "tiny", "frozen": True},
+        "head": {"ridge": True},
+        "testing": {"horizontal_flip": True},
+    },
     "tapped": {"backbone": {"name": "mobilenet_v2", "intermediate_stage_from_top": 5}},
     "shifted": {"backbone": {"name": "resnet18", "temporal_shift": True}},
     "clips": {"backbone": {"name": "s3d", "temporal_stride": 2}},
@@ -52,6 +56,8 @@ def build(name: str) -> tuple[VideoClassifier, Recipe]:
     preprocess = {"height": 32, "width": 32, **changes.get("preprocess", {})}
     recipe = Recipe.model_validate({**changes, "preprocess": preprocess})
     classifier = build_classifier(recipe, 3)
+    if classifier.ridge is not None:
+        nn.init.normal_(classifier.ridge.weight, std=0.1)
     clips = torch.randn(2, 4, 3 * len(recipe.preprocess.channels), 32, 32)
     with torch.no_grad():  # batch norms that have seen something: features of a size that half precision can hold
         for _ in range(20):
