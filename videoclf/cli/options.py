@@ -127,7 +127,8 @@ RecipeName = Annotated[
     typer.Option(
         "--recipe",
         metavar="NAME|FILE",
-        help="Recipe: a name from `videoclf models`, or a TOML file; see docs/recipes.md.",
+        help="Recipe: a name from `videoclf models`, a TOML file (see docs/recipes.md), or auto: the default one with "
+        "the features that suit the clips best.",
     ),
 ]
 Overrides = Annotated[

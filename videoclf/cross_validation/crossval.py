@@ -5,19 +5,22 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from lightning_fabric import Fabric
+
+from videoclf.cross_validation.fold_evaluator import FoldEvaluator, FoldResult
 from videoclf.cross_validation.folder import CrossvalFolder, to_json
 from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
 from videoclf.data.feature_cache import FeatureCache
 from videoclf.data.folds import Fold, describe_folds, make_folds
-from videoclf.data.splits import Split
 from videoclf.data_check.leak_search import check_before_training, check_command
 from videoclf.errors import DatasetInvalidError, UsageInvalidError, counted
-from videoclf.evaluation.calibration import calibrate
 from videoclf.evaluation.clip_results import label_names, truths_of, warn_of_joined_labels
 from videoclf.evaluation.cross_validated import ClipScores, CrossvalMetrics, FoldRecord, clip_results, pool
 from videoclf.evaluation.metrics import FailedClip
@@ -28,9 +31,8 @@ from videoclf.inference.pipeline import average_windows
 from videoclf.media.options import DEFAULT_NUM_THREADS, DEFAULT_READ_OPTIONS, ReadOptions
 from videoclf.modeling.device_map import find_device
 from videoclf.option_names import option
-from videoclf.progress import ProgressLike, as_progress
+from videoclf.progress import Progress, ProgressLike, as_progress
 from videoclf.recipe.augment import Augment
-from videoclf.recipe.header import Calibration
 from videoclf.recipe.recipe import Recipe
 from videoclf.recipe.testing import Testing
 from videoclf.recipe.toml_io import recipe_to_toml
@@ -38,9 +40,8 @@ from videoclf.recipe.training import Objective
 from videoclf.results.environment import describe_environment
 from videoclf.results.report import write_report
 from videoclf.training.examples.decoded import Quarantine
-from videoclf.training.loop.clip_logits import ClipLogits
 from videoclf.training.loop.linear_probe import LinearProbe
-from videoclf.training.run.fit_and_refit import fit
+from videoclf.training.run.auto_recipe import AUTO, Candidate, auto_candidates
 from videoclf.training.run.folder_lock import alone_in_out
 from videoclf.training.run.initialization import choose_cache, choose_recipe, identify_first_weights
 from videoclf.training.run.processes import FabricPrecision, Precision, fabric_precision, make_fabric
@@ -48,23 +49,6 @@ from videoclf.training.run.train import check_precision
 from videoclf.training.run.trainer_factory import TrainerFactory, TrainingSetup
 
 Baseline = Literal["ridge"]
-
-
-@dataclass(frozen=True)
-class _FoldResult:
-    """What training on a fold gave, and what it says of the fold's test part."""
-
-    said: ClipLogits
-    calibration: Calibration
-    validation_nll: float
-    validation_top1: float
-    kept_epoch: int
-    probe: ClipLogits | None = None
-    """What a linear probe on the same features says of the test part."""
-
-
-_FitAndEvaluate = Callable[[Split, int], _FoldResult]
-"""Trains on a split with a seed, and looks at its test part, once."""
 
 
 @accepts_first_keywords(group_pattern="group_regex", num_threads="workers", observer="progress")
@@ -129,15 +113,14 @@ def crossval(
             ``out``.
     """
     watcher = as_progress(progress)
-    settings = choose_recipe(recipe, init, overrides, watcher.notice)
+    candidates = _candidates(recipe, init, overrides, baseline, watcher.notice)
+    settings = candidates[0].recipe
     objective = settings.training.objective
     if objective == "sigmoid" and (baseline or unknown):
         raise UsageInvalidError(
             f"{option('baseline' if baseline else 'unknown')} requires that each clip has one class",
             hint="omit it, or set training.objective to softmax (it is sigmoid)",
         )
-    if baseline is not None:
-        settings = _for_a_probe(settings)
     dataset = load_dataset(data, group_regex=group_regex)
     labels = _known_labels(dataset, unknown, objective)
     folds = make_folds(
@@ -146,7 +129,7 @@ def crossval(
     for warning in _warnings(dataset, folds, by, objective):
         watcher.notice(warning)
     bits = fabric_precision(precision)
-    fingerprint = _fingerprint(settings, identify_first_weights(settings, init), baseline, folds, bits, reading)
+    fingerprint = _fingerprint(candidates, identify_first_weights(settings, init), baseline, folds, bits, reading)
     torch_device = find_device(device)
     check_precision(torch_device, bits)
     folder = CrossvalFolder(Path(out), fingerprint, describe_device(torch_device), overwrite=overwrite)
@@ -168,11 +151,12 @@ def crossval(
         )  # fmt: skip
         prepare_folder(folder.path)
         quarantine = Quarantine(watcher)
-        factory = TrainerFactory(
-            make_fabric(torch_device, bits), TrainingSetup(settings, labels, workers, reading, init), quarantine,
-            choose_cache(feature_cache, settings, watcher.notice), folder.path, progress=watcher,
+        make_factory = partial(
+            _make_factory, make_fabric(torch_device, bits), labels=labels, workers=workers, reading=reading, init=init,
+            quarantine=quarantine, feature_cache=feature_cache, folder=folder.path, progress=watcher,
         )  # fmt: skip
-        fit_and_evaluate = (_ridge_evaluator if baseline else _network_evaluator)(factory, settings, labels)
+        evaluator = FoldEvaluator(candidates, make_factory, labels, watcher, is_baseline=baseline is not None)
+        evaluator.plan([clip for clip in dataset.clips if clip.label in labels])
     num_done = len(folds) * len(seeds) - len(missing)
     if num_done:
         watcher.notice(
@@ -183,7 +167,7 @@ def crossval(
     for number, fold, seed in missing:
         watcher.stage(f"fold {fold.name[:40]}, seed {seed}", 0)
         started = time.perf_counter()
-        result = fit_and_evaluate(fold.split, seed)
+        result = evaluator(fold, seed)
         record = _record(fold, seed, result, labels, quarantine, objective, seconds=time.perf_counter() - started)
         name = _record_name(number, seed)
         folder.keep(name, record, settings)
@@ -191,8 +175,8 @@ def crossval(
         num_done += 1
         on_fold(record, num_done, len(folds) * len(seeds))
     if missing:
-        factory.report_features()
-        _keep_learning_curve(folder, factory.probe, [clip for clip in dataset.clips if clip.label in labels])
+        evaluator.report_features()
+        _keep_learning_curve(folder, evaluator.probe, [clip for clip in dataset.clips if clip.label in labels])
     wanted = [records[_record_name(number, seed)] for seed in seeds for number in range(len(folds))]
     about = _About(
         str(data), by, baseline, settings, labels, reading,
@@ -264,13 +248,38 @@ def _for_a_probe(recipe: Recipe) -> Recipe:
     )
 
 
+def _candidates(
+    recipe: str | Path | Recipe | None, init: str | Path | None, overrides: Sequence[str], baseline: Baseline | None,
+    notice: Callable[[str], object],
+) -> list[Candidate]:  # fmt: skip
+    """The recipes among which each fold chooses; one if there is no choice."""
+    if recipe == AUTO:
+        candidates = auto_candidates(init, overrides, notice)
+    else:
+        candidates = [Candidate("", choose_recipe(recipe, init, overrides, notice))]
+    if baseline is None or candidates[0].recipe.training.objective == "sigmoid":
+        return candidates
+    return [replace(each, recipe=_for_a_probe(each.recipe)) for each in candidates]
+
+
+def _make_factory(
+    fabric: Fabric, recipe: Recipe, *, labels: Sequence[str], workers: int, reading: ReadOptions,
+    init: str | Path | None, quarantine: Quarantine, feature_cache: FeatureCache | str | Path | None, folder: Path,
+    progress: Progress,
+) -> TrainerFactory:  # fmt: skip
+    setup = TrainingSetup(recipe, labels, workers, reading, init)
+    cache = choose_cache(feature_cache, recipe, progress.notice)
+    return TrainerFactory(fabric, setup, quarantine, cache, folder, progress=progress)
+
+
 def _fingerprint(
-    recipe: Recipe, first_weights: str, baseline: Baseline | None, folds: Sequence[Fold], precision: FabricPrecision,
-    reading: ReadOptions,
+    candidates: Sequence[Candidate], first_weights: str, baseline: Baseline | None, folds: Sequence[Fold],
+    precision: FabricPrecision, reading: ReadOptions,
 ) -> str:  # fmt: skip
     """Of all that a fold's record depends on but its seed, the device, and versions of packages."""
     digest = hashlib.sha256()
-    digest.update(recipe.model_copy(update={"description": ""}).to_hashed_json().encode())
+    for candidate in candidates:
+        digest.update(candidate.recipe.model_copy(update={"description": ""}).to_hashed_json().encode())
     evaluated = None if baseline is None else f"{baseline} 2"  # 2: its penalty comes from groups that are left out
     reader = (reading.decoder.value, reading.picking.value, reading.video_stream)
     how = (evaluated, first_weights, precision, *reader)
@@ -285,45 +294,8 @@ def _record_name(number: int, seed: int) -> str:
     return f"{number:03}-seed{seed}.json"
 
 
-def _network_evaluator(factory: TrainerFactory, recipe: Recipe, _labels: Sequence[str]) -> _FitAndEvaluate:
-    def fit_and_evaluate(split: Split, seed: int) -> _FoldResult:
-        settings = recipe.training.model_copy(update={"seed": seed})
-        fitted = fit(
-            lambda: factory.make(settings), split, settings, is_watched=False,
-            chooses_ridge_share=recipe.head.chooses_ridge_share,
-        )  # fmt: skip
-        said = fitted.trainer.logits(split.test)
-        kept = fitted.kept
-        probe = None if factory.probe is None else factory.probe.fit([*split.train, *split.validation])
-        beside = None if factory.probe is None or probe is None else factory.probe.logits(probe.ridge, split.test)
-        return _FoldResult(said, fitted.calibration, kept.validation_loss, kept.validation_top1, kept.epoch, beside)
-
-    return fit_and_evaluate
-
-
-def _ridge_evaluator(factory: TrainerFactory, _recipe: Recipe, labels: Sequence[str]) -> _FitAndEvaluate:
-    position = {label: i for i, label in enumerate(labels)}
-    probe = factory.probe
-    assert probe is not None  # a baseline's recipe has a frozen backbone
-
-    def fit_and_evaluate(split: Split, _seed: int) -> _FoldResult:
-        clips = [*split.train, *split.validation]
-        fitted = probe.fit(clips)
-        if fitted is None:
-            raise DatasetInvalidError(
-                f"not one of the {len(clips)} clips to train on could be read", hint="see the lines above"
-            )
-        left_out = ClipLogits(fitted.clips, [[row] for row in fitted.left_out_logits], [[1]] * len(fitted.clips))
-        targets = [position[clip.label] for clip in fitted.clips]
-        calibration = calibrate(left_out.window_logits, left_out.num_frames, targets, units=left_out.units)
-        nll, top1 = left_out.score(targets)
-        return _FoldResult(probe.logits(fitted.ridge, split.test), calibration, nll, top1, kept_epoch=0)
-
-    return fit_and_evaluate
-
-
 def _record(
-    fold: Fold, seed: int, result: _FoldResult, labels: Sequence[str], quarantine: Quarantine, objective: Objective,
+    fold: Fold, seed: int, result: FoldResult, labels: Sequence[str], quarantine: Quarantine, objective: Objective,
     *, seconds: float,
 ) -> FoldRecord:  # fmt: skip
     calibration = result.calibration
@@ -349,6 +321,7 @@ def _record(
         fold=fold.name, seed=seed, num_train=len(fold.split.train), num_validation=len(fold.split.validation),
         validation_top1=result.validation_top1, validation_nll=result.validation_nll, kept_epoch=result.kept_epoch,
         temperature=calibration.temperature, threshold=calibration.threshold, seconds=seconds, clips=tuple(clips),
+        features=result.features,
         failed=tuple(FailedClip(source=str(clip.path), message=reason) for clip, reason in reasons),
     )  # fmt: skip
 
@@ -364,6 +337,13 @@ class _About:
     labels: Sequence[str]
     reading: ReadOptions
     environment: Mapping[str, str]
+
+
+def _describe_features(records: Sequence[FoldRecord]) -> list[str]:
+    """Which features were chosen how often; nothing if there was no choice."""
+    counts = Counter(record.features for record in records if record.features)
+    named = ", ".join(f"{name} ({count} times)" for name, count in counts.most_common())
+    return [f"Features chosen on the training side of each fold: {named}."] if counts else []
 
 
 def _conclude(
@@ -389,6 +369,7 @@ def _conclude(
             f"Calibrated: error {metrics.ece} (before {metrics.ece_uncalibrated}), negative log-likelihood "
             f"{metrics.nll} (before {metrics.nll_uncalibrated}); {metrics.accepted} of known clips are accepted.",
             *([metrics.linear_probe.describe()] if metrics.linear_probe else []),
+            *_describe_features(records),
         ],
         learning_curve=kept.learning_curve(),
         environment=about.environment,

@@ -88,6 +88,8 @@ class FoldRecord(BaseModel):
     seconds: float
     clips: tuple[ClipScores, ...]
     failed: tuple[FailedClip, ...]
+    features: str = ""
+    """The features that were chosen on the training side; empty if there was no choice."""
 
     @property
     def known(self) -> list[ClipScores]:

@@ -41,6 +41,8 @@ class Ridge:
     penalty: float
     temperature: float
     """The scores of groups that were left out, divided by it, are their most likely logits."""
+    nll: float
+    """Mean negative log-likelihood of these, in nats; targets are smoothed (see `nll_of_clips`)."""
     left_out: Float64Array
     """``K×C``: the scores of each judged example by the classifier without its group."""
 
@@ -104,11 +106,13 @@ def fit_ridge(
         temperature, nll = _temperature(left_out_KC, truth_KC, objective)
         return nll, penalty, temperature, left_out_KC, dual_NC
 
-    _, penalty, temperature, left_out_KC, dual_NC = min((attempt(each) for each in penalties), key=lambda each: each[0])
+    nll, penalty, temperature, left_out_KC, dual_NC = min(
+        (attempt(each) for each in penalties), key=lambda each: each[0]
+    )
     dual_NC = root_N1 * dual_NC
     weight_CF = (dual_NC.T.astype(np.float32) @ standardised) / num_features
     bias_C = _INTERCEPT * dual_NC.sum(axis=0)
-    return Ridge(mean_F, deviation_F, weight_CF, bias_C.astype(np.float32), penalty, temperature, left_out_KC)
+    return Ridge(mean_F, deviation_F, weight_CF, bias_C.astype(np.float32), penalty, temperature, nll, left_out_KC)
 
 
 def kernel_of(rows_NF: Float32Array) -> Float64Array:
@@ -119,7 +123,9 @@ def kernel_of(rows_NF: Float32Array) -> Float64Array:
 
 def _mean_and_deviation(rows_NF: Float32Array) -> tuple[Float32Array, Float32Array]:
     mean_F = rows_NF.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return mean_F, rows_NF.std(axis=0, dtype=np.float64).astype(np.float32) + _DEVIATION_FLOOR
+    parts = np.array_split(rows_NF, max(1, rows_NF.shape[1] // 1024), axis=1)  # in float64 not all at once
+    deviation_F = np.concatenate([part.std(axis=0, dtype=np.float64) for part in parts]).astype(np.float32)
+    return mean_F, deviation_F + _DEVIATION_FLOOR
 
 
 def _products(standardised: Float32Array) -> Float64Array:

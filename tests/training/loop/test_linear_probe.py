@@ -31,7 +31,7 @@ class Features:
         look: Callable[[Views, int], Seen],
         *,
         max_views: int,
-        max_windows: int,
+        max_windows: int | None = None,
         is_progress: bool = True,
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         for clip in clips:
@@ -42,7 +42,7 @@ class Features:
             steps = torch.from_numpy(rng.normal(size=(2, 8, 5)).astype(np.float32)) * (clip.label == "busy")
             noise = torch.from_numpy(rng.normal(size=(2, 8, 5)).astype(np.float32)) * 0.1
             views = tuple(steps + noise)[:max_views]
-            yield clip, [look(views, 8)] * min(self.num_windows, max_windows)
+            yield clip, [look(views, 8)] * min(self.num_windows, max_windows or self.num_windows)
 
 
 def clips(count: int, *, group: str | None = None) -> list[LabelledClip]:

@@ -124,7 +124,7 @@ class FeatureExamples:
         look: Callable[[Views, int], Seen],
         *,
         max_views: int,
-        max_windows: int,
+        max_windows: int | None = None,
         is_progress: bool = True,
     ) -> Iterator[tuple[LabelledClip, list[Seen]]]:
         """As `for_validation`, but with the views to train on, the clip as it is first, and not of every window.
@@ -133,7 +133,7 @@ class FeatureExamples:
             clips: the clips.
             look: is called for each window, with its views and its number of frames.
             max_views: number of views of each window at most.
-            max_windows: number of windows of each clip at most, evenly spaced.
+            max_windows: number of windows of each clip at most, evenly spaced; None: all.
             is_progress: whether the progress receives each clip.
         """
         views = self._encoder.views_to_train_on[:max_views]

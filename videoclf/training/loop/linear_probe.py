@@ -3,13 +3,12 @@ baseline that any recipe should beat."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from videoclf.data.dataset import LabelledClip, names_in
 from videoclf.evaluation.learning_curve import LearningCurve
@@ -18,7 +17,7 @@ from videoclf.modeling.clip_statistics import clip_statistics
 from videoclf.modeling.padding import pad_sequences
 from videoclf.recipe.training import Training
 from videoclf.training.examples.cached_features import FeatureExamples
-from videoclf.training.examples.decoded import Views
+from videoclf.training.examples.decoded import Seen, Views
 from videoclf.training.loop.clip_logits import ClipLogits
 from videoclf.training.loop.collectives import ProcessGroup, SingleProcess
 from videoclf.training.loop.learning_curve import learning_curve
@@ -32,7 +31,7 @@ HEAD_VIEWS = 4
 augmented ones were not better (docs/accuracy.md), and each costs a row."""
 
 _MAX_ROWS = 4000
-"""A ridge needs memory and time for the products of all pairs of rows: at 4000, 0.3 GB and half a minute."""
+"""A ridge needs memory and time for the products of all pairs of rows: at 4000, 1 GB and half a minute."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,10 @@ class LinearProbe:
         self._settings = settings
         self._process_group = process_group
         self._kept: dict[LabelledClip, list[Float32Array]] = {}
+
+    def read(self, clips: Sequence[LabelledClip]) -> None:
+        """Read clips, so that `fit` need not."""
+        self._statistics(clips, 1)
 
     def fit(self, clips: Sequence[LabelledClip]) -> FittedRidge | None:
         """Fit a classifier; groups are left out together.
@@ -135,29 +138,41 @@ class LinearProbe:
         return learning_curve(rows, targets, units_to_leave_out(found), list(self._position))
 
     def logits(self, ridge: Ridge, clips: Sequence[LabelledClip]) -> ClipLogits:
-        """The logits of the clips that can be read, as they are; windows weigh the same."""
-        statistics = self._statistics(clips, 1)
-        found = [clip for clip in clips if clip in statistics]
-        rows = [[ridge.logits(window_VF[:1])[0] for window_VF in statistics[clip]] for clip in found]
-        return ClipLogits(found, rows, [[1] * len(each) for each in rows], self._settings.objective)
+        """The logits of the clips that can be read, as they are; windows weigh by their frames. Nothing of them is
+        kept."""
+
+        def look(views: Views, num_frames: int) -> tuple[Float32Array, int]:
+            return ridge.logits(_statistics_of(views[:1]))[0], num_frames
+
+        seen = self._read(clips, look, max_views=1, max_windows=None)
+        found = [clip for clip in clips if clip in seen]
+        rows = [[logits for logits, _ in seen[clip]] for clip in found]
+        num_frames = [[length for _, length in seen[clip]] for clip in found]
+        return ClipLogits(found, rows, num_frames, self._settings.objective)
+
+    def _read(
+        self,
+        clips: Sequence[LabelledClip],
+        look: Callable[[Views, int], Seen],
+        *,
+        max_views: int,
+        max_windows: int | None,
+    ) -> dict[LabelledClip, list[Seen]]:
+        """What was seen in the windows of each clip that can be read; each process reads its share."""
+        mine = clips[self._process_group.rank :: self._process_group.size]
+        seen = self._examples.for_statistics(
+            mine, look, max_views=max_views, max_windows=max_windows, is_progress=self._is_progress
+        )
+        return {clip: each for share in self._process_group.gather(dict(seen)) for clip, each in share.items()}
 
     def _statistics(self, clips: Sequence[LabelledClip], num_views: int) -> dict[LabelledClip, list[Float32Array]]:
         """Of each clip that can be read, the statistics ``V×F`` of each window."""
         max_windows = max(1, _MAX_ROWS // (num_views * max(1, len(clips))))
         missing = [clip for clip in clips if clip not in self._kept or len(self._kept[clip][0]) < num_views]
 
-        def look(views: Views, _num_frames: int) -> Float32Array:
-            steps_VTD, num_steps = pad_sequences(views)
-            statistics: Float32Array = _statistics_of(steps_VTD, num_steps).numpy()
-            return statistics
-
-        mine = missing[self._process_group.rank :: self._process_group.size]
-        seen = self._examples.for_statistics(
-            mine, look, max_views=num_views, max_windows=max_windows, is_progress=self._is_progress
+        self._kept |= self._read(
+            missing, lambda views, _num_frames: _statistics_of(views), max_views=num_views, max_windows=max_windows
         )
-        found = dict(seen)
-        for share in self._process_group.gather(found):
-            self._kept.update(share)
         return {clip: self._kept[clip] for clip in clips if clip in self._kept}
 
     def _row_weights(self, truth_NC: npt.NDArray[np.int64]) -> npt.NDArray[np.float64] | None:
@@ -193,5 +208,8 @@ def _every_nth(clips: Sequence[LabelledClip], max_clips: int) -> list[LabelledCl
 
 
 @torch.inference_mode()
-def _statistics_of(steps_VTD: Tensor, num_steps: Tensor) -> Tensor:
-    return clip_statistics(steps_VTD.cpu(), num_steps)
+def _statistics_of(views: Views) -> Float32Array:
+    """``V×F``."""
+    steps_VTD, num_steps = pad_sequences(views)
+    statistics: Float32Array = clip_statistics(steps_VTD.cpu(), num_steps).numpy()
+    return statistics

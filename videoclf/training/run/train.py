@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 from pydantic import ValidationError
 
 from videoclf.data.dataset import Dataset, LabelledClip, load_dataset
@@ -41,12 +43,15 @@ from videoclf.recipe.validation_errors import describe_validation
 from videoclf.results.environment import describe_environment
 from videoclf.results.evaluate import metrics_of, write_predictions
 from videoclf.results.report import write_report
-from videoclf.training.examples.decoded import DEFAULT_MAX_UNREADABLE_SHARE
+from videoclf.training.examples.decoded import DEFAULT_MAX_UNREADABLE_SHARE, Quarantine
 from videoclf.training.loop.checkpoints import DEFAULT_INTERVAL_SECONDS, remove_checkpoints
+from videoclf.training.loop.linear_probe import LinearProbe
+from videoclf.training.run.auto_recipe import AUTO, Candidate, FeatureSearch, auto_candidates
 from videoclf.training.run.bottleneck import describe_bottleneck
 from videoclf.training.run.folder import EvaluatedOn, Run, RunFolder
 from videoclf.training.run.folder_lock import alone_in_out
 from videoclf.training.run.initialization import (
+    choose_cache,
     choose_recipe,
     identify_first_weights,
     inherited_clips,
@@ -62,6 +67,7 @@ from videoclf.training.run.processes import (
     is_first_process,
     make_fabric,
 )
+from videoclf.training.run.trainer_factory import TrainerFactory, TrainingSetup
 from videoclf.training.run.worker import Outcome, TrainingTask, run_task
 
 
@@ -98,7 +104,8 @@ def train(
         data: a folder ``CLASS/clip.avi`` or a list of ``path,label``; see `videoclf.data.dataset.load_dataset`.
         out: the run's folder: ``model.safetensors``, ``metrics.json``, ``report.html``, ``recipe.toml``, ``log.csv``,
             ``split.json``, ``predictions.jsonl``.
-        recipe: a zoo name, a TOML file or a `Recipe`; by default the one of ``init``, or ``mobilenet_v2-gru``.
+        recipe: a zoo name, a TOML file or a `Recipe`; by default the one of ``init``, or ``mobilenet_v2-gru``. ``auto``:
+            that one with the features that suit the training side best; see `videoclf.training.run.auto_recipe`.
         overrides: ``section.key=value`` changes to it.
         init: a model file or name whose backbone and temporal weights are the initial weights; the head is new.
         backbone: a custom network with its weights, instead of the one that the recipe names: a `FrameBackbone` around
@@ -148,11 +155,12 @@ def train(
     if not is_finished:
         refuse_unwritable(folder.path)
     is_resumed = resume and folder.has_begun
-    settings = choose_recipe(recipe, init, overrides, outer.notice)
+    candidates = _candidates(recipe, init, overrides, backbone, num_devices, outer.notice)
+    settings = candidates[0].recipe if candidates else choose_recipe(recipe, init, overrides, outer.notice)
     if backbone is not None:
         settings = with_custom_backbone(settings, backbone)
     if is_resumed:
-        is_asked = recipe is not None or init is not None or bool(overrides)
+        is_asked = not candidates and (recipe is not None or init is not None or bool(overrides))
         settings = folder.recipe(settings if is_asked else None, outer.notice)
     if is_finished:
         asked = make_split(load_dataset(data, group_regex=group_regex), split, split_files=split_files)
@@ -180,13 +188,6 @@ def train(
     for line in [*dataset.warnings, parts.describe(), *parts.warnings, *joined]:
         outer.notice(line)
     header = _header(Path(out), settings, dataset)
-    task = TrainingTask(
-        recipe=settings, header=header, parts=parts, group_regex=group_regex, folder=folder.path,
-        is_resumed=is_resumed, init=init, inherited_clips=inherited_clips(settings, init),
-        backbone=backbone, device_map=device_map, feature_cache=feature_cache,
-        num_threads=max(1, workers // num_devices),
-        reading=reading, precision=bits, checkpoint_seconds=checkpoint_seconds, max_unreadable=max_unreadable,
-    )  # fmt: skip
     children: list[Event] = []
 
     def stop_children() -> None:
@@ -201,11 +202,62 @@ def train(
                 allow_leaks=allow_leaks, how_to_group=option("group_regex"),
                 check_command=check_command(dataset, parts),
             )  # fmt: skip
+        if candidates and not is_resumed:
+            settings = _choose_features(candidates, fabric, parts, dataset, workers, reading, feature_cache, watcher)
+            header = _header(Path(out), settings, dataset)
+        task = TrainingTask(
+            recipe=settings, header=header, parts=parts, group_regex=group_regex, folder=folder.path,
+            is_resumed=is_resumed, init=init, inherited_clips=inherited_clips(settings, init),
+            backbone=backbone, device_map=device_map, feature_cache=feature_cache,
+            num_threads=max(1, workers // num_devices),
+            reading=reading, precision=bits, checkpoint_seconds=checkpoint_seconds, max_unreadable=max_unreadable,
+        )  # fmt: skip
         outcome = in_processes(partial(run_task, task), fabric, outer, check, children.append)
         trained_on = [clip for clip in parts.train if clip not in outcome.unreadable]
         for label in sorted(set(header.labels) - set(label_names(trained_on, settings.training.objective))):
             outer.notice(f"class {label!r}: none of its clips could be read for training; the model will not know it")
         return from_first(fabric, lambda: _evaluate(task, outcome, device, workers, watcher, source=str(data)))
+
+
+def _candidates(
+    recipe: str | Path | Recipe | None, init: str | Path | None, overrides: Sequence[str], backbone: Backbone | None,
+    num_devices: int, notice: Callable[[str], object],
+) -> list[Candidate]:  # fmt: skip
+    """The recipes to choose from; none if one was named."""
+    if recipe != AUTO:
+        return []
+    if backbone is not None or num_devices > 1:
+        raise UsageInvalidError(
+            "chooses in one process, among the default backbone's features",
+            source=option("recipe", AUTO),
+            hint=f"omit {option('devices')} and a custom backbone",
+        )
+    return auto_candidates(init, overrides, notice)
+
+
+def _choose_features(
+    candidates: Sequence[Candidate], fabric: Fabric, parts: Split, dataset: Dataset, workers: int, reading: ReadOptions,
+    feature_cache: FeatureCache | str | Path | None, progress: Progress,
+) -> Recipe:  # fmt: skip
+    """The recipe whose features suit the training side best; see `FeatureSearch`."""
+    labels = label_names(dataset.clips, candidates[0].recipe.training.objective)
+    clips = [*parts.train, *parts.validation]
+    with tempfile.TemporaryDirectory(prefix="videoclf-auto-") as folder:
+
+        def make_probe(candidate: Candidate) -> LinearProbe:
+            recipe = candidate.recipe
+            factory = TrainerFactory(
+                fabric, TrainingSetup(recipe, labels, workers, reading), Quarantine(SilentProgress()),
+                choose_cache(feature_cache, recipe, progress.notice), Path(folder), progress=progress,
+            )  # fmt: skip
+            assert factory.probe is not None  # the candidates' backbones are frozen
+            return factory.probe
+
+        search = FeatureSearch(candidates, make_probe, progress)
+        search.plan(clips)
+        chosen, line = search.choose(clips)
+    progress.notice(line)
+    return chosen.recipe
 
 
 def _evaluate(
