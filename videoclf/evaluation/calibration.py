@@ -26,6 +26,9 @@ KEPT_SHARE = 0.9
 _MAX_THRESHOLD = 0.9
 """A calibrated score above this is never uncertain, however confident the model was on its validation clips."""
 
+_NUM_ERRORS = 2
+"""So many standard errors must a temperature gain on units that it was not chosen on."""
+
 _TEMPERATURES = np.geomspace(0.05, 8, 177)
 
 
@@ -46,7 +49,7 @@ def calibrate(
 
     The temperature minimizes the negative log-likelihood of the clips over a grid of 177 values between 1/20 and 8; see
     `nll_of_clips`. It is 1 if this does not help: each unit is judged with the temperature of the others, and the mean
-    gain must exceed its standard error. (Of a few groups, chance would often choose a worse one; of a single group, it
+    gain must exceed twice its standard error. (Of a few groups, chance would often choose a worse one; of a single group, it
     is not known whether others are like it.) The threshold is the score that nine of ten clips reach, 0.9 at most.
 
     Args:
@@ -146,6 +149,6 @@ def _choose_temperature(clips: _Clips, units: Sequence[Hashable]) -> float:
         for own in members.values()
     ]
     mean, error = mean_over_units(gains, [len(own) for own in members.values()])
-    if error is None or mean <= error:
+    if error is None or mean <= _NUM_ERRORS * error:
         return 1.0
     return round(float(_TEMPERATURES[total_T.argmin()]), 4)

@@ -104,8 +104,9 @@ def train(
         data: a folder ``CLASS/clip.avi`` or a list of ``path,label``; see `videoclf.data.dataset.load_dataset`.
         out: the run's folder: ``model.safetensors``, ``metrics.json``, ``report.html``, ``recipe.toml``, ``log.csv``,
             ``split.json``, ``predictions.jsonl``.
-        recipe: a zoo name, a TOML file or a `Recipe`; by default the one of ``init``, or ``mobilenet_v2-gru``. ``auto``:
-            that one with the features that suit the training side best; see `videoclf.training.run.auto_recipe`.
+        recipe: a zoo name, a TOML file or a `Recipe`; by default the one of ``init``, or ``mobilenet_v2-gru``.
+            ``auto``: that one with the features that suit the training side best; see
+            `videoclf.training.run.auto_recipe`.
         overrides: ``section.key=value`` changes to it.
         init: a model file or name whose backbone and temporal weights are the initial weights; the head is new.
         backbone: a custom network with its weights, instead of the one that the recipe names: a `FrameBackbone` around
