@@ -55,7 +55,7 @@ ROWS: dict[str, tuple[str, ...]] = {
 }
 """The first is what the others are compared with."""
 
-_TRAINED = ("backbone.frozen=false", "training.backbone_learning_rate=3e-4")
+_TRAINED = ("backbone.frozen=false", "head.ridge=false", "training.backbone_learning_rate=3e-4")
 TRAINED_ROWS: dict[str, tuple[str, ...]] = {
     "top five stages trained": (*_TRAINED, "backbone.trainable_stages=5"),
     "all stages trained": _TRAINED,

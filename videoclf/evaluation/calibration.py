@@ -26,6 +26,9 @@ KEPT_SHARE = 0.9
 _MAX_THRESHOLD = 0.9
 """A calibrated score above this is never uncertain, however confident the model was on its validation clips."""
 
+_MIN_CLIPS = 20
+"""Of fewer clips, what they say of a temperature is chance."""
+
 _NUM_ERRORS = 2
 """So many standard errors must a temperature gain on units that it was not chosen on."""
 
@@ -49,8 +52,9 @@ def calibrate(
 
     The temperature minimizes the negative log-likelihood of the clips over a grid of 177 values between 1/20 and 8; see
     `nll_of_clips`. It is 1 if this does not help: each unit is judged with the temperature of the others, and the mean
-    gain must exceed twice its standard error. (Of a few groups, chance would often choose a worse one; of a single group, it
-    is not known whether others are like it.) The threshold is the score that nine of ten clips reach, 0.9 at most.
+    gain must exceed twice its standard error. (Of a few groups, chance would often choose a worse one; of a single
+    group, it is not known whether others are like it.) With fewer than 20 clips it is 1, too. The threshold is the
+    score that nine of ten clips reach, 0.9 at most.
 
     Args:
         window_logits: the logits of each clip's windows, ``C`` each.
@@ -138,7 +142,7 @@ def _choose_temperature(clips: _Clips, units: Sequence[Hashable]) -> float:
     members: dict[Hashable, list[int]] = {}
     for clip, unit in enumerate(units):
         members.setdefault(unit, []).append(clip)
-    if len(members) < 2:
+    if len(units) < _MIN_CLIPS or len(members) < 2:
         return 1.0
     smoothed_TN = np.stack([clips.nll(each, is_smoothed=True) for each in _TEMPERATURES])
     total_T = smoothed_TN.sum(axis=1)

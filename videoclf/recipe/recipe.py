@@ -68,7 +68,10 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _ridge_reads_features_that_stay(self) -> Self:
         if self.head.ridge and not self.backbone.frozen:
-            raise ValueError("head.ridge = true requires backbone.frozen = true: its features must not change")
+            raise ValueError(
+                "head.ridge = true requires backbone.frozen = true, because its features must not change; to train the "
+                "backbone, set head.ridge to false"
+            )
         return self
 
     @property

@@ -104,8 +104,9 @@ class FeatureSearch:
         total, dropped = 0.0, []
         for candidate in self._candidates:
             self._progress.stage(f"timing {candidate.name}", len(timed))
+            probe = self._probe(candidate)  # building it takes time, but only once
             started = time.perf_counter()
-            self._probe(candidate).read(timed)
+            probe.read(timed)
             seconds = (time.perf_counter() - started) / len(timed) * len(clips)
             if kept and total + seconds > self._max_seconds:
                 dropped.append(f"{candidate.name} ({_minutes(seconds)})")
