@@ -105,6 +105,14 @@ def test_windows_of_a_long_clip_are_limited_too(monkeypatch: pytest.MonkeyPatch)
     assert {len(windows) for windows in fitting._kept.values()} == {2}
 
 
+def test_of_many_clips_only_the_last_ones_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear_probe, "_MAX_KEPT", 10)
+    fitting = probe(Features())
+    fitting.fit(clips(8))
+    fitting.fit(clips(16)[8:])
+    assert list(fitting._kept) == clips(16)[8:]
+
+
 def test_groups_are_left_out_whole_but_never_a_whole_class() -> None:
     shared = [LabelledClip(Path(f"{i}.avi"), LABELS[i % 2], "g1" if i < 4 else "g2") for i in range(8)]
     assert units_to_leave_out(shared) == ["g1"] * 4 + ["g2"] * 4

@@ -33,6 +33,9 @@ augmented ones were not better (docs/accuracy.md), and each costs a row."""
 _MAX_ROWS = 4000
 """A ridge needs memory and time for the products of all pairs of rows: at 4000, 1 GB and half a minute."""
 
+_MAX_KEPT = 2 * _MAX_ROWS
+"""Of more rows than this, only those of the last call are kept: 0.6 GB of the default recipe's."""
+
 
 @dataclass(frozen=True)
 class FittedRidge:
@@ -173,7 +176,10 @@ class LinearProbe:
         self._kept |= self._read(
             missing, lambda views, _num_frames: _statistics_of(views), max_views=num_views, max_windows=max_windows
         )
-        return {clip: self._kept[clip] for clip in clips if clip in self._kept}
+        found = {clip: self._kept[clip] for clip in clips if clip in self._kept}
+        if sum(len(views) for windows in self._kept.values() for views in windows) > _MAX_KEPT:
+            self._kept = dict(found)
+        return found
 
     def _row_weights(self, truth_NC: npt.NDArray[np.int64]) -> npt.NDArray[np.float64] | None:
         """Of each row, if the recipe balances classes."""
