@@ -67,7 +67,7 @@ class VideoClassifier(nn.Module):
         if self.ridge is None or self.training:
             return logits
         ridge_logits: Tensor = self.ridge(features, num_steps).to(logits.device)
-        return torch.lerp(logits, ridge_logits, self.ridge.share)
+        return torch.lerp(logits, ridge_logits, self.ridge.share.to(logits.device))
 
 
 def build_classifier(recipe: Recipe, num_classes: int, backbone: Backbone | None = None) -> VideoClassifier:

@@ -7,7 +7,7 @@ from pydantic import Field
 from videoclf.recipe.section import Section
 
 DEFAULT_RIDGE_SHARE = 0.6
-"""Better than less and than more on three of four sets, and level on the fourth (docs/accuracy.md)."""
+"""On three sets, shares of 0.5 to 0.8 were level (docs/accuracy.md)."""
 
 
 class Head(Section):

@@ -33,7 +33,8 @@ _KINDS = {
         "augment.cached_views=2",
     ),
 }
-"""Changes to the default recipe. (The last one is as large as the first for the cache, and three times as slow.)"""
+"""Changes to the default recipe. (The last one has half as many augmented views, because its pictures have three times
+as many pixels as the first one's.)"""
 
 _NUM_TIMED = 4
 """Clips whose features are computed to estimate the time of all."""
