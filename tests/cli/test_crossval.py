@@ -41,6 +41,12 @@ def test_it_prints_a_line_a_fold_and_a_table(tmp_path: Path, data: Path) -> None
     }  # fmt: skip
 
 
+def test_the_linear_probe_is_printed_beside_a_network_on_frozen_features(tmp_path: Path, data: Path) -> None:
+    code, out, err = run("crossval", data, "--out", tmp_path / "cv", *SHORT, "--set", "backbone.frozen=true")
+    assert code == 0, err
+    assert "\nlinear probe on the same features: " in out
+
+
 def test_json_is_one_object(tmp_path: Path, data: Path) -> None:
     code, out, _ = run("crossval", data, "--out", tmp_path / "cv", "--json", *SHORT)
     assert code == 0
