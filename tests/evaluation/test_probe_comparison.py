@@ -36,13 +36,13 @@ def comparison(difference: float, error: float | None) -> ProbeComparison:
             -0.1,
             0.02,
             "linear probe on the same features: 0.500; the network is 0.100 ± 0.020 below it: it learned less than its "
-            "features tell; try head.ridge, or a larger head.ridge_share",
+            "features tell; set head.ridge, or raise its head.ridge_share",
         ),
         (
             -0.01,
             0.02,
             "linear probe on the same features: 0.500; the network is 0.010 ± 0.020 below it, which may be chance: it "
-            "learned less than its features tell; try head.ridge, or a larger head.ridge_share",
+            "learned less than its features tell; set head.ridge, or raise its head.ridge_share",
         ),
     ],
 )

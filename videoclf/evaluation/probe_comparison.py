@@ -42,7 +42,7 @@ class ProbeComparison(BaseModel):
             return text
         is_clear = self.standard_error is not None and -self.difference > self.standard_error
         doubt = "" if is_clear else ", which may be chance"
-        return f"{text}{doubt}: it learned less than its features tell; try head.ridge, or a larger head.ridge_share"
+        return f"{text}{doubt}: it learned less than its features tell; set head.ridge, or raise its head.ridge_share"
 
 
 def compare_with_probe(network: Sequence[float], probe: Sequence[bool], units: Sequence[str]) -> ProbeComparison:
