@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from videoclf.evaluation.bootstrap import NUM_RESAMPLES, Interval, accuracy_intervals, resampled_sums
+from videoclf.evaluation.bootstrap import NUM_RESAMPLES, Interval, accuracy_intervals, mean_over_units, resampled_sums
 from videoclf.evaluation.metrics import Metrics, compute_metrics
 from videoclf.evaluation.multilabel import compute_multilabel_metrics
 
@@ -92,3 +92,10 @@ def test_intervals_of_kineticss_size_take_a_moment() -> None:
     started = time.process_time()
     accuracy_intervals(is_correct, of_class, of_class & is_correct[:, None])
     assert time.process_time() - started < 5  # 0.5 s on the machine this was written on
+
+
+def test_the_error_of_a_mean_is_over_units() -> None:
+    found = mean_over_units([2, 0], [2, 2])
+    assert found.mean == 0.5
+    assert found.standard_error == pytest.approx((2 * (1 + 1)) ** 0.5 / 4)
+    assert mean_over_units([1], [2]).standard_error is None

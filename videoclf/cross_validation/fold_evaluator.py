@@ -88,7 +88,8 @@ class FoldEvaluator:
         candidate = self._candidates[0]
         if len(self._candidates) > 1:
             if fold.name not in self._chosen:
-                self._chosen[fold.name], _ = self._search.choose([*fold.split.train, *fold.split.validation])
+                clips = [*fold.split.train, *fold.split.validation]
+                self._chosen[fold.name] = self._search.choose(clips).candidate
             candidate = self._chosen[fold.name]
         factory = self._factory(candidate)
         if self._is_baseline:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -87,20 +88,26 @@ def accuracy_intervals(
     return Interval.of(num_correct / num_clips), Interval.of(mean_class_accuracy)
 
 
-def mean_over_units(totals: Sequence[float], sizes: Sequence[int]) -> tuple[float, float | None]:
+@dataclass(frozen=True)
+class MeanOverUnits:
+    """A mean over clips."""
+
+    mean: float
+    standard_error: float | None
+    """Over units; None with a single unit."""
+
+
+def mean_over_units(totals: Sequence[float], sizes: Sequence[int]) -> MeanOverUnits:
     """The mean over clips, and its standard error over units: clips of one unit (a group) are alike, so that their
     number alone would make the error too small. (Of a ratio, because units have different sizes: Cochran 1977.)
 
     Args:
         totals: of each unit, the sum over its clips.
         sizes: of each unit, its number of clips.
-
-    Returns:
-        The mean and its error, None with a single unit.
     """
     total, size = np.array(totals, dtype=np.float64), np.array(sizes, dtype=np.float64)
     num_units, mean = len(total), float(total.sum() / size.sum())
     if num_units < 2:
-        return mean, None
+        return MeanOverUnits(mean, None)
     squares = ((total - mean * size) ** 2).sum()
-    return mean, float(np.sqrt(num_units / (num_units - 1) * squares) / size.sum())
+    return MeanOverUnits(mean, float(np.sqrt(num_units / (num_units - 1) * squares) / size.sum()))

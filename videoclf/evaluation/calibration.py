@@ -51,7 +51,7 @@ def calibrate(
     """Choose the temperature (Guo et al. 2017) and the threshold on clips that were not trained on.
 
     The temperature minimizes the negative log-likelihood of the clips over a grid of 177 values between 1/20 and 8; see
-    `nll_of_clips`. It is 1 if this does not help: each unit is judged with the temperature of the others, and the mean
+    `nll_of_clips`. It is 1 if this does not help: each unit is scored with the temperature of the others, and the mean
     gain must exceed twice its standard error. (Of a few groups, chance would often choose a worse one; of a single
     group, it is not known whether others are like it.) With fewer than 20 clips it is 1, too. The threshold is the
     score that nine of ten clips reach, 0.9 at most.
@@ -152,7 +152,7 @@ def _choose_temperature(clips: _Clips, units: Sequence[Hashable]) -> float:
         float((unscaled_N - nll_TN[(total_T - smoothed_TN[:, own].sum(axis=1)).argmin()])[own].sum())
         for own in members.values()
     ]
-    mean, error = mean_over_units(gains, [len(own) for own in members.values()])
-    if error is None or mean <= _NUM_ERRORS * error:
+    gain = mean_over_units(gains, [len(own) for own in members.values()])
+    if gain.standard_error is None or gain.mean <= _NUM_ERRORS * gain.standard_error:
         return 1.0
     return round(float(_TEMPERATURES[total_T.argmin()]), 4)

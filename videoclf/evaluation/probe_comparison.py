@@ -57,8 +57,8 @@ def compare_with_probe(network: Sequence[float], probe: Sequence[bool], units: S
         raise ValueError("expected at least one clip")
     gain = np.array(network, dtype=np.float64) - np.array(probe, dtype=np.float64)
     names, unit_of = np.unique(np.array(units), return_inverse=True)
-    mean, error = mean_over_units(np.bincount(unit_of, gain).tolist(), np.bincount(unit_of).tolist())
+    found = mean_over_units(np.bincount(unit_of, gain).tolist(), np.bincount(unit_of).tolist())
     return ProbeComparison(
-        probe_top1=float(np.mean(probe)), difference=mean, standard_error=error, num_clips=len(gain),
-        num_units=len(names),
+        probe_top1=float(np.mean(probe)), difference=found.mean, standard_error=found.standard_error,
+        num_clips=len(gain), num_units=len(names),
     )  # fmt: skip

@@ -1,5 +1,5 @@
-"""Ridge regression as a classifier (Hoerl and Kennard 1970): fitted in closed form, and judged on groups that are left
-out, in closed form too."""
+"""Ridge regression as a classifier (Hoerl and Kennard 1970): fitted in closed form, and evaluated on groups that are
+left out, in closed form too."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Ridge:
     nll: float
     """Mean negative log-likelihood of these, in nats; targets are smoothed (see `nll_of_clips`)."""
     left_out: Float64Array
-    """``K×C``: the scores of each judged example by the classifier without its group."""
+    """``K×C``: the scores of each evaluated example by the classifier without its group."""
 
     def scores(self, rows_NF: npt.NDArray[np.floating]) -> Float64Array:
         """``N×C``, about -1 to 1; the highest is the class."""
@@ -66,7 +66,7 @@ def fit_ridge(
     rows_NF: Float32Array,
     truth_NC: npt.NDArray[np.integer],
     groups: Sequence[Hashable],
-    judged: Sequence[Sequence[int]],
+    evaluated: Sequence[Sequence[int]],
     *,
     objective: Objective = "softmax",
     row_weights: Float64Array | None = None,
@@ -81,7 +81,7 @@ def fit_ridge(
         rows_NF: the features.
         truth_NC: 1 where a row is of a class or has a label, otherwise 0.
         groups: of each row; rows of one group are left out together.
-        judged: the examples that are left out and judged: of each, its rows, whose scores are averaged.
+        evaluated: the examples that are left out and evaluated: of each, its rows, whose scores are averaged.
         objective: how scores become probabilities.
         row_weights: positive; None: all the same.
         penalties: are tried.
@@ -93,7 +93,7 @@ def fit_ridge(
     products = _products(standardised) * (root_N1 * root_N1.T)
     wanted_NC = root_N1 * (2.0 * truth_NC - 1)
     members = _members(groups)
-    truth_KC = truth_NC[[each[0] for each in judged]]
+    truth_KC = truth_NC[[each[0] for each in evaluated]]
 
     def attempt(penalty: float) -> tuple[float, float, float, Float64Array, Float64Array]:
         inverse = np.linalg.inv(products + penalty * np.eye(num_rows))
@@ -102,7 +102,7 @@ def fit_ridge(
         for rows_out in members:
             error = np.linalg.solve(inverse[np.ix_(rows_out, rows_out)], dual_NC[rows_out])
             left_out_NC[rows_out] = (wanted_NC[rows_out] - error) / root_N1[rows_out]
-        left_out_KC = np.stack([left_out_NC[list(each)].mean(axis=0) for each in judged])
+        left_out_KC = np.stack([left_out_NC[list(each)].mean(axis=0) for each in evaluated])
         temperature, nll = _temperature(left_out_KC, truth_KC, objective)
         return nll, penalty, temperature, left_out_KC, dual_NC
 

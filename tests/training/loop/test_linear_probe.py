@@ -69,7 +69,7 @@ def test_a_clip_is_read_once() -> None:
     assert features.num_read == 12
 
 
-def test_more_views_are_more_rows_and_the_clip_as_it_is_is_judged() -> None:
+def test_more_views_are_more_rows_and_the_clip_as_it_is_is_evaluated() -> None:
     one, two = (
         LinearProbe(Features(), LABELS, Training(), max_views=num).fit(clips(8))  # type: ignore[arg-type]
         for num in (1, 2)

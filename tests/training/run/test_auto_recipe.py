@@ -60,9 +60,9 @@ def search(
 
 
 def test_the_most_likely_is_chosen_and_all_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen, line = search(monkeypatch, 0.7, 0.4, 0.5)[0].choose(CLIPS)
-    assert chosen.name == "kind 1"
-    assert line.endswith("kind 0 0.700, kind 1 0.400, kind 2 0.500")
+    choice = search(monkeypatch, 0.7, 0.4, 0.5)[0].choose(CLIPS)
+    assert choice.candidate.name == "kind 1"
+    assert choice.line.endswith("kind 0 0.700, kind 1 0.400, kind 2 0.500")
 
 
 def test_the_time_is_said_before_and_what_would_take_too_long_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,14 +72,14 @@ def test_the_time_is_said_before_and_what_would_take_too_long_is_left_out(monkey
         "recipe='auto': 2 kinds of features of 8 clips: about 40 s; left out, because all would take more than about "
         "2 min: kind 1 (about 3 min)"
     ]
-    assert found.choose(CLIPS)[0].name == "kind 2"
+    assert found.choose(CLIPS).candidate.name == "kind 2"
     assert [probe.num_fitted for probe in probes] == [8, 0, 8]
 
 
 def test_the_first_is_tried_however_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     found, _, _ = search(monkeypatch, 0.7, 0.1, seconds=(1000.0, 1.0))
     found.plan(CLIPS)
-    assert found.choose(CLIPS)[0].name == "kind 0"
+    assert found.choose(CLIPS).candidate.name == "kind 0"
 
 
 def test_without_a_clip_that_can_be_read_there_is_no_choice(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ _SEED = 0
 def learning_curve(
     rows_NF: Float32Array, targets: Sequence[int], units: Sequence[Hashable], labels: Sequence[str]
 ) -> LearningCurve | None:
-    """Fit the probe to more and more clips of each class, and judge it on units that it was not fitted to.
+    """Fit the probe to more and more clips of each class, and evaluate it on units that it was not fitted to.
 
     Units are divided into five folds (or fewer). For each of them, and three times, as many clips of each class are
     drawn from the others; a class that has fewer gives all it has.

@@ -107,7 +107,7 @@ class LinearProbe:
         rows: list[Float32Array] = []
         labels: list[str] = []
         units: list[Hashable] = []
-        judged: list[list[int]] = []
+        evaluated: list[list[int]] = []
         for clip, group in zip(readable, groups, strict=True):
             as_it_is = []
             for views_VF in windows_of[clip]:
@@ -115,13 +115,13 @@ class LinearProbe:
                 rows.append(views_VF[:num_views])
                 labels += [clip.label] * len(rows[-1])
                 units += [group] * len(rows[-1])
-            judged.append(as_it_is)
+            evaluated.append(as_it_is)
         truth_NC = self._truth(labels)
         ridge = fit_ridge(
             np.concatenate(rows),
             truth_NC,
             units,
-            judged,
+            evaluated,
             objective=self._settings.objective,
             row_weights=self._row_weights(truth_NC),
         )

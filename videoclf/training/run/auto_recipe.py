@@ -75,6 +75,14 @@ def auto_candidates(
     return found
 
 
+@dataclass(frozen=True)
+class Choice:
+    """The candidate that was chosen, and one line about all."""
+
+    candidate: Candidate
+    line: str
+
+
 class FeatureSearch:
     """Chooses among candidates by the likelihood of training groups that the probe was not fitted to.
 
@@ -120,8 +128,8 @@ class FeatureSearch:
             text += f"; left out, because all would take more than {_minutes(self._max_seconds)}: {', '.join(dropped)}"
         self._progress.notice(text)
 
-    def choose(self, clips: Sequence[LabelledClip]) -> tuple[Candidate, str]:
-        """The most likely candidate, and one line about all.
+    def choose(self, clips: Sequence[LabelledClip]) -> Choice:
+        """The most likely candidate.
 
         Args:
             clips: of the training side only.
@@ -142,9 +150,10 @@ class FeatureSearch:
             if best is None or fitted.ridge.nll < best[0]:
                 best = (fitted.ridge.nll, candidate)
         assert best is not None  # there is a first one
-        return best[1], (
+        return Choice(
+            best[1],
             f"chosen features: {best[1].name}; negative log-likelihood of training groups that the probe was not "
-            f"fitted to: {', '.join(lines)}"
+            f"fitted to: {', '.join(lines)}",
         )
 
     def _probe(self, candidate: Candidate) -> LinearProbe:

@@ -256,9 +256,9 @@ def _choose_features(
 
         search = FeatureSearch(candidates, make_probe, progress)
         search.plan(clips)
-        chosen, line = search.choose(clips)
-    progress.notice(line)
-    return chosen.recipe
+        choice = search.choose(clips)
+    progress.notice(choice.line)
+    return choice.candidate.recipe
 
 
 def _evaluate(
